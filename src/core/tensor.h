@@ -1,0 +1,261 @@
+/* tensor.h - the data model, seen from inside the library. ARCHITECTURE.md draws it; this file is the authority.
+ *
+ * One block of 192 bytes carries a handle (sizes, strides, history), the storage that it owns, its version cell, and,
+ * when the tensor is small, sizes and elements too. A view has a block of its own whose storage pointer and version
+ * home lead to the block of its base. So a block can outlive its handle:
+ *
+ *   refs        owners of the handle: scopes, nodes that saved it, users, views (their base)
+ *   own.refs    handles whose storage is &own; elements are freed when it reaches 0
+ *   block_refs  (handle alive) + (own.refs > 0) + (handles elsewhere that use only our version cell, TF_VSEP)
+ *
+ * The version cell is not part of the storage: .data shares the storage with a fresh cell, and `.data =` changes the
+ * storage under a handle that keeps its cell.
+ */
+#ifndef WG_CORE_TENSOR_H
+#define WG_CORE_TENSOR_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "wengert/core.h"
+
+#define WG_LIKELY(x) __builtin_expect(!!(x), 1)
+#define WG_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define WG_SITE __builtin_extract_return_addr(__builtin_return_address(0))
+
+enum {
+    TF_POISON = 1,
+    TF_REQUIRES = 2,    /* requires_grad, leaf or not */
+    TF_VIEW = 4,        /* meta->base is set */
+    TF_NUMBER = 8,      /* a Python-like number: lowest promotion priority */
+    TF_BATCHED = 16,    /* a wrapper made by vmap: meta->batch; no storage */
+    TF_DUAL = 32,       /* meta->tangents is not empty */
+    TF_STACK = 64,      /* lives in a caller's frame; must be copied to be kept */
+    TF_CONTIG = 128,    /* row-major without gaps */
+    TF_HEAPDIMS = 256,  /* dims was allocated */
+    TF_VSEP = 512,      /* holds a block_ref on vhome */
+    TF_RETAINS = 1024,  /* retain_grad was called: grad_fn's hooks know this handle */
+    TF_CLOSED = 2048,   /* debug: the handle's last owner is gone */
+    TF_SLOW = TF_POISON | TF_BATCHED | TF_DUAL, /* what sends an op down the waist's slow path */
+};
+
+enum { SF_READ_ONLY = 1, SF_FOREIGN = 2, SF_INLINE = 4 };
+
+typedef struct wg_storage {
+    atomic_uint refs;
+    uint8_t flags;
+    uint8_t device_type;
+    int16_t device_index;
+    char *data;
+    size_t bytes;
+    struct wg_foreign *foreign; /* who owns the memory, when not we */
+} wg_storage;
+
+struct wg_foreign {
+    void (*release)(void *user);
+    void *user;
+};
+
+typedef struct wg_vcell {
+    atomic_uint version;
+    uint32_t unused;
+    void *site; /* call site of the last write */
+} wg_vcell;
+
+#define WG_INLINE_BYTES 64
+
+struct wg_tensor {
+    atomic_uint refs, block_refs;
+    uint8_t dtype, ndim;
+    uint16_t flags;
+    uint32_t output_nr;
+    int64_t numel; /* of a dead block: the next one of a free list */
+    char *data;
+    wg_storage *storage;
+    wg_tensor *vhome; /* the block whose version cell counts our writes */
+    int64_t *dims;    /* ndim sizes, then ndim strides */
+    wg_node *grad_fn;
+    struct wg_meta *meta;
+    void *slot; /* a binding's object */
+    wg_storage own;
+    wg_vcell version;
+    char inline_[WG_INLINE_BYTES];
+};
+_Static_assert(sizeof(wg_tensor) == 192, "a tensor block is three cache lines");
+
+/* How a view came to be (V1): decides whether it may be written in place. */
+enum { VIEW_NORMAL = 0, VIEW_NO_GRAD = 1, VIEW_MULTI = 2, VIEW_CUSTOM = 3 };
+
+typedef struct wg_tangent {
+    int level;
+    wg_tensor *value;
+} wg_tangent;
+
+/* What few tensors have. Made on first need by wg__meta. */
+typedef struct wg_meta {
+    wg_tensor *grad;
+    _Atomic(wg_node *) accum; /* a leaf's AccumulateGrad: lives as long as the leaf, its references are the leaf's */
+    wg_tensor *base;          /* of a view: the root, never itself a view */
+    uint32_t view_version;    /* version at which grad_fn was made (V3) */
+    uint8_t view_kind;
+    uint8_t ntangents;
+    int8_t batch_dim;         /* where the batched dimension of batch_value is */
+    int batch_level;
+    wg_tangent *tangents;     /* ascending level */
+    struct wg_tensor *dual_next, *dual_prev; /* of the innermost level's list, see forward.c */
+    wg_tensor *batch_value;
+    struct wg_hook *post_accumulate;
+    char *name;
+    atomic_flag lock;         /* serialises accumulation into grad */
+} wg_meta;
+
+/* ---- thread state: one small struct, initial-exec, read once per call -------------------------------------------- */
+
+struct wg_cold; /* error text and other things that are rarely touched: error.c */
+
+struct wg_tls {
+    wg_tensor **scope; /* the scope stack: a scope is an index */
+    size_t scope_top, scope_cap;
+    void *free_blocks; /* tensors and nodes share one size */
+    uint32_t nfree;
+    uint8_t no_grad;      /* grad mode, inverted so that zero is the default */
+    uint8_t error_unread; /* the error slot holds something nobody read */
+    uint8_t in_release;   /* a release is under way: push instead of recursing */
+    uint8_t in_backward;  /* depth of walks, capped at 255 */
+    int ceiling;          /* levels >= ceiling are invisible; 0 means none hidden (see forward.c) */
+    int levels;           /* levels open now */
+    void *site;           /* pinned call site, or NULL */
+    uint64_t seq;         /* next sequence number */
+    _Atomic int64_t live_tensors, live_nodes; /* written by this thread only */
+    void *pending;        /* blocks waiting to be destroyed */
+    struct wg_cold *cold;
+};
+extern __thread struct wg_tls wg__tls __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+/* ---- counting ---------------------------------------------------------------------------------------------------- */
+
+static inline void wg__inc(atomic_uint *c) { atomic_fetch_add_explicit(c, 1, memory_order_relaxed); }
+/* True when the caller was the last. A count of 1 that only we can see needs no locked operation. */
+static inline bool wg__dec(atomic_uint *c) {
+    if (atomic_load_explicit(c, memory_order_acquire) == 1) {
+        atomic_store_explicit(c, 0, memory_order_relaxed);
+        return true;
+    }
+    return atomic_fetch_sub_explicit(c, 1, memory_order_acq_rel) == 1;
+}
+
+/* ---- blocks and handles: tensor.c -------------------------------------------------------------------------------- */
+
+extern wg_tensor wg__poison_tensor;
+#define WG_POISON (&wg__poison_tensor)
+
+void *wg__block_new(struct wg_tls *s); /* 192 bytes, uninitialised; NULL on no memory (error raised) */
+void wg__block_free(struct wg_tls *s, void *block);
+/* An uninitialised tensor of its own storage, owned by the caller (refs 1, in no scope). sizes may alias nothing.
+ * strides NULL: row-major. NULL on failure, with the error raised. */
+wg_tensor *wg__tensor_new(wg_dtype dtype, int ndim, const int64_t *sizes, const int64_t *strides);
+/* A handle over t's storage with another geometry (offset in elements relative to t->data); shares the version cell
+ * unless fresh_version. Not yet a differentiable view: see wg__make_view in autograd/view.c. Owned by the caller. */
+wg_tensor *wg__alias(const wg_tensor *t, int ndim, const int64_t *sizes, const int64_t *strides, int64_t offset,
+                     bool fresh_version);
+/* The same with another dtype of the same size (bool as uint8). */
+wg_meta *wg__meta(wg_tensor *t); /* NULL on no memory (error raised) */
+void wg__tensor_release(wg_tensor *t);
+/* Owned handle to the innermost scope; returns it, or poison (and releases) when the scope cannot grow. */
+wg_tensor *wg__scope_push(wg_tensor *t);
+/* The opposite: takes a result back out of the scope. Pops when it is on top (the usual case). */
+wg_tensor *wg__take(wg_tensor *t);
+
+static inline wg_tensor *wg__retain(wg_tensor *t) {
+    wg__inc(&t->refs);
+    return t;
+}
+/* Retain, but a number in a caller's frame is copied to the heap. NULL on no memory. */
+wg_tensor *wg__retain_safe(wg_tensor *t);
+
+static inline const int64_t *wg__strides(const wg_tensor *t) { return t->dims + t->ndim; }
+static inline size_t wg__itemsize(const wg_tensor *t) { return wg_dtype_size((wg_dtype)t->dtype); }
+static inline bool wg__ok(const wg_tensor *t) { return !(t->flags & TF_POISON); }
+static inline bool wg__requires(const wg_tensor *t) { return (t->flags & TF_REQUIRES) != 0; }
+static inline wg_tensor *wg__home(const wg_storage *s) {
+    return (wg_tensor *)((char *)(uintptr_t)s - offsetof(wg_tensor, own));
+}
+static inline uint32_t wg__version(const wg_tensor *t) {
+    return atomic_load_explicit(&t->vhome->version.version, memory_order_relaxed);
+}
+void wg__bump(wg_tensor *t, void *site); /* one write: version + 1, remembers who */
+
+/* ---- shapes: shape.c --------------------------------------------------------------------------------------------- */
+
+/* What a shape rule fills in. strides only when strided (else row-major); offset only for views. */
+typedef struct wg_geometry {
+    int ndim;
+    wg_dtype dtype;
+    bool strided;
+    int64_t offset; /* in elements, from the input's first element */
+    int64_t sizes[WG_MAX_DIMS];
+    int64_t strides[WG_MAX_DIMS];
+} wg_geometry;
+
+int64_t wg__numel(int ndim, const int64_t *sizes);                       /* -1 on overflow */
+void wg__row_major(int ndim, const int64_t *sizes, int64_t *strides);
+bool wg__is_row_major(int ndim, const int64_t *sizes, const int64_t *strides);
+bool wg__same_sizes(const wg_tensor *a, const wg_tensor *b);
+bool wg__is_dense(int ndim, const int64_t *sizes, const int64_t *strides); /* non-overlapping and dense */
+bool wg__may_overlap_itself(const wg_tensor *t);
+/* Wraps a negative dim; -1 with PyTorch's IndexError raised when out of range. ndim 0 accepts -1 and 0. */
+int wg__wrap_dim(const char *op, int64_t dim, int ndim);
+/* Broadcasts into out->sizes; raises PyTorch's text. */
+wg_status wg__broadcast(const char *op, const wg_tensor *const *in, int n, wg_geometry *out);
+/* "[2, 3]" into a caller's buffer; returns it. */
+const char *wg__sizes_text(char *buffer, size_t n, int ndim, const int64_t *sizes);
+/* Strides of t broadcast to sizes (0 where t is expanded), in bytes. */
+void wg__broadcast_strides(const wg_tensor *t, int ndim, const int64_t *sizes, ptrdiff_t *bytes);
+
+/* ---- dtypes: dtype.c --------------------------------------------------------------------------------------------- */
+
+#define WG_KERNEL_DTYPES 10 /* dtypes that have kernels: the first codes */
+bool wg__dtype_exists(int dtype);
+const char *wg__dtype_scalar_name(wg_dtype dtype); /* "Float", "Long": C++ names in error texts */
+/* torch.result_type over tensors, 0-d tensors and numbers (W2). */
+wg_dtype wg__result_type(wg_tensor *const *in, int n);
+bool wg__can_cast(wg_dtype from, wg_dtype to); /* category does not go down */
+float wg__half_to_float(uint16_t h);
+float wg__bfloat_to_float(uint16_t h);
+uint16_t wg__float_to_half(float f);
+uint16_t wg__float_to_bfloat(float f);
+/* One element, any dtype. */
+double wg__load_double(const void *p, wg_dtype dtype);
+int64_t wg__load_int(const void *p, wg_dtype dtype);
+void wg__store_double(void *p, wg_dtype dtype, double v);
+void wg__store_int(void *p, wg_dtype dtype, int64_t v);
+
+/* ---- errors: error.c --------------------------------------------------------------------------------------------- */
+
+/* Sets the thread's error unless one is unread; op may be NULL. Return the code, or poison. */
+wg_status wg__raise(wg_status code, const char *op, const char *format, ...) WG_PRINTF(3, 4);
+wg_tensor *wg__fail(wg_status code, const char *op, const char *format, ...) WG_PRINTF(3, 4);
+wg_status wg__no_memory(const char *op, size_t bytes);
+/* For sinks: WG_OK, or the status of the unread error / of poison input. */
+wg_status wg__sink_check(const char *sink, const wg_tensor *t);
+/* 0, or non-zero when the host turned the warning into an error (then raised). */
+int wg__warn(wg_warning category, const char *format, ...) WG_PRINTF(2, 3);
+void wg__log(wg_log_level level, const char *format, ...) WG_PRINTF(2, 3);
+bool wg__should_stop(void); /* asks the host; cheap when no hook is set */
+/* The same, but asks the clock first: at most every 10 ms. */
+bool wg__poll(void);
+struct wg_cold *wg__cold(void); /* NULL on no memory */
+
+/* ---- call sites -------------------------------------------------------------------------------------------------- */
+
+/* Composite public functions begin with WG_COMPOSITE: the ops they call then carry their caller's site. */
+static inline void wg__unpin(void **saved) { wg__tls.site = *saved; }
+#define WG_COMPOSITE                                                                                                  \
+    void *wg_site_ __attribute__((cleanup(wg__unpin))) = wg__tls.site;                                                \
+    if (!wg_site_) wg__tls.site = WG_SITE
+static inline void *wg__site(struct wg_tls *s, void *here) { return s->site ? s->site : here; }
+
+#endif
