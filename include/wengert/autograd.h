@@ -1,0 +1,189 @@
+/* autograd.h - gradients: leaves, backward, grad, hooks, custom functions, forward mode, vmap, gradcheck.
+ * Behaviour is torch.autograd's; where a rule has a PyTorch name it is given.
+ */
+#ifndef WENGERT_AUTOGRAD_H
+#define WENGERT_AUTOGRAD_H
+
+#include "wengert/core.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- tensors and modes --------------------------------------------------------------------------------------------- */
+
+WG_API bool wg_requires_grad(const wg_tensor *t);
+/* Tensor.requires_grad_(): floating dtypes only; false only on leaves. Returns t, or poison. */
+WG_API wg_tensor *wg_set_requires_grad(wg_tensor *t, bool on);
+WG_API bool wg_is_leaf(const wg_tensor *t);
+/* Tensor.grad: the accumulated gradient, NULL when there is none. Borrowed from t. */
+WG_API wg_tensor *wg_grad_of(const wg_tensor *t);
+/* Tensor.grad = g (NULL clears). Same shape and dtype. */
+WG_API WG_MUST_CHECK wg_status wg_set_grad(wg_tensor *t, wg_tensor *g);
+WG_API wg_tensor *wg_detach(wg_tensor *t);  /* shares storage and version, no history */
+WG_API wg_tensor *wg_data_of(wg_tensor *t); /* Tensor.data: shares storage, a version of its own */
+/* Tensor.data = source: t keeps identity, version and history but takes source's storage, sizes and dtype. */
+WG_API WG_MUST_CHECK wg_status wg_set_data(wg_tensor *t, wg_tensor *source);
+WG_API WG_MUST_CHECK wg_status wg_retain_grad(wg_tensor *t);
+WG_API bool wg_retains_grad(const wg_tensor *t);
+
+/* Grad mode of the calling thread. Returns the mode before. */
+WG_API bool wg_set_grad_enabled(bool on);
+WG_API bool wg_grad_enabled(void);
+#define WG_MODE_(on)                                                                                                   \
+    for (int wg_before_ = wg_set_grad_enabled(on), wg_once_ = 1; wg_once_; wg_set_grad_enabled(wg_before_ != 0))       \
+        for (; wg_once_; wg_once_ = 0)
+/* WG_NO_GRAD { ... } and WG_ENABLE_GRAD { ... }; break leaves and restores, return does not restore. */
+#define WG_NO_GRAD WG_MODE_(false)
+#define WG_ENABLE_GRAD WG_MODE_(true)
+
+/* ---- backward ------------------------------------------------------------------------------------------------------ */
+
+/* out must have one element. Sums into the leaves' .grad; frees what the graph saved. */
+WG_API WG_MUST_CHECK wg_status wg_backward(wg_tensor *out);
+/* Tensor.backward(gradient): gradient has out's shape (another dtype is cast). */
+WG_API WG_MUST_CHECK wg_status wg_backward_with(wg_tensor *out, wg_tensor *gradient);
+
+typedef struct wg_walk_opts {
+    size_t size;
+    bool retain_graph;
+    bool has_retain_graph; /* default: create_graph */
+    bool create_graph;
+    bool allow_unused;
+    bool materialize_grads;
+    wg_tensor *const *inputs; /* backward: only these accumulate */
+    int ninputs;
+} wg_walk_opts;
+#define WG_WALK(...) (&(wg_walk_opts){.size = sizeof(wg_walk_opts), __VA_ARGS__})
+/* autograd.backward(tensors, grad_tensors): gradients may be NULL, or hold NULL for one-element outputs. */
+WG_API WG_MUST_CHECK wg_status wg_backward_opt(wg_tensor *const *outputs, int n, wg_tensor *const *gradients,
+                                               const wg_walk_opts *options);
+/* autograd.grad: results[ninputs] belong to the scope; NULL where unused and allow_unused. No .grad is touched. */
+WG_API WG_MUST_CHECK wg_status wg_grad(wg_tensor *const *outputs, int n, wg_tensor *const *inputs, int ninputs,
+                                       wg_tensor *const *gradients, const wg_walk_opts *options, wg_tensor **results);
+/* One output of one element, one input: its gradient. */
+WG_API wg_tensor *wg_grad1(wg_tensor *output, wg_tensor *input, bool create_graph);
+
+/* The walk one node at a time, for debuggers and teaching. Begin takes what wg_backward_opt takes; step runs one node
+ * and returns 1 (more to come), 0 (done) or -1 (failed); *node, when not NULL, is the node just run. */
+typedef struct wg_stepper wg_stepper;
+WG_API wg_stepper *wg_stepper_begin(wg_tensor *const *outputs, int n, wg_tensor *const *gradients,
+                                    const wg_walk_opts *options);
+WG_API int wg_stepper_step(wg_stepper *s, wg_node **node);
+WG_API void wg_stepper_end(wg_stepper *s);
+
+/* ---- the graph ----------------------------------------------------------------------------------------------------- */
+
+/* Tensor.grad_fn, borrowed from t; NULL for a leaf. Poison, bad views: NULL with an error. */
+WG_API wg_node *wg_grad_fn(wg_tensor *t);
+WG_API int wg_output_nr(const wg_tensor *t);
+/* A leaf's AccumulateGrad (autograd.graph.get_gradient_edge). Borrowed from t. */
+WG_API wg_node *wg_grad_accumulator(wg_tensor *t);
+WG_API wg_node *wg_node_keep(wg_node *n);
+WG_API void wg_node_release(wg_node *n);
+WG_API const char *wg_node_name(const wg_node *n); /* "MulBackward0", "torch::autograd::AccumulateGrad" */
+WG_API int wg_node_inputs(const wg_node *n);       /* length of next_functions */
+WG_API wg_node *wg_node_next(const wg_node *n, int i, int *input_nr); /* NULL where no gradient goes. Borrowed */
+WG_API uint64_t wg_node_sequence(const wg_node *n);
+WG_API wg_tensor *wg_node_variable(const wg_node *n); /* AccumulateGrad: its leaf; else NULL. Borrowed */
+/* A value that the node saved, by input number (-1: its output), or NULL. Raises after the graph was freed. */
+WG_API wg_tensor *wg_node_saved(wg_node *n, int i);
+WG_API void *wg_node_site(const wg_node *n); /* the call site's word */
+WG_API void *wg_node_slot(const wg_node *n);
+WG_API void wg_node_set_slot(wg_node *n, void *object);
+
+/* Call sites. A binding may pin its own word for the calls that follow in this thread (NULL: return addresses again)
+ * and give a resolver that turns a word into text; the default one names function, file and line when debug
+ * information and libdw are there, else module and offset. */
+WG_API void *wg_pin_site(void *site); /* returns the one before */
+WG_API void wg_set_site_resolver(size_t (*resolve)(void *user, void *site, char *text, size_t size), void *user);
+WG_API size_t wg_site_text(void *site, char *text, size_t size);
+
+/* ---- hooks --------------------------------------------------------------------------------------------------------- */
+
+/* Hook ids are never 0; wg_remove_hook of an id that is gone does nothing. destroy(user) runs when the hook goes. */
+typedef uint64_t wg_hook_id;
+/* Tensor.register_hook: returns the gradient to go on with, NULL to leave it, poison to fail. */
+typedef wg_tensor *(*wg_tensor_hook)(void *user, wg_tensor *gradient);
+WG_API wg_hook_id wg_register_hook(wg_tensor *t, wg_tensor_hook fn, void *user, void (*destroy)(void *user));
+/* Tensor.register_post_accumulate_grad_hook: leaves only. */
+typedef wg_status (*wg_leaf_hook)(void *user, wg_tensor *leaf);
+WG_API wg_hook_id wg_register_post_accumulate_hook(wg_tensor *t, wg_leaf_hook fn, void *user,
+                                                   void (*destroy)(void *user));
+/* Node.register_prehook: may replace gradients[i] (NULL: undefined) with results of the current scope. */
+typedef wg_status (*wg_node_prehook)(void *user, wg_tensor **gradients, int n);
+WG_API wg_hook_id wg_node_register_prehook(wg_node *n, wg_node_prehook fn, void *user, void (*destroy)(void *user));
+/* Node.register_hook: after the node; may replace grad_inputs[i]. */
+typedef wg_status (*wg_node_hook)(void *user, wg_tensor **grad_inputs, int ninputs, wg_tensor *const *grad_outputs,
+                                  int noutputs);
+WG_API wg_hook_id wg_node_register_hook(wg_node *n, wg_node_hook fn, void *user, void (*destroy)(void *user));
+WG_API void wg_remove_hook(wg_hook_id id);
+
+/* ---- custom functions (torch.autograd.Function) --------------------------------------------------------------------- */
+
+typedef struct wg_context wg_context; /* ctx */
+typedef struct wg_function {
+    size_t size;
+    const char *name; /* node name: name + "Backward" */
+    /* Computes out[nout] from in[nin], with grad mode off. */
+    wg_status (*forward)(wg_context *ctx, wg_tensor *const *in, int nin, wg_tensor **out, int nout);
+    /* Fills grad_in[nin] (NULL: none) from grad_out[nout]. Written in public ops it differentiates again. */
+    wg_status (*vjp)(wg_context *ctx, wg_tensor *const *grad_out, int nout, wg_tensor **grad_in, int nin);
+    /* Forward mode: tangents of the outputs from tangents of the inputs (NULL: zero). May be NULL: none. */
+    wg_status (*jvp)(wg_context *ctx, wg_tensor *const *tangent_in, int nin, wg_tensor **tangent_out, int nout);
+    void (*destroy)(void *user); /* user data of a call, when its node dies (or the call fails) */
+} wg_function;
+/* F.apply: out[nout] belong to the scope. user is the call's own data. */
+WG_API WG_MUST_CHECK wg_status wg_function_apply(const wg_function *f, void *user, wg_tensor *const *in, int nin,
+                                                 wg_tensor **out, int nout);
+WG_API void *wg_context_user(wg_context *ctx);
+/* ctx.save_for_backward: call once in forward; inputs and outputs. */
+WG_API WG_MUST_CHECK wg_status wg_save_for_backward(wg_context *ctx, wg_tensor *const *tensors, int n);
+WG_API wg_tensor *wg_saved_tensor(wg_context *ctx, int i);
+WG_API bool wg_needs_input_grad(const wg_context *ctx, int i);
+WG_API WG_MUST_CHECK wg_status wg_mark_non_differentiable(wg_context *ctx, wg_tensor *output);
+/* set_materialize_grads(false): grad_out entries that did not arrive are NULL instead of zeros. */
+WG_API void wg_set_materialize_grads(wg_context *ctx, bool on);
+
+/* ---- forward mode (torch.autograd.forward_ad), nests ---------------------------------------------------------------- */
+
+WG_API int wg_dual_level_enter(void);        /* the new level; 0 on failure */
+WG_API void wg_dual_level_exit(int level);   /* forgets all tangents of the level */
+/* A view of primal that carries tangent (same shape, floating) at level. */
+WG_API wg_tensor *wg_make_dual(wg_tensor *primal, wg_tensor *tangent, int level);
+/* Tangent of t at level, NULL when it has none (zero). Belongs to the scope. */
+WG_API wg_tensor *wg_tangent_of(wg_tensor *t, int level);
+/* t without its tangent at level. */
+WG_API wg_tensor *wg_primal_of(wg_tensor *t, int level);
+/* f pushed forward: out and its tangent at (primals, tangents). torch.func.jvp. */
+typedef wg_tensor *(*wg_fn)(void *user, wg_tensor *const *in, int nin);
+WG_API wg_tensor *wg_jvp(wg_fn f, void *user, wg_tensor *const *primals, wg_tensor *const *tangents, int n,
+                         wg_tensor **tangent_out);
+
+/* ---- vmap ----------------------------------------------------------------------------------------------------------- */
+
+/* torch.func.vmap: f sees one sample of each input (in_dims[i]: the dim to map, WG_NO_DIM: not mapped); the result
+ * gets the mapped dim at out_dim. Ops without a batch rule run in a loop, counted by wg_vmap_fallbacks. */
+#define WG_NO_DIM INT64_MIN
+WG_API wg_tensor *wg_vmap(wg_fn f, void *user, wg_tensor *const *in, const int64_t *in_dims, int nin, int64_t out_dim);
+WG_API int64_t wg_vmap_fallbacks(void);
+
+/* ---- gradcheck (torch.autograd.gradcheck) ---------------------------------------------------------------------------- */
+
+typedef struct wg_check_opts {
+    size_t size;
+    double eps, atol, rtol; /* 0: 1e-6, 1e-5, 1e-3 */
+    bool check_forward;     /* forward mode too */
+} wg_check_opts;
+/* f's backward against central differences at the float64 inputs that require grad. WG_OK: they agree; otherwise
+ * WG_ERR_RUNTIME with both Jacobians' first difference in the message. */
+WG_API WG_MUST_CHECK wg_status wg_gradcheck(wg_fn f, void *user, wg_tensor *const *in, int nin,
+                                            const wg_check_opts *options);
+/* The same for the gradient itself, with random cotangents. */
+WG_API WG_MUST_CHECK wg_status wg_gradgradcheck(wg_fn f, void *user, wg_tensor *const *in, int nin,
+                                                const wg_check_opts *options);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

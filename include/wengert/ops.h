@@ -1,0 +1,288 @@
+/* ops.h - every operator: prototype and a document line or two, by family. Names, defaults, broadcasting, promotion
+ * and special points are those of the PyTorch function of the same name, unless a line says otherwise. All results
+ * belong to the innermost scope; poison on failure. "Differentiable" means reverse, double-backward and forward mode.
+ * Numbers are written wg_s(2.5), wg_i(3); an int dim may be negative.
+ */
+#ifndef WENGERT_OPS_H
+#define WENGERT_OPS_H
+
+#include "wengert/core.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A list of dims or sizes; n = 0 means "all" where a reduction takes one. */
+typedef struct wg_ints {
+    int n;
+    const int64_t *v;
+} wg_ints;
+#define WG_COUNT_(...) (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
+#define WG_DIMS(...) ((wg_ints){WG_COUNT_(__VA_ARGS__), (const int64_t[]){__VA_ARGS__}})
+/* Tensor lists: wg_cat(WG_TENSORS(a, b), 0). Expands to two arguments: array, count. */
+#define WG_TENSORS(...)                                                                                               \
+    (wg_tensor *const[]){__VA_ARGS__}, (int)(sizeof((wg_tensor *[]){__VA_ARGS__}) / sizeof(wg_tensor *))
+
+/* ---- elementwise: unary. Floating results for integer input where PyTorch promotes. Differentiable ---------------- */
+WG_API wg_tensor *wg_neg(wg_tensor *x);        /* -x; bool raises */
+WG_API wg_tensor *wg_abs(wg_tensor *x);        /* |x|; derivative 0 at 0 */
+WG_API wg_tensor *wg_exp(wg_tensor *x);        /* e^x */
+WG_API wg_tensor *wg_log(wg_tensor *x);        /* natural logarithm */
+WG_API wg_tensor *wg_sqrt(wg_tensor *x);       /* square root */
+WG_API wg_tensor *wg_rsqrt(wg_tensor *x);      /* 1 / sqrt(x) */
+WG_API wg_tensor *wg_sin(wg_tensor *x);        /* sine, radians */
+WG_API wg_tensor *wg_cos(wg_tensor *x);        /* cosine, radians */
+WG_API wg_tensor *wg_tanh(wg_tensor *x);       /* hyperbolic tangent */
+WG_API wg_tensor *wg_sigmoid(wg_tensor *x);    /* 1 / (1 + e^-x) */
+WG_API wg_tensor *wg_relu(wg_tensor *x);       /* max(x, 0); derivative 0 at 0 */
+WG_API wg_tensor *wg_reciprocal(wg_tensor *x); /* 1 / x */
+WG_API wg_tensor *wg_sign(wg_tensor *x);       /* -1, 0, 1; derivative 0 */
+WG_API wg_tensor *wg_floor(wg_tensor *x);      /* towards -inf; derivative 0 */
+WG_API wg_tensor *wg_ceil(wg_tensor *x);       /* towards inf; derivative 0 */
+WG_API wg_tensor *wg_round(wg_tensor *x);      /* half to even; derivative 0 */
+WG_API wg_tensor *wg_trunc(wg_tensor *x);      /* towards 0; derivative 0 */
+WG_API wg_tensor *wg_square(wg_tensor *x);     /* pow(x, 2) */
+WG_API wg_tensor *wg_conj(wg_tensor *x);       /* complex conjugate: the identity on real dtypes; returns x */
+WG_API wg_tensor *wg_isnan(wg_tensor *x);      /* bool. Not differentiable, as all down to logical_not */
+WG_API wg_tensor *wg_isinf(wg_tensor *x);
+WG_API wg_tensor *wg_isfinite(wg_tensor *x);
+WG_API wg_tensor *wg_logical_not(wg_tensor *x);
+WG_API wg_tensor *wg_bitwise_not(wg_tensor *x); /* integers and bool */
+
+/* ---- elementwise: binary. Broadcast and promote. Differentiable in both unless said -------------------------------- */
+WG_API wg_tensor *wg_add(wg_tensor *x, wg_tensor *y);
+WG_API wg_tensor *wg_add_alpha(wg_tensor *x, wg_tensor *y, double alpha); /* x + alpha * y */
+WG_API wg_tensor *wg_sub(wg_tensor *x, wg_tensor *y);
+WG_API wg_tensor *wg_sub_alpha(wg_tensor *x, wg_tensor *y, double alpha); /* x - alpha * y */
+WG_API wg_tensor *wg_rsub(wg_tensor *x, wg_tensor *y);                    /* y - x */
+WG_API wg_tensor *wg_mul(wg_tensor *x, wg_tensor *y);
+WG_API wg_tensor *wg_div(wg_tensor *x, wg_tensor *y);          /* true division: integers give the default float */
+WG_API wg_tensor *wg_floor_divide(wg_tensor *x, wg_tensor *y); /* floor(x / y); backward raises, as PyTorch's */
+WG_API wg_tensor *wg_remainder(wg_tensor *x, wg_tensor *y);    /* Python's %: sign of y */
+WG_API wg_tensor *wg_fmod(wg_tensor *x, wg_tensor *y);         /* C's fmod: sign of x */
+WG_API wg_tensor *wg_pow(wg_tensor *x, wg_tensor *y);
+WG_API wg_tensor *wg_maximum(wg_tensor *x, wg_tensor *y); /* nan wins; a tie gives each half the gradient */
+WG_API wg_tensor *wg_minimum(wg_tensor *x, wg_tensor *y);
+WG_API wg_tensor *wg_atan2(wg_tensor *x, wg_tensor *y);   /* angle of (y, x) as atan2(x, y) of C */
+WG_API wg_tensor *wg_eq(wg_tensor *x, wg_tensor *y);      /* bool. Not differentiable, as all down to the shifts */
+WG_API wg_tensor *wg_ne(wg_tensor *x, wg_tensor *y);
+WG_API wg_tensor *wg_lt(wg_tensor *x, wg_tensor *y);
+WG_API wg_tensor *wg_le(wg_tensor *x, wg_tensor *y);
+WG_API wg_tensor *wg_gt(wg_tensor *x, wg_tensor *y);
+WG_API wg_tensor *wg_ge(wg_tensor *x, wg_tensor *y);
+WG_API wg_tensor *wg_logical_and(wg_tensor *x, wg_tensor *y);
+WG_API wg_tensor *wg_logical_or(wg_tensor *x, wg_tensor *y);
+WG_API wg_tensor *wg_logical_xor(wg_tensor *x, wg_tensor *y);
+WG_API wg_tensor *wg_bitwise_and(wg_tensor *x, wg_tensor *y);
+WG_API wg_tensor *wg_bitwise_or(wg_tensor *x, wg_tensor *y);
+WG_API wg_tensor *wg_bitwise_xor(wg_tensor *x, wg_tensor *y);
+WG_API wg_tensor *wg_bitwise_left_shift(wg_tensor *x, wg_tensor *y);
+WG_API wg_tensor *wg_bitwise_right_shift(wg_tensor *x, wg_tensor *y);
+
+/* ---- elementwise: ternary and with bounds -------------------------------------------------------------------------- */
+WG_API wg_tensor *wg_where(wg_tensor *condition, wg_tensor *x, wg_tensor *y); /* condition bool; differentiable in x, y */
+/* min and max: numbers, tensors, or NULL for "no bound" (not both NULL). Gradient at the bounds: SPEC of torch 2.15. */
+WG_API wg_tensor *wg_clamp(wg_tensor *x, wg_tensor *min, wg_tensor *max);
+WG_API wg_tensor *wg_clamp_min(wg_tensor *x, wg_tensor *min);
+WG_API wg_tensor *wg_clamp_max(wg_tensor *x, wg_tensor *max);
+WG_API wg_tensor *wg_masked_fill(wg_tensor *x, wg_tensor *mask, wg_tensor *value); /* value: number or 0-d tensor */
+
+/* ---- comparison of whole tensors ----------------------------------------------------------------------------------- */
+WG_API WG_MUST_CHECK wg_status wg_equal(wg_tensor *a, wg_tensor *b, bool *result); /* same shape and elements */
+WG_API WG_MUST_CHECK wg_status wg_allclose(wg_tensor *a, wg_tensor *b, double rtol, double atol, bool equal_nan,
+                                           bool *result);
+WG_API wg_tensor *wg_isclose(wg_tensor *a, wg_tensor *b, double rtol, double atol, bool equal_nan);
+
+/* ---- reductions. dims empty: all. Differentiable unless said ------------------------------------------------------- */
+typedef struct wg_reduce {
+    size_t size;
+    wg_ints dims;
+    bool keepdim;
+    bool has_dtype;
+    wg_dtype dtype; /* sum, mean, prod, softmax: compute and return in this dtype */
+} wg_reduce;
+#define WG_REDUCE_(...) (&(wg_reduce){.size = sizeof(wg_reduce), __VA_ARGS__})
+/* Each reduction is a function of (x, options), options NULL for defaults, and in C a macro with named arguments:
+ * wg_sum(x, .dims = WG_DIMS(1), .keepdim = true). */
+WG_API wg_tensor *wg_sum_opt(wg_tensor *x, const wg_reduce *options);  /* bool and integers: int64 */
+WG_API wg_tensor *wg_mean_opt(wg_tensor *x, const wg_reduce *options); /* floating only */
+WG_API wg_tensor *wg_prod_opt(wg_tensor *x, const wg_reduce *options); /* at most one dim */
+WG_API wg_tensor *wg_amax_opt(wg_tensor *x, const wg_reduce *options); /* ties share the gradient evenly */
+WG_API wg_tensor *wg_amin_opt(wg_tensor *x, const wg_reduce *options);
+WG_API wg_tensor *wg_all_opt(wg_tensor *x, const wg_reduce *options); /* bool; not differentiable */
+WG_API wg_tensor *wg_any_opt(wg_tensor *x, const wg_reduce *options);
+WG_API wg_tensor *wg_logsumexp_opt(wg_tensor *x, const wg_reduce *options); /* dims needed; shifted by the maximum */
+WG_API wg_tensor *wg_var_opt(wg_tensor *x, double correction, const wg_reduce *options); /* / (n - correction) */
+WG_API wg_tensor *wg_std_opt(wg_tensor *x, double correction, const wg_reduce *options);
+/* Vector norm of order p (2, 1, inf, -inf, 0, any p) over dims; gradient 0 at 0. torch.norm. */
+WG_API wg_tensor *wg_norm_opt(wg_tensor *x, double p, const wg_reduce *options);
+#ifndef __cplusplus
+#define wg_sum(x, ...) wg_sum_opt((x), WG_REDUCE_(__VA_ARGS__))
+#define wg_mean(x, ...) wg_mean_opt((x), WG_REDUCE_(__VA_ARGS__))
+#define wg_prod(x, ...) wg_prod_opt((x), WG_REDUCE_(__VA_ARGS__))
+#define wg_amax(x, ...) wg_amax_opt((x), WG_REDUCE_(__VA_ARGS__))
+#define wg_amin(x, ...) wg_amin_opt((x), WG_REDUCE_(__VA_ARGS__))
+#define wg_all(x, ...) wg_all_opt((x), WG_REDUCE_(__VA_ARGS__))
+#define wg_any(x, ...) wg_any_opt((x), WG_REDUCE_(__VA_ARGS__))
+#define wg_logsumexp(x, ...) wg_logsumexp_opt((x), WG_REDUCE_(__VA_ARGS__))
+#define wg_var(x, ...) wg_var_opt((x), 1, WG_REDUCE_(__VA_ARGS__))
+#define wg_std(x, ...) wg_std_opt((x), 1, WG_REDUCE_(__VA_ARGS__))
+#define wg_norm(x, ...) wg_norm_opt((x), 2, WG_REDUCE_(__VA_ARGS__))
+#endif
+WG_API wg_tensor *wg_max(wg_tensor *x); /* over all elements; ties share the gradient evenly */
+WG_API wg_tensor *wg_min(wg_tensor *x);
+/* Values; *indices (int64) when indices is not NULL. The first of equal elements is chosen and gets the gradient. */
+WG_API wg_tensor *wg_max_dim(wg_tensor *x, int64_t dim, bool keepdim, wg_tensor **indices);
+WG_API wg_tensor *wg_min_dim(wg_tensor *x, int64_t dim, bool keepdim, wg_tensor **indices);
+/* int64 index of the first extreme element along dim, or in the flattened tensor for the _all forms. */
+WG_API wg_tensor *wg_argmax(wg_tensor *x, int64_t dim, bool keepdim);
+WG_API wg_tensor *wg_argmin(wg_tensor *x, int64_t dim, bool keepdim);
+WG_API wg_tensor *wg_argmax_all(wg_tensor *x);
+WG_API wg_tensor *wg_argmin_all(wg_tensor *x);
+WG_API wg_tensor *wg_softmax(wg_tensor *x, int64_t dim);     /* e^(x - max) / sum; floating only */
+WG_API wg_tensor *wg_log_softmax(wg_tensor *x, int64_t dim);
+/* Sorted values; *indices when not NULL. stable keeps the order of equal elements (PyTorch's default sorts the same). */
+WG_API wg_tensor *wg_sort(wg_tensor *x, int64_t dim, bool descending, bool stable, wg_tensor **indices);
+
+/* ---- products of matrices. Equal floating or integer dtypes. Differentiable ---------------------------------------- */
+WG_API wg_tensor *wg_matmul(wg_tensor *a, wg_tensor *b); /* every combination of ranks, batched and broadcast */
+WG_API wg_tensor *wg_mm(wg_tensor *a, wg_tensor *b);     /* (n, k) (k, m) */
+WG_API wg_tensor *wg_mv(wg_tensor *a, wg_tensor *x);     /* (n, k) (k) */
+WG_API wg_tensor *wg_dot(wg_tensor *x, wg_tensor *y);    /* (k) (k), 0-d */
+WG_API wg_tensor *wg_bmm(wg_tensor *a, wg_tensor *b);    /* (b, n, k) (b, k, m) */
+WG_API wg_tensor *wg_addmm(wg_tensor *c, wg_tensor *a, wg_tensor *b); /* c + a @ b */
+WG_API wg_tensor *wg_addmm_scaled(wg_tensor *c, wg_tensor *a, wg_tensor *b, double beta, double alpha);
+WG_API wg_tensor *wg_linear(wg_tensor *x, wg_tensor *weight, wg_tensor *bias); /* x @ weight.T + bias; bias may be NULL */
+
+/* ---- views: share the storage. Differentiable ---------------------------------------------------------------------- */
+WG_API wg_tensor *wg_t(wg_tensor *x); /* transpose of a matrix; 0-d and 1-d as they are */
+WG_API wg_tensor *wg_mT(wg_tensor *x); /* last two dims exchanged */
+WG_API wg_tensor *wg_view(wg_tensor *x, int ndim, const int64_t *sizes); /* one size may be -1; needs matching strides */
+WG_API wg_tensor *wg_reshape(wg_tensor *x, int ndim, const int64_t *sizes); /* a view when possible, else a copy */
+WG_API wg_tensor *wg_transpose(wg_tensor *x, int64_t dim0, int64_t dim1);
+WG_API wg_tensor *wg_permute(wg_tensor *x, int ndim, const int64_t *dims);
+WG_API wg_tensor *wg_expand(wg_tensor *x, int ndim, const int64_t *sizes); /* -1 keeps a size */
+WG_API wg_tensor *wg_expand_as(wg_tensor *x, const wg_tensor *other);
+WG_API wg_tensor *wg_squeeze(wg_tensor *x);                  /* drops every size-1 dim */
+WG_API wg_tensor *wg_squeeze_dim(wg_tensor *x, int64_t dim);
+WG_API wg_tensor *wg_squeeze_dims(wg_tensor *x, int n, const int64_t *dims);
+WG_API wg_tensor *wg_unsqueeze(wg_tensor *x, int64_t dim);
+WG_API wg_tensor *wg_select(wg_tensor *x, int64_t dim, int64_t index);
+WG_API wg_tensor *wg_slice(wg_tensor *x, int64_t dim, int64_t start, int64_t end, int64_t step); /* Python's x[a:b:s] */
+WG_API wg_tensor *wg_narrow(wg_tensor *x, int64_t dim, int64_t start, int64_t length);
+WG_API wg_tensor *wg_flatten(wg_tensor *x, int64_t start_dim, int64_t end_dim);
+WG_API wg_tensor *wg_alias(wg_tensor *x);
+WG_API wg_tensor *wg_as_strided(wg_tensor *x, int ndim, const int64_t *sizes, const int64_t *strides,
+                                int64_t storage_offset); /* storage_offset < 0: that of x */
+/* Several views at once: fills out[] (capacity max), returns their number in *n. Such views may not be written in
+ * place while gradients are recorded. */
+WG_API WG_MUST_CHECK wg_status wg_unbind(wg_tensor *x, int64_t dim, wg_tensor **out, int max, int *n);
+WG_API WG_MUST_CHECK wg_status wg_split(wg_tensor *x, int64_t size, int64_t dim, wg_tensor **out, int max, int *n);
+WG_API WG_MUST_CHECK wg_status wg_split_sizes(wg_tensor *x, wg_ints sizes, int64_t dim, wg_tensor **out, int max, int *n);
+WG_API WG_MUST_CHECK wg_status wg_chunk(wg_tensor *x, int64_t chunks, int64_t dim, wg_tensor **out, int max, int *n);
+
+/* ---- copies, casts, joins. Differentiable -------------------------------------------------------------------------- */
+WG_API wg_tensor *wg_clone(wg_tensor *x);       /* keeps dense strides */
+WG_API wg_tensor *wg_contiguous(wg_tensor *x);  /* x itself when it is row-major */
+WG_API wg_tensor *wg_to(wg_tensor *x, wg_dtype dtype); /* x itself when it has the dtype; float to int cuts the graph */
+WG_API wg_tensor *wg_cat(wg_tensor *const *tensors, int n, int64_t dim);
+WG_API wg_tensor *wg_stack(wg_tensor *const *tensors, int n, int64_t dim);
+
+/* ---- indexing ------------------------------------------------------------------------------------------------------ */
+/* x[i, j, …]: indices are int64 (or int32, uint8/bool masks) tensors, NULL for a whole dim; numpy's rules. */
+WG_API wg_tensor *wg_index(wg_tensor *x, wg_tensor *const *indices, int n);
+WG_API wg_tensor *wg_index_put(wg_tensor *x, wg_tensor *const *indices, int n, wg_tensor *values, bool accumulate);
+WG_API wg_tensor *wg_index_fill(wg_tensor *x, int64_t dim, wg_tensor *index, wg_tensor *value);
+WG_API wg_tensor *wg_index_select(wg_tensor *x, int64_t dim, wg_tensor *index);
+WG_API wg_tensor *wg_index_add(wg_tensor *x, int64_t dim, wg_tensor *index, wg_tensor *source);
+WG_API wg_tensor *wg_gather(wg_tensor *x, int64_t dim, wg_tensor *index);
+WG_API wg_tensor *wg_scatter_add(wg_tensor *x, int64_t dim, wg_tensor *index, wg_tensor *source);
+WG_API wg_tensor *wg_nonzero(wg_tensor *x); /* (count, ndim) int64; not differentiable */
+/* Rows of weight; padding_idx < 0: none (else that row gets no gradient). */
+WG_API wg_tensor *wg_embedding(wg_tensor *weight, wg_tensor *indices, int64_t padding_idx);
+
+/* ---- losses -------------------------------------------------------------------------------------------------------- */
+typedef enum wg_reduction { WG_REDUCE_NONE = 0, WG_REDUCE_MEAN = 1, WG_REDUCE_SUM = 2 } wg_reduction;
+typedef struct wg_loss {
+    size_t size;
+    wg_tensor *weight;      /* per class, or NULL */
+    bool has_reduction;     /* default: mean */
+    wg_reduction reduction;
+    bool has_ignore_index;  /* default: -100 */
+    int64_t ignore_index;
+    double label_smoothing; /* cross_entropy */
+} wg_loss;
+#define WG_LOSS_(...) (&(wg_loss){.size = sizeof(wg_loss), __VA_ARGS__})
+/* log_probs (N, C), (C) or (N, C, d1, …); target int64 class numbers. */
+WG_API wg_tensor *wg_nll_loss_opt(wg_tensor *log_probs, wg_tensor *target, const wg_loss *options);
+/* log_softmax over the classes, then nll_loss; a floating target holds class probabilities. */
+WG_API wg_tensor *wg_cross_entropy_opt(wg_tensor *logits, wg_tensor *target, const wg_loss *options);
+WG_API wg_tensor *wg_mse_loss_opt(wg_tensor *x, wg_tensor *y, const wg_loss *options);
+#ifndef __cplusplus
+#define wg_nll_loss(x, y, ...) wg_nll_loss_opt((x), (y), WG_LOSS_(__VA_ARGS__))
+#define wg_cross_entropy(x, y, ...) wg_cross_entropy_opt((x), (y), WG_LOSS_(__VA_ARGS__))
+#define wg_mse_loss(x, y, ...) wg_mse_loss_opt((x), (y), WG_LOSS_(__VA_ARGS__))
+#endif
+
+/* ---- in place: write x, return x (poison on failure, x then unchanged). Bump the version, are recorded ------------- */
+WG_API wg_tensor *wg_add_(wg_tensor *x, wg_tensor *y);
+WG_API wg_tensor *wg_add_alpha_(wg_tensor *x, wg_tensor *y, double alpha); /* x += alpha * y */
+WG_API wg_tensor *wg_sub_(wg_tensor *x, wg_tensor *y);
+WG_API wg_tensor *wg_sub_alpha_(wg_tensor *x, wg_tensor *y, double alpha);
+WG_API wg_tensor *wg_mul_(wg_tensor *x, wg_tensor *y);
+WG_API wg_tensor *wg_div_(wg_tensor *x, wg_tensor *y);
+WG_API wg_tensor *wg_pow_(wg_tensor *x, wg_tensor *y);
+WG_API wg_tensor *wg_zero_(wg_tensor *x);
+WG_API wg_tensor *wg_fill_(wg_tensor *x, wg_tensor *value); /* a number or a 0-d tensor */
+WG_API wg_tensor *wg_copy_(wg_tensor *x, wg_tensor *source); /* broadcasts, converts */
+WG_API wg_tensor *wg_clamp_(wg_tensor *x, wg_tensor *min, wg_tensor *max);
+WG_API wg_tensor *wg_relu_(wg_tensor *x);
+WG_API wg_tensor *wg_exp_(wg_tensor *x);
+WG_API wg_tensor *wg_tanh_(wg_tensor *x);
+WG_API wg_tensor *wg_sigmoid_(wg_tensor *x);
+WG_API wg_tensor *wg_neg_(wg_tensor *x);
+WG_API wg_tensor *wg_masked_fill_(wg_tensor *x, wg_tensor *mask, wg_tensor *value);
+WG_API wg_tensor *wg_index_put_(wg_tensor *x, wg_tensor *const *indices, int n, wg_tensor *values, bool accumulate);
+
+/* ---- the registry, for bindings and tools -------------------------------------------------------------------------- */
+/* One argument or result of a boxed call, in schema order. tag: see enum; n counts ints and tensors. */
+typedef enum wg_tag {
+    WG_TAG_NONE = 0,
+    WG_TAG_INT,
+    WG_TAG_DOUBLE,
+    WG_TAG_BOOL,
+    WG_TAG_INTS,
+    WG_TAG_DTYPE,
+    WG_TAG_STRING,
+    WG_TAG_TENSOR,
+    WG_TAG_TENSORS,
+} wg_tag;
+typedef struct wg_arg {
+    uint8_t tag;
+    uint32_t n;
+    union {
+        int64_t i;
+        double d;
+        const int64_t *ints;
+        const char *s;
+        wg_tensor *t;
+        wg_tensor *const *ts;
+    } v;
+} wg_arg;
+typedef struct wg_op_info {
+    size_t size;
+    const char *name, *schema, *doc;
+    bool differentiable, pointwise, is_view;
+    const char *formula[4]; /* per differentiable input, NULL where none */
+} wg_op_info;
+WG_API int wg_op_count(void);
+WG_API WG_MUST_CHECK wg_status wg_op_get(int index, wg_op_info *info); /* set info->size first */
+/* Calls the op of that name with arguments in schema order (missing ones at the end: NONE). Fills out[] (capacity
+ * max) and *n. */
+WG_API WG_MUST_CHECK wg_status wg_call_op(const char *name, const wg_arg *args, int nargs, wg_tensor **out, int max,
+                                          int *n);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
