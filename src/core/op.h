@@ -112,6 +112,8 @@ struct wg_op {
     /* Nodes that are not calls of an op (AccumulateGrad, CopySlices, custom functions): runs the node. */
     wg_status (*backward)(struct wg_node *node, wg_tensor *const *g, wg_tensor **out, const bool *need);
     void (*destroy)(struct wg_node *node); /* frees what such a node holds */
+    /* Composites (no shape, no run): args are all arguments in schema order, tensors included. */
+    wg_status (*boxed)(const wg_value *args, int nargs, wg_tensor **out, int max, int *n);
 };
 
 /* ---- the waist: apply.c ------------------------------------------------------------------------------------------ */
