@@ -4,7 +4,7 @@
  * functions: the same bits with glibc on hardware with fused multiply-add, else within 2 ulp.)
  *
  * generator NULL means the default generator, which starts at a random seed. A generator may be shared by threads:
- * each fill takes its words in one piece (fills of more than a million elements may be interleaved at such pieces).
+ * each fill takes its words in one piece (fills of more than 65,536 elements take several pieces).
  */
 #ifndef WENGERT_RANDOM_H
 #define WENGERT_RANDOM_H
