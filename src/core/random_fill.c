@@ -83,11 +83,8 @@ static void store_ints(wg_dtype dtype, char *out, const int64_t *v, int64_t n) {
     }
 }
 
-/* A parameter as the dtype would hold it. */
-static float rounded(wg_dtype dtype, double v) {
-    if (dtype == WG_FLOAT16) return wg__half_to_float(wg__float_to_half((float)v));
-    if (dtype == WG_BFLOAT16) return wg__bfloat_to_float(wg__float_to_bfloat((float)v));
-    return (float)v;
+static uint16_t to_half(wg_dtype dtype, double v) {
+    return dtype == WG_FLOAT16 ? wg__float_to_half((float)v) : wg__float_to_bfloat((float)v);
 }
 
 /* ---- uniform ------------------------------------------------------------------------------------------------------- */
@@ -112,15 +109,13 @@ static void draw_floats(wg_generator *g, float *out, int64_t n, float from, floa
 
 /* Half types: computed as float; a result that rounds to the upper bound becomes the lower one. */
 static void draw_halves(const fill *f, uint16_t *out, int64_t n) {
-    float from = (float)f->a, to = (float)f->b, top = rounded(f->dtype, to), x[BATCH];
+    float x[BATCH];
+    uint16_t bottom = to_half(f->dtype, f->a), top = to_half(f->dtype, f->b);
     for (int64_t len; n; n -= len, out += len) {
         len = batch(n);
-        draw_floats(f->g, x, len, 0, 1);
-        for (int64_t i = 0; i < len; i++) {
-            x[i] = fmaf(x[i], to - from, from);
-            if (rounded(f->dtype, x[i]) == top) x[i] = from;
-        }
+        draw_floats(f->g, x, len, (float)f->a, (float)f->b);
         store_floats(f->dtype, (char *)out, x, len);
+        for (int64_t i = 0; i < len; i++) out[i] = out[i] == top ? bottom : out[i];
     }
 }
 
