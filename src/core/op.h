@@ -97,6 +97,8 @@ struct wg_op {
     uint16_t traits;
     uint8_t nin, nout, kind;
     uint8_t saves; /* inputs the vjp reads: WG_USE_X is input 0, Y 1, W 2…; WG_USE_Z: outputs. Pointwise: from partial */
+    uint32_t optional_in; /* bit i: input i may be NULL */
+    const char *bool_error; /* pointwise: PyTorch's sentence for bool operands, when there is no kernel for them */
     uint32_t nondiff_in; /* bit i: input i never gets a gradient (an index, a mask) */
     size_t kernel;  /* pointwise: offset of the kernels in struct wg_cpu_table */
     wg_partial partial[3];

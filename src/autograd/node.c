@@ -1,0 +1,351 @@
+/* node.c - nodes of the graph: birth, edges, names, death. What a node saves is record.c's business; running nodes is
+ * backward.c's.
+ */
+#include "autograd/node.h"
+
+#include <ctype.h>
+#include <stdio.h>
+
+#include "core/alloc.h"
+#include "wengert/autograd.h"
+
+void wg__count_node(int d);
+void wg__node_slot_released(void *object);
+
+/* ---- birth --------------------------------------------------------------------------------------------------------- */
+
+wg_node *wg__node_new(const wg_op *op, int nin, int nout, void *site) {
+    struct wg_tls *s = &wg__tls;
+    wg_node *n = wg__block_new(s);
+    if (!n) return NULL;
+    atomic_store_explicit(&n->refs, 1, memory_order_relaxed);
+    atomic_flag_clear(&n->lock);
+    n->flags = 0;
+    n->nout = (uint16_t)nout;
+    n->seq = s->seq++;
+    n->op = op;
+    n->in = n->inline_in;
+    n->nin = (uint32_t)nin;
+    n->nattr = 0;
+    n->dtype = n->ndim = 0;
+    n->site = site;
+    n->attr = NULL;
+    n->cold = NULL;
+    n->state = (wg_node_state){.cot.one = NULL};
+    n->u.payload = NULL;
+    n->out_version = 0;
+    n->info.outs = NULL;
+    if (nin > WG_NODE_INLINE) {
+        n->in = wg__calloc((size_t)nin * sizeof(wg_input));
+        if (!n->in) {
+            wg__block_free(s, n);
+            wg__no_memory(op->name, (size_t)nin * sizeof(wg_input));
+            return NULL;
+        }
+        n->flags |= NF_HEAP_IN;
+    } else {
+        for (int i = 0; i < nin; i++) n->inline_in[i] = (wg_input){0};
+    }
+    wg__count_node(1);
+    return n;
+}
+
+/* sizes of more than three dims, or of several outputs, stand in one allocation: infos, then numbers. */
+static wg_status set_outs(wg_node *n, int o, const wg_tensor *t) {
+    if (!(n->flags & NF_OUTS)) {
+        n->info.outs = wg__calloc(n->nout * sizeof(wg_out_info));
+        if (!n->info.outs) return wg__no_memory(n->op->name, n->nout * sizeof(wg_out_info));
+        n->flags |= NF_OUTS;
+    }
+    wg_out_info *info = &n->info.outs[o];
+    int64_t *sizes = NULL;
+    if (t->ndim) {
+        sizes = wg__malloc((size_t)t->ndim * 8);
+        if (!sizes) return wg__no_memory(n->op->name, (size_t)t->ndim * 8);
+        memcpy(sizes, t->dims, (size_t)t->ndim * 8);
+    }
+    *info = (wg_out_info){.dtype = t->dtype, .ndim = t->ndim, .sizes = sizes};
+    return WG_OK;
+}
+
+wg_status wg__node_set_out(wg_node *n, int o, const wg_tensor *t) {
+    if (n->nout > 1 || t->ndim > 3) return set_outs(n, o, t);
+    n->dtype = t->dtype;
+    n->ndim = t->ndim;
+    for (int i = 0; i < t->ndim; i++) n->info.sizes[i] = t->dims[i];
+    return WG_OK;
+}
+
+wg_out_info wg__node_out(const wg_node *n, int o) {
+    if (n->flags & NF_ACCUMULATE) {
+        const wg_tensor *leaf = n->inline_in[0].saved;
+        return (wg_out_info){.dtype = leaf->dtype, .ndim = leaf->ndim, .sizes = leaf->dims};
+    }
+    if (n->flags & NF_OUTS) return n->info.outs[o];
+    return (wg_out_info){.dtype = n->dtype, .ndim = n->ndim, .sizes = n->info.sizes};
+}
+
+wg_status wg__node_set_attrs(wg_node *n, const wg_value *attr, int nattr) {
+    if (nattr == 0) return WG_OK;
+    size_t bytes = (size_t)nattr * sizeof(*attr);
+    for (int i = 0; i < nattr; i++) {
+        if (attr[i].tag == WG_V_INTS) bytes += attr[i].n * sizeof(int64_t);
+        if (attr[i].tag == WG_V_STRING && attr[i].s) bytes += (strlen(attr[i].s) + 8) & ~(size_t)7;
+    }
+    bool block = bytes <= sizeof(wg_tensor);
+    n->attr = block ? wg__block_new(&wg__tls) : wg__malloc(bytes);
+    if (!n->attr) return block ? WG_ERR_MEMORY : wg__no_memory(n->op->name, bytes);
+    if (block) n->flags |= NF_ATTR_BLOCK;
+    n->nattr = (uint16_t)nattr;
+    n->attr_bytes = (uint32_t)bytes;
+    memcpy(n->attr, attr, (size_t)nattr * sizeof(*attr));
+    char *tail = (char *)(n->attr + nattr);
+    for (int i = 0; i < nattr; i++) {
+        wg_value *v = &n->attr[i];
+        if (v->tag == WG_V_INTS) {
+            if (v->n) memcpy(tail, v->ints, v->n * sizeof(int64_t));
+            v->ints = (const int64_t *)(const void *)tail;
+            tail += v->n * sizeof(int64_t);
+        } else if (v->tag == WG_V_STRING && v->s) {
+            size_t len = strlen(v->s) + 1;
+            memcpy(tail, v->s, len);
+            v->s = tail;
+            tail += (len + 7) & ~(size_t)7;
+        }
+    }
+    return WG_OK;
+}
+
+wg_status wg__node_set_edge(wg_node *n, int i, wg_tensor *t) {
+    if (!wg__wants_grad(t)) return WG_OK;
+    wg_node *to = (t->flags & TF_VIEW) ? wg__grad_fn(t) : t->grad_fn;
+    if (!to) {
+        if (wg_error_pending() && (t->flags & TF_VIEW)) return wg_last_status();
+        to = wg__accumulator(t);
+    }
+    if (!to) return WG_ERR_MEMORY;
+    n->in[i].node = wg__node_retain(to);
+    n->in[i].nr = t->output_nr;
+    return WG_OK;
+}
+
+wg_node *wg__node_retain(wg_node *n) {
+    if (n->flags & NF_ACCUMULATE)
+        wg__retain(n->inline_in[0].saved);
+    else
+        wg__inc(&n->refs);
+    return n;
+}
+
+wg_node_cold *wg__node_cold(wg_node *n) {
+    if (!n->cold) {
+        n->cold = wg__calloc(sizeof(*n->cold));
+        if (!n->cold) wg__no_memory(n->op->name, sizeof(*n->cold));
+    }
+    return n->cold;
+}
+
+/* ---- leaves -------------------------------------------------------------------------------------------------------- */
+
+/* One per leaf, made at its first use; two threads may race to make it. */
+wg_node *wg__accumulator(wg_tensor *leaf) {
+    wg_meta *m = wg__meta(leaf);
+    if (!m) return NULL;
+    wg_node *n = atomic_load_explicit(&m->accum, memory_order_acquire);
+    if (n) return n;
+    struct wg_tls *s = &wg__tls;
+    uint64_t seq = s->seq;
+    n = wg__node_new(&wg__op_accumulate, 0, 1, NULL);
+    if (!n) return NULL;
+    s->seq = seq; /* it has the highest number, and takes none from the thread (O1) */
+    n->seq = UINT64_MAX;
+    n->flags |= NF_ACCUMULATE;
+    n->inline_in[0] = (wg_input){.saved = leaf};
+    wg_node *expected = NULL;
+    if (atomic_compare_exchange_strong(&m->accum, &expected, n)) return n;
+    wg__accumulator_free(n);
+    return expected;
+}
+
+/* ---- death --------------------------------------------------------------------------------------------------------- */
+
+static void free_cold(wg_node *n) {
+    if (!n->cold) return;
+    wg__hooks_free(n->cold->hooks);
+    if (n->cold->retaining) wg__mfree(n->cold->retaining, n->nout * sizeof(wg_tensor *));
+    if (n->cold->slot) wg__node_slot_released(n->cold->slot);
+    wg__mfree(n->cold, sizeof(*n->cold));
+    n->cold = NULL;
+}
+
+void wg__accumulator_free(wg_node *n) {
+    free_cold(n);
+    wg__count_node(-1);
+    wg__block_free(&wg__tls, n);
+}
+
+static void lock(wg_node *n) {
+    while (atomic_flag_test_and_set_explicit(&n->lock, memory_order_acquire)) {}
+}
+static void unlock(wg_node *n) { atomic_flag_clear_explicit(&n->lock, memory_order_release); }
+
+static void drop_outs(wg_node *n, wg_tensor *one, wg_input *many) {
+    if (one) wg_release(one);
+    if (many) {
+        for (int o = 0; o < n->nout; o++) wg_release(many[o].saved);
+        wg__mfree(many, n->nout * sizeof(wg_input));
+    }
+}
+
+void wg__node_free_saved(wg_node *n, void *site) {
+    if (!(n->flags & NF_SAVES) || n->op->backward) return;
+    lock(n);
+    bool gone = n->flags & NF_RELEASED;
+    n->flags |= NF_RELEASED;
+    wg_tensor *one = !gone && n->nout == 1 ? n->u.saved_out : NULL;
+    wg_input *many = !gone && n->nout > 1 ? n->u.saved_outs : NULL;
+    if (!gone) n->u.freed_site = site;
+    unlock(n);
+    if (gone) return;
+    drop_outs(n, one, many);
+    for (uint32_t i = 0; i < n->nin; i++) {
+        wg_tensor *t = n->in[i].saved;
+        n->in[i].saved = NULL;
+        wg_release(t);
+    }
+}
+
+static void free_attrs(wg_node *n) {
+    if (!n->attr) return;
+    if (n->flags & NF_ATTR_BLOCK)
+        wg__block_free(&wg__tls, n->attr);
+    else
+        wg__mfree(n->attr, n->attr_bytes);
+}
+
+static void free_outs(wg_node *n) {
+    if (!(n->flags & NF_OUTS)) return;
+    for (int o = 0; o < n->nout; o++)
+        if (n->info.outs[o].sizes)
+            wg__mfree((void *)(uintptr_t)n->info.outs[o].sizes, (size_t)n->info.outs[o].ndim * 8);
+    wg__mfree(n->info.outs, n->nout * sizeof(wg_out_info));
+}
+
+static void destroy_node(wg_node *n) {
+    if (n->op->destroy) n->op->destroy(n);
+    else if (!(n->flags & NF_RELEASED))
+        drop_outs(n, n->nout == 1 ? n->u.saved_out : NULL, n->nout > 1 ? n->u.saved_outs : NULL);
+    for (uint32_t i = 0; i < n->nin; i++) {
+        wg_release(n->in[i].saved);
+        if (n->in[i].node) wg__node_release(n->in[i].node);
+    }
+    if (n->flags & NF_HEAP_IN) wg__mfree(n->in, n->nin * sizeof(wg_input));
+    free_attrs(n);
+    free_outs(n);
+    free_cold(n);
+    wg__count_node(-1);
+    wg__block_free(&wg__tls, n);
+}
+
+/* Nodes that die while one is being destroyed wait in a list: no recursion along the graph. Tensors freed here may
+ * free nodes and the other way round; each kind has its own list and both are drained by whoever came first. */
+void wg__node_release(wg_node *n) {
+    static __thread wg_node *pending __attribute__((tls_model("initial-exec")));
+    static __thread bool draining __attribute__((tls_model("initial-exec")));
+    if (n->flags & NF_ACCUMULATE) {
+        wg__tensor_release(n->inline_in[0].saved);
+        return;
+    }
+    if (!wg__dec(&n->refs)) return;
+    n->seq = (uint64_t)(uintptr_t)pending;
+    pending = n;
+    if (draining) return;
+    draining = true;
+    while (pending) {
+        wg_node *d = pending;
+        pending = (wg_node *)(uintptr_t)d->seq;
+        destroy_node(d);
+    }
+    draining = false;
+}
+
+/* ---- names --------------------------------------------------------------------------------------------------------- */
+
+/* log_softmax -> LogSoftmax, _to_copy -> ToCopy, log1p -> Log1P. */
+static size_t camel(const char *name, char *out, size_t size) {
+    size_t k = 0;
+    bool up = true;
+    for (const char *p = name; *p && k + 1 < size; p++) {
+        if (*p == '_') {
+            up = true;
+            continue;
+        }
+        out[k++] = up ? (char)toupper((unsigned char)*p) : *p;
+        up = isdigit((unsigned char)*p);
+    }
+    out[k] = 0;
+    return k;
+}
+
+const char *wg_node_name(const wg_node *n) {
+    static __thread char buffer[128];
+    if (!n) return "";
+    if (n->op->grad_name) {
+        wg_call c = {.op = n->op, .nin = (int)n->nin, .attr = n->attr, .nattr = n->nattr, .nout = n->nout, .node = n};
+        const char *name = n->op->grad_name(&c);
+        if (name) return name;
+    }
+    size_t k = camel(n->op->name, buffer, sizeof(buffer) - 16);
+    memcpy(buffer + k, "Backward0", 10);
+    return buffer;
+}
+
+/* The node's name without "Backward" and without a final 0 (S3). */
+const char *wg__node_op_name(const wg_node *n, char *buffer, size_t size) {
+    const char *name = wg_node_name(n), *cut = strstr(name, "Backward");
+    if (strncmp(name, "torch::", 7) == 0 || !cut || (cut[8] && cut[9])) {
+        snprintf(buffer, size, "%s", name);
+    } else {
+        snprintf(buffer, size, "%.*s%s", (int)(cut - name), name, cut[8] == '0' ? "" : cut + 8);
+    }
+    return buffer;
+}
+
+/* ---- introspection ------------------------------------------------------------------------------------------------- */
+
+wg_node *wg_grad_fn(wg_tensor *t) {
+    if (!t || !wg__ok(t)) {
+        wg__raise(WG_ERR_TYPE, "grad_fn", "grad_fn expects a tensor");
+        return NULL;
+    }
+    return wg__grad_fn(t);
+}
+int wg_output_nr(const wg_tensor *t) { return t ? (int)t->output_nr : 0; }
+
+wg_node *wg_grad_accumulator(wg_tensor *t) {
+    if (!t || !wg__ok(t) || !wg__requires(t)) {
+        wg__raise(WG_ERR_RUNTIME, "grad_accumulator",
+                  "It is not possible to get the gradient edge for a Tensor that does not require gradients");
+        return NULL;
+    }
+    return t->grad_fn ? NULL : wg__accumulator(t);
+}
+wg_node *wg_node_keep(wg_node *n) { return n ? wg__node_retain(n) : NULL; }
+void wg_node_release(wg_node *n) {
+    if (n) wg__node_release(n);
+}
+int wg_node_inputs(const wg_node *n) { return n ? (int)n->nin : 0; }
+wg_node *wg_node_next(const wg_node *n, int i, int *input_nr) {
+    if (!n || i < 0 || (uint32_t)i >= n->nin) return NULL;
+    if (input_nr) *input_nr = (int)n->in[i].nr;
+    return n->in[i].node;
+}
+uint64_t wg_node_sequence(const wg_node *n) { return n ? n->seq : 0; }
+wg_tensor *wg_node_variable(const wg_node *n) {
+    return n && (n->flags & NF_ACCUMULATE) ? n->inline_in[0].saved : NULL;
+}
+void *wg_node_site(const wg_node *n) { return n ? n->site : NULL; }
+void *wg_node_slot(const wg_node *n) { return n && n->cold ? n->cold->slot : NULL; }
+void wg_node_set_slot(wg_node *n, void *object) {
+    if (n && wg__node_cold(n)) n->cold->slot = object;
+}

@@ -1,0 +1,190 @@
+/* node.h - a node of the graph, seen from inside the library.
+ *
+ * A node is one block of 192 bytes, as a tensor is. It holds what its rule needs and where the results go: for each
+ * tensor input an edge (node, output number) and the saved value; the call's other arguments; its own output, saved as
+ * an alias without history (saving the handle itself would be a cycle). It never holds its outputs' handles.
+ *
+ * References: a node is held by the tensors whose grad_fn it is and by the edges of later nodes. A leaf's
+ * AccumulateGrad lives in the leaf's meta, and references to it are references to the leaf (L3).
+ */
+#ifndef WG_AUTOGRAD_NODE_H
+#define WG_AUTOGRAD_NODE_H
+
+#include "core/op.h"
+
+typedef struct wg_input {
+    wg_node *node; /* NULL: no gradient goes here */
+    wg_tensor *saved;
+    uint32_t nr; /* which output of node */
+    uint32_t version;
+} wg_input;
+
+typedef struct wg_out_info { /* shape and dtype of an output: what a cotangent must have */
+    uint8_t dtype, ndim;
+    const int64_t *sizes;
+} wg_out_info;
+
+/* What one walk knows of a node. Lives in the node for one walk at a time, in a side table for the others. */
+typedef struct wg_node_state {
+    union {
+        wg_tensor *one;   /* the cotangent, of a node with one output */
+        wg_tensor **many; /* nout of them */
+    } cot;
+    uint32_t deps; /* edges into this node that have not delivered */
+    uint32_t mark; /* the walk that saw it */
+} wg_node_state;
+
+enum {
+    NF_RELEASED = 1,  /* saved values are gone: freed_site tells who */
+    NF_OUTS = 2,      /* info.outs describes the outputs (several, or more than 3 dims) */
+    NF_SAVES = 4,     /* saved something (else it may run again and again, B7) */
+    NF_ACCUMULATE = 8,
+    NF_HEAP_IN = 16,
+    NF_ATTR_BLOCK = 32, /* attr came from wg__block_new, else from wg__malloc */
+    NF_SAVED_OUT = 64,
+};
+
+#define WG_NODE_INLINE 3
+
+struct wg_node {
+    atomic_uint refs;
+    atomic_flag lock; /* while saved values are read or released */
+    uint8_t flags;
+    uint16_t nout;
+    uint64_t seq; /* O1; of a dead node: the next one to destroy */
+    const wg_op *op;
+    wg_input *in;
+    uint32_t nin;
+    uint16_t nattr;
+    uint8_t dtype, ndim;
+    void *site; /* call site of the forward */
+    wg_value *attr;
+    struct wg_node_cold *cold; /* hooks, a binding's object */
+    wg_node_state state;
+    union {
+        wg_tensor *saved_out; /* nout == 1 */
+        wg_input *saved_outs; /* nout of them; only saved and version are used */
+        void *payload;        /* custom functions, CopySlices */
+        void *freed_site;     /* NF_RELEASED: the backward that freed us */
+    } u;
+    uint32_t out_version;
+    uint32_t attr_bytes;
+    union {
+        int64_t sizes[3];
+        wg_out_info *outs;
+    } info;
+    wg_input inline_in[WG_NODE_INLINE];
+};
+_Static_assert(sizeof(struct wg_node) <= 192, "a node fits a block");
+
+/* ---- hooks ------------------------------------------------------------------------------------------------------- */
+
+enum { HOOK_TENSOR, HOOK_PRE, HOOK_POST, HOOK_ACCUMULATED };
+typedef struct wg_hook {
+    struct wg_hook *next;
+    wg_hook_id id;
+    uint8_t kind;
+    bool removed;
+    uint32_t output_nr; /* HOOK_TENSOR */
+    atomic_uint refs;   /* the list's, and one per walk that is calling it */
+    union {
+        wg_tensor *(*tensor)(void *user, wg_tensor *g);
+        wg_status (*pre)(void *user, wg_tensor **g, int n);
+        wg_status (*post)(void *user, wg_tensor **gi, int ni, wg_tensor *const *go, int no);
+        wg_status (*leaf)(void *user, wg_tensor *leaf);
+    } fn;
+    void *user;
+    void (*destroy)(void *user);
+} wg_hook;
+
+typedef struct wg_node_cold {
+    wg_hook *hooks;        /* all kinds, in order of registration */
+    wg_tensor **retaining; /* per output: the handle whose .grad wants the cotangent; not owned */
+    void *slot;
+} wg_node_cold;
+
+wg_node_cold *wg__node_cold(wg_node *n); /* NULL on no memory */
+void wg__hooks_free(wg_hook *list);
+
+/* ---- node.c ------------------------------------------------------------------------------------------------------ */
+
+/* A node of op with room for nin inputs, all empty; refs 1, next sequence number. NULL on no memory. */
+wg_node *wg__node_new(const wg_op *op, int nin, int nout, void *site);
+void wg__node_release(wg_node *n);
+wg_node *wg__node_retain(wg_node *n);
+/* Describes output o. */
+wg_status wg__node_set_out(wg_node *n, int o, const wg_tensor *t);
+wg_out_info wg__node_out(const wg_node *n, int o);
+wg_status wg__node_set_attrs(wg_node *n, const wg_value *attr, int nattr);
+/* Edge of input i to where t's gradient goes; nothing when t does not require one. */
+wg_status wg__node_set_edge(wg_node *n, int i, wg_tensor *t);
+/* Takes away what the node saved (iteratively freed); marks it released by site. */
+void wg__node_free_saved(wg_node *n, void *site);
+wg_node *wg__accumulator(wg_tensor *leaf); /* borrowed; NULL on no memory */
+void wg__accumulator_free(wg_node *n);
+const char *wg__node_op_name(const wg_node *n, char *buffer, size_t size); /* "Add", "Sum1": error texts (S3) */
+
+extern const wg_op wg__op_accumulate, wg__op_copy_slices;
+
+/* ---- record.c ---------------------------------------------------------------------------------------------------- */
+
+static inline bool wg__recording(const struct wg_tls *s) { return !s->no_grad; }
+/* Does t require a gradient, history of its base included (V3)? */
+bool wg__requires_now(wg_tensor *t);
+static inline bool wg__wants_grad(wg_tensor *t) {
+    return (t->flags & TF_REQUIRES) || ((t->flags & TF_VIEW) && wg__requires_now(t));
+}
+/* Would a call with these inputs be recorded? */
+bool wg__any_requires(const wg_op *op, wg_tensor *const *in, int nin);
+/* First half: node, edges, saved inputs. self, when not NULL, is saved in place of in[0] (in-place ops). */
+wg_node *wg__record_begin(const wg_op *op, wg_tensor *const *in, int nin, const wg_value *attr, int nattr, int nout,
+                          wg_tensor *self, void *site);
+/* What begin would save: USE bits. */
+unsigned wg__saved_mask(const wg_op *op, wg_tensor *const *in, int nin);
+/* Second half: hangs the node on the outputs, saves them if the rule reads them. Consumes the node. */
+wg_status wg__record_end(wg_node *n, wg_tensor *const *out, int nout);
+wg_status wg__record(const wg_op *op, wg_tensor *const *in, int nin, const wg_value *attr, int nattr,
+                     wg_tensor *const *out, int nout, void *site);
+
+/* ---- view.c ------------------------------------------------------------------------------------------------------ */
+
+/* Makes alias a differentiable view of t (base, kind, version). */
+wg_status wg__mark_view(wg_tensor *alias, wg_tensor *t, int kind);
+/* grad_fn, regenerated when the base was written since (V3). NULL with an error for bad views. */
+wg_node *wg__grad_fn(wg_tensor *t);
+/* May t be written in place now (V1)? */
+wg_status wg__check_inplace(const wg_op *op, wg_tensor *t);
+/* In-place history in two halves, so that nothing can fail once the target is written. */
+wg_status wg__rebase_begin(wg_tensor *t, wg_node *n, wg_node **copy_slices);
+void wg__rebase_end(wg_tensor *t, wg_node *n, wg_node *copy_slices);
+
+/* ---- unpack: record.c -------------------------------------------------------------------------------------------- */
+
+#define WG_UNPACK_INLINE 4
+/* A node's call, put together again for its rule. */
+typedef struct wg_unpacked {
+    wg_call call;
+    wg_tensor *in_buf[WG_UNPACK_INLINE], *out_buf[WG_UNPACK_INLINE];
+    wg_tensor **in, **out; /* own the references */
+    bool const *need;
+} wg_unpacked;
+/* Checks versions and "a second time"; consume: the node gives its saved values away. */
+wg_status wg__unpack(wg_node *n, wg_unpacked *u, bool consume, void *site);
+void wg__unpack_done(wg_unpacked *u);
+
+/* ---- forward.c, batch.c ------------------------------------------------------------------------------------------- */
+
+/* The highest visible level among the inputs; 0 when there is none. *batched tells which kind it is. */
+int wg__top_level(wg_tensor *const *in, int nin, bool *batched);
+wg_status wg__apply_dual(const wg_op *op, wg_tensor *const *in, int nin, const wg_value *attr, int nattr,
+                         wg_tensor **out, int nout, int level, void *site);
+wg_status wg__apply_batched(const wg_op *op, wg_tensor *const *in, int nin, const wg_value *attr, int nattr,
+                            wg_tensor **out, int nout, int level, void *site);
+wg_tensor *wg__inplace_dual(const wg_op *op, wg_tensor *const *in, int nin, const wg_value *attr, int nattr, int level,
+                            void *site);
+wg_tensor *wg__inplace_batched(const wg_op *op, wg_tensor *const *in, int nin, const wg_value *attr, int nattr,
+                               int level, void *site);
+void wg__tangents_drop(wg_tensor *t); /* when the handle dies */
+wg_tensor *wg__tangent(const wg_tensor *t, int level); /* borrowed */
+
+#endif

@@ -1,0 +1,38 @@
+/* apply.h - what apply.c and inplace.c share: operands of pointwise kernels. */
+#ifndef WG_CORE_APPLY_H
+#define WG_CORE_APPLY_H
+
+#include "autograd/node.h"
+#include "core/alloc.h"
+#include "cpu/kernels.h"
+#include "cpu/loop.h"
+
+#define WG_MAX_OPERANDS 3
+#define WG_PARAM_BYTES 64
+#define WG_GRAIN 32768 /* elements: below it a loop is not split over threads */
+
+/* An input as a pointwise kernel reads it. */
+typedef struct wg_operand {
+    wg_tensor *t;    /* sizes and strides to read with */
+    wg_tensor *temp; /* a converted copy to give back, or NULL */
+    char *data;
+    bool single; /* one element for all of the output */
+    _Alignas(16) char number[16];
+} wg_operand;
+
+wg_status wg__operand(wg_operand *o, wg_tensor *t, wg_dtype d);
+wg_status wg__run_pointwise(wg_kernel k, const wg_tensor *out, const wg_operand *x, int nin, wg_dtype compute,
+                            char *params);
+void wg__pack_params(const wg_value *attr, int nattr, char *params);
+
+static inline wg_kernel wg__kernel(const wg_op *op, wg_dtype d) {
+    return ((const wg_kernel *)(const void *)((const char *)wg__cpu + op->kernel))[d];
+}
+
+static inline void *wg__malloc_array(size_t n, size_t size) {
+    size_t bytes;
+    return __builtin_mul_overflow(n, size, &bytes) ? NULL : wg__malloc(bytes);
+}
+static inline void wg__free_array(void *p, size_t n, size_t size) { wg__mfree(p, n * size); }
+
+#endif

@@ -1,0 +1,575 @@
+/* tensor.c - blocks, handles and scopes: how memory of tensors is counted, shared and given back.
+ *
+ * Not here: elements' memory (alloc.c), what a tensor contains at birth (create.c), history (autograd/).
+ *
+ * Nothing here recurses: a handle that dies while another one is being destroyed waits in the thread's pending list,
+ * so a chain of a million nodes is freed on any stack.
+ */
+#include "core/tensor.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "autograd/node.h"
+#include "core/alloc.h"
+#include "wengert/autograd.h"
+
+__thread struct wg_tls wg__tls __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+static int64_t poison_dims[2];
+wg_tensor wg__poison_tensor = {.refs = 1,
+                               .block_refs = 1,
+                               .dtype = WG_FLOAT32,
+                               .flags = TF_POISON | TF_CONTIG,
+                               .dims = poison_dims,
+                               .vhome = &wg__poison_tensor};
+
+static wg_binding binding;
+
+/* ---- threads: every thread that made a tensor is known, so that counters can be read and lists returned --------- */
+
+#if defined(__SANITIZE_ADDRESS__)
+#define BLOCK_CACHE 0 /* let the sanitizer see each block's life */
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define BLOCK_CACHE 0
+#endif
+#endif
+#ifndef BLOCK_CACHE
+#define BLOCK_CACHE 65536 /* blocks a thread keeps */
+#endif
+#define BLOCK_BYTES sizeof(wg_tensor)
+
+struct thread_entry {
+    struct wg_tls *tls;
+    struct thread_entry *next;
+};
+static pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct thread_entry *threads;
+static int64_t gone_tensors, gone_nodes; /* counts of threads that ended */
+static pthread_key_t exit_key;
+static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
+
+static void free_block_list(struct wg_tls *s) {
+    while (s->free_blocks) {
+        void *b = s->free_blocks;
+        s->free_blocks = *(void **)b;
+        wg__mfree(b, BLOCK_BYTES);
+    }
+    s->nfree = 0;
+}
+
+static void thread_exit(void *arg) {
+    struct thread_entry *e = arg;
+    struct wg_tls *s = e->tls;
+    wg_scope_close(0);
+    free(s->scope);
+    s->scope = NULL;
+    s->scope_cap = 0;
+    free_block_list(s);
+    pthread_mutex_lock(&threads_lock);
+    gone_tensors += atomic_load_explicit(&s->live_tensors, memory_order_relaxed);
+    gone_nodes += atomic_load_explicit(&s->live_nodes, memory_order_relaxed);
+    atomic_store_explicit(&s->live_tensors, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->live_nodes, 0, memory_order_relaxed);
+    for (struct thread_entry **p = &threads; *p; p = &(*p)->next)
+        if (*p == e) {
+            *p = e->next;
+            break;
+        }
+    pthread_mutex_unlock(&threads_lock);
+    free(e);
+}
+
+/* At the end of the process the main thread's lists go back too, so that leak checkers see only leaks. */
+static void __attribute__((destructor)) process_exit(void) {
+    struct thread_entry *e = pthread_getspecific(exit_key);
+    if (exit_once != PTHREAD_ONCE_INIT && e) {
+        pthread_setspecific(exit_key, NULL);
+        thread_exit(e);
+    }
+}
+
+static void fork_lock(void) { pthread_mutex_lock(&threads_lock); }
+static void fork_unlock(void) { pthread_mutex_unlock(&threads_lock); }
+/* The child has one thread: the others' counts stay as they were, their lists are lost to it. */
+static void fork_child(void) {
+    pthread_mutex_init(&threads_lock, NULL);
+    struct wg_tls *self = &wg__tls;
+    for (struct thread_entry **p = &threads; *p;) {
+        struct thread_entry *e = *p;
+        if (e->tls == self) {
+            p = &e->next;
+            continue;
+        }
+        gone_tensors += atomic_load_explicit(&e->tls->live_tensors, memory_order_relaxed);
+        gone_nodes += atomic_load_explicit(&e->tls->live_nodes, memory_order_relaxed);
+        *p = e->next;
+        free(e);
+    }
+}
+
+static void make_exit_key(void) {
+    pthread_key_create(&exit_key, thread_exit);
+    pthread_atfork(fork_lock, fork_unlock, fork_child);
+}
+
+/* First tensor of a thread. A failure only means that its lists stay until the process ends. */
+static bool thread_enter(struct wg_tls *s) {
+    if (s->scope) return true;
+    s->scope = malloc(256 * sizeof(*s->scope));
+    if (!s->scope) return false;
+    s->scope_cap = 256;
+    pthread_once(&exit_once, make_exit_key);
+    struct thread_entry *e = malloc(sizeof(*e));
+    if (!e) return true;
+    e->tls = s;
+    pthread_mutex_lock(&threads_lock);
+    e->next = threads;
+    threads = e;
+    pthread_mutex_unlock(&threads_lock);
+    pthread_setspecific(exit_key, e);
+    return true;
+}
+
+void wg_memory_stats_get(wg_memory_stats *stats) {
+    if (!stats || stats->size < sizeof(*stats)) return;
+    wg__alloc_stats(&stats->live_bytes, &stats->peak_bytes, &stats->cached_bytes);
+    pthread_mutex_lock(&threads_lock);
+    stats->live_tensors = gone_tensors;
+    stats->live_nodes = gone_nodes;
+    for (struct thread_entry *e = threads; e; e = e->next) {
+        stats->live_tensors += atomic_load_explicit(&e->tls->live_tensors, memory_order_relaxed);
+        stats->live_nodes += atomic_load_explicit(&e->tls->live_nodes, memory_order_relaxed);
+    }
+    pthread_mutex_unlock(&threads_lock);
+}
+
+void wg_empty_cache(void) {
+    free_block_list(&wg__tls);
+    wg__alloc_trim();
+}
+
+/* ---- blocks -------------------------------------------------------------------------------------------------------- */
+
+static void *block_new_slow(struct wg_tls *s) {
+    void *b = NULL;
+    if (thread_enter(s)) b = wg__malloc(BLOCK_BYTES);
+    if (!b) wg__no_memory(NULL, BLOCK_BYTES);
+    return b;
+}
+
+void *wg__block_new(struct wg_tls *s) {
+    void *b = s->free_blocks;
+    if (WG_LIKELY(b != NULL)) {
+        s->free_blocks = *(void **)b;
+        s->nfree--;
+        return b;
+    }
+    return block_new_slow(s);
+}
+
+#ifndef NDEBUG
+/* Debug builds keep dead handles for a while, so that using one is noticed: see wg__check_closed in apply.c. */
+#define QUARANTINE 512
+static __thread void *quarantine[QUARANTINE];
+static __thread unsigned quarantine_at;
+#endif
+
+static void block_recycle(struct wg_tls *s, void *block) {
+    if (s->nfree >= BLOCK_CACHE || !s->scope) {
+        wg__mfree(block, BLOCK_BYTES);
+        return;
+    }
+    *(void **)block = s->free_blocks;
+    s->free_blocks = block;
+    s->nfree++;
+}
+
+void wg__block_free(struct wg_tls *s, void *block) { block_recycle(s, block); }
+
+static void handle_block_free(struct wg_tls *s, wg_tensor *t) {
+#if !defined(NDEBUG) && BLOCK_CACHE > 0
+    if (s->scope) {
+        t->flags = TF_POISON | TF_CLOSED;
+        void *old = quarantine[quarantine_at];
+        quarantine[quarantine_at] = t;
+        quarantine_at = (quarantine_at + 1) % QUARANTINE;
+        if (old) block_recycle(s, old);
+        return;
+    }
+#endif
+    block_recycle(s, t);
+}
+
+static inline void count(_Atomic int64_t *c, int64_t d) { /* only this thread writes: no locked operation */
+    atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + d, memory_order_relaxed);
+}
+void wg__count_node(int d) { count(&wg__tls.live_nodes, d); }
+
+/* ---- making handles ------------------------------------------------------------------------------------------------ */
+
+static bool place_dims(wg_tensor *t, int ndim) {
+    t->ndim = (uint8_t)ndim;
+    size_t bytes = (size_t)ndim * 16;
+    if (bytes <= WG_INLINE_BYTES) {
+        t->dims = (int64_t *)(void *)t->inline_;
+        return true;
+    }
+    t->dims = wg__malloc(bytes);
+    t->flags |= TF_HEAPDIMS;
+    return t->dims != NULL;
+}
+
+static void init_handle(wg_tensor *t, wg_dtype dtype) {
+    atomic_store_explicit(&t->refs, 1, memory_order_relaxed);
+    t->dtype = (uint8_t)dtype;
+    t->flags = 0;
+    t->output_nr = 0;
+    t->grad_fn = NULL;
+    t->meta = NULL;
+    t->slot = NULL;
+}
+
+static bool place_data(wg_tensor *t, size_t bytes) {
+    size_t used = (t->flags & TF_HEAPDIMS) ? 0 : (size_t)t->ndim * 16;
+    t->own.bytes = bytes;
+    if (bytes <= WG_INLINE_BYTES - used) {
+        t->own.data = t->inline_ + used;
+        t->own.flags = SF_INLINE;
+        return true;
+    }
+    t->own.flags = 0;
+    t->own.data = wg__alloc(bytes);
+    return t->own.data != NULL;
+}
+
+static void own_storage(wg_tensor *t) {
+    atomic_store_explicit(&t->own.refs, 1, memory_order_relaxed);
+    atomic_store_explicit(&t->block_refs, 2, memory_order_relaxed);
+    t->own.device_type = WG_CPU;
+    t->own.device_index = 0;
+    t->own.foreign = NULL;
+    t->storage = &t->own;
+    t->data = t->own.data;
+    t->vhome = t;
+}
+
+static void fresh_version_cell(wg_tensor *t) {
+    atomic_store_explicit(&t->version.version, 0, memory_order_relaxed);
+    t->version.site = NULL;
+}
+
+/* Elements the storage must hold; -1 when a size or the reach overflows. */
+static int64_t reach(int ndim, const int64_t *sizes, const int64_t *strides, int64_t numel) {
+    if (!strides || numel <= 0) return numel;
+    int64_t last = 0;
+    for (int i = 0; i < ndim; i++) {
+        int64_t step;
+        if (__builtin_mul_overflow(sizes[i] - 1, strides[i], &step) || __builtin_add_overflow(last, step, &last))
+            return -1;
+    }
+    return last + 1;
+}
+
+wg_tensor *wg__tensor_new(wg_dtype dtype, int ndim, const int64_t *sizes, const int64_t *strides) {
+    struct wg_tls *s = &wg__tls;
+    int64_t numel = wg__numel(ndim, sizes), elements = reach(ndim, sizes, strides, numel);
+    size_t bytes;
+    if (numel < 0 || elements < 0 || __builtin_mul_overflow((size_t)elements, wg_dtype_size(dtype), &bytes) ||
+        bytes > (size_t)INT64_MAX) {
+        wg__raise(WG_ERR_RUNTIME, NULL, "Storage size calculation overflowed. The shape asks for more bytes than can "
+                                        "be addressed");
+        return NULL;
+    }
+    wg_tensor *t = wg__block_new(s);
+    if (!t) return NULL;
+    init_handle(t, dtype);
+    t->numel = numel;
+    if (!place_dims(t, ndim)) goto no_memory;
+    memcpy(t->dims, sizes, (size_t)ndim * 8);
+    if (strides) {
+        memcpy(t->dims + ndim, strides, (size_t)ndim * 8);
+        if (wg__is_row_major(ndim, sizes, strides)) t->flags |= TF_CONTIG;
+    } else {
+        wg__row_major(ndim, sizes, t->dims + ndim);
+        t->flags |= TF_CONTIG;
+    }
+    if (!place_data(t, bytes)) goto no_memory;
+    own_storage(t);
+    fresh_version_cell(t);
+    count(&s->live_tensors, 1);
+    return t;
+no_memory:
+    if (t->flags & TF_HEAPDIMS && t->dims) wg__mfree(t->dims, (size_t)ndim * 16);
+    wg__block_free(s, t);
+    wg__no_memory(NULL, bytes);
+    return NULL;
+}
+
+/* A copy of one number from a caller's frame. */
+static wg_tensor *copy_number(const wg_tensor *t) {
+    wg_tensor *c = wg__tensor_new((wg_dtype)t->dtype, 0, NULL, NULL);
+    if (!c) return NULL;
+    memcpy(c->data, t->data, wg__itemsize(t));
+    c->flags |= t->flags & TF_NUMBER;
+    return c;
+}
+
+wg_tensor *wg__retain_safe(wg_tensor *t) {
+    if (WG_UNLIKELY(t->flags & TF_STACK)) return copy_number(t);
+    return wg__retain(t);
+}
+
+/* Uses t's version cell: the storage that we hold keeps its block alive unless it lives elsewhere. */
+static void share_version(wg_tensor *a, const wg_tensor *t) {
+    a->vhome = t->vhome;
+    if (a->vhome != wg__home(a->storage)) {
+        wg__inc(&a->vhome->block_refs);
+        a->flags |= TF_VSEP;
+    }
+}
+
+wg_tensor *wg__alias(const wg_tensor *t, int ndim, const int64_t *sizes, const int64_t *strides, int64_t offset,
+                     bool fresh_version) {
+    if (t->flags & TF_STACK) {
+        wg_tensor *c = copy_number(t);
+        wg_tensor *a = c ? wg__alias(c, ndim, sizes, strides, offset, fresh_version) : NULL;
+        if (c) wg_release(c);
+        return a;
+    }
+    struct wg_tls *s = &wg__tls;
+    wg_tensor *a = wg__block_new(s);
+    if (!a) return NULL;
+    init_handle(a, (wg_dtype)t->dtype);
+    if (!place_dims(a, ndim)) {
+        wg__block_free(s, a);
+        wg__no_memory(NULL, (size_t)ndim * 16);
+        return NULL;
+    }
+    if (ndim) {
+        memcpy(a->dims, sizes, (size_t)ndim * 8);
+        memcpy(a->dims + ndim, strides, (size_t)ndim * 8);
+    }
+    a->numel = wg__numel(ndim, sizes);
+    if (wg__is_row_major(ndim, sizes, strides)) a->flags |= TF_CONTIG;
+    atomic_store_explicit(&a->own.refs, 0, memory_order_relaxed);
+    atomic_store_explicit(&a->block_refs, 1, memory_order_relaxed);
+    a->storage = t->storage;
+    wg__inc(&a->storage->refs);
+    a->data = t->data ? t->data + offset * (int64_t)wg__itemsize(t) : NULL;
+    if (fresh_version) {
+        a->vhome = a;
+        fresh_version_cell(a);
+    } else {
+        share_version(a, t);
+    }
+    count(&s->live_tensors, 1);
+    return a;
+}
+
+wg_meta *wg__meta(wg_tensor *t) {
+    if (!t->meta) {
+        wg_meta *m = wg__calloc(sizeof(*m));
+        if (!m) {
+            wg__no_memory(NULL, sizeof(*m));
+            return NULL;
+        }
+        atomic_flag_clear(&m->lock);
+        t->meta = m;
+    }
+    return t->meta;
+}
+
+/* ---- giving back --------------------------------------------------------------------------------------------------- */
+
+static void block_unref(struct wg_tls *s, wg_tensor *block) {
+    if (wg__dec(&block->block_refs)) handle_block_free(s, block);
+}
+
+static void storage_unref(struct wg_tls *s, wg_storage *st) {
+    if (!wg__dec(&st->refs)) return;
+    if (st->foreign) {
+        struct wg_foreign *f = st->foreign;
+        if (f->release) f->release(f->user);
+        wg__mfree(f, sizeof(*f));
+    } else if (!(st->flags & SF_INLINE)) {
+        wg__free(st->data, st->bytes);
+    }
+    block_unref(s, wg__home(st));
+}
+
+static void forget_retained(wg_tensor *t) {
+    wg_node_cold *cold = t->grad_fn ? t->grad_fn->cold : NULL;
+    if (cold && cold->retaining && cold->retaining[t->output_nr] == t) cold->retaining[t->output_nr] = NULL;
+}
+
+static void destroy_meta(wg_tensor *t) {
+    wg_meta *m = t->meta;
+    if (t->flags & TF_DUAL) wg__tangents_drop(t);
+    wg_node *accum = atomic_load_explicit(&m->accum, memory_order_acquire);
+    if (accum) wg__accumulator_free(accum);
+    wg__hooks_free(m->post_accumulate);
+    if (m->grad) wg_release(m->grad);
+    if (m->base) wg_release(m->base);
+    if (m->batch_value) wg_release(m->batch_value);
+    free(m->name);
+    wg__mfree(m, sizeof(*m));
+    t->meta = NULL;
+}
+
+static void destroy_tensor(struct wg_tls *s, wg_tensor *t) {
+    if (WG_UNLIKELY(t->flags & TF_RETAINS)) forget_retained(t);
+    if (t->grad_fn) wg__node_release(t->grad_fn);
+    if (t->meta) destroy_meta(t);
+    if (t->slot && binding.tensor_released) binding.tensor_released(t->slot);
+    if (t->flags & TF_HEAPDIMS) wg__mfree(t->dims, (size_t)t->ndim * 16);
+    if (t->flags & TF_VSEP) block_unref(s, t->vhome);
+    if (t->storage) storage_unref(s, t->storage);
+    count(&s->live_tensors, -1);
+    block_unref(s, t);
+}
+
+/* The usual death: nothing refers to the block any more, and no history. */
+static inline bool dies_alone(const wg_tensor *t) {
+    return !t->grad_fn && !t->meta && !t->slot && t->storage == &t->own && !(t->flags & (TF_HEAPDIMS | TF_VSEP)) &&
+           !t->own.foreign && atomic_load_explicit(&t->own.refs, memory_order_acquire) == 1 &&
+           atomic_load_explicit(&t->block_refs, memory_order_acquire) == 2;
+}
+
+static void drain(struct wg_tls *s) {
+    s->in_release = 1;
+    while (s->pending) {
+        wg_tensor *t = s->pending;
+        s->pending = (void *)(intptr_t)t->numel;
+        destroy_tensor(s, t);
+    }
+    s->in_release = 0;
+}
+
+void wg__tensor_release(wg_tensor *t) {
+    if (!wg__dec(&t->refs)) return;
+    struct wg_tls *s = &wg__tls;
+    if (dies_alone(t)) {
+        if (!(t->own.flags & SF_INLINE)) wg__free(t->own.data, t->own.bytes);
+        count(&s->live_tensors, -1);
+        handle_block_free(s, t);
+        return;
+    }
+    t->numel = (int64_t)(intptr_t)s->pending;
+    s->pending = t;
+    if (!s->in_release) drain(s);
+}
+
+wg_tensor *wg_keep(wg_tensor *t) {
+    if (!t || (t->flags & TF_POISON)) return t;
+    return wg__retain(t);
+}
+
+void wg_release(wg_tensor *t) {
+    if (t && !(t->flags & (TF_POISON | TF_STACK))) wg__tensor_release(t);
+}
+
+uint32_t wg_owner_count(const wg_tensor *t) {
+    return t ? atomic_load_explicit(&((wg_tensor *)(uintptr_t)t)->refs, memory_order_relaxed) : 0;
+}
+
+wg_status wg_set_binding(const wg_binding *b) {
+    if (!b) {
+        binding = (wg_binding){0};
+        return WG_OK;
+    }
+    if (b->size < sizeof(*b)) return wg__raise(WG_ERR_VALUE, "set_binding", "wg_binding.size is not set");
+    binding = *b;
+    return WG_OK;
+}
+void wg__node_slot_released(void *object) {
+    if (binding.node_released) binding.node_released(object);
+}
+void *wg_slot(const wg_tensor *t) { return t ? t->slot : NULL; }
+void wg_set_slot(wg_tensor *t, void *object) {
+    if (t && wg__ok(t)) t->slot = object;
+}
+
+/* ---- scopes: a stack of handles. A scope begins with an odd entry that holds where the one before it began -------- */
+
+#define MARK(at) ((wg_tensor *)(((uintptr_t)(at) << 1) | 1))
+#define IS_MARK(p) (((uintptr_t)(p)) & 1)
+
+static bool grow(struct wg_tls *s) {
+    if (!s->scope) return thread_enter(s);
+    wg_tensor **bigger = realloc(s->scope, s->scope_cap * 2 * sizeof(*bigger));
+    if (!bigger) {
+        wg__no_memory("scope", s->scope_cap * 2 * sizeof(*bigger));
+        return false;
+    }
+    s->scope = bigger;
+    s->scope_cap *= 2;
+    return true;
+}
+
+#ifndef NDEBUG
+#define ROOT_WARNING 100000
+static void warn_root(struct wg_tls *s) {
+    for (size_t i = 0; i < s->scope_top; i++)
+        if (IS_MARK(s->scope[i])) return;
+    wg__log(WG_LOG_WARN,
+            "the root scope holds %d results: a loop without WG_SCOPE keeps every temporary until its thread ends",
+            ROOT_WARNING);
+}
+#endif
+
+wg_tensor *wg__scope_push(wg_tensor *t) {
+    struct wg_tls *s = &wg__tls;
+    if (WG_UNLIKELY(s->scope_top >= s->scope_cap) && !grow(s)) {
+        wg_release(t);
+        return WG_POISON;
+    }
+#ifndef NDEBUG
+    if (s->scope_top == ROOT_WARNING) warn_root(s);
+#endif
+    s->scope[s->scope_top++] = t;
+    return t;
+}
+
+size_t wg_scope_open(void) {
+    struct wg_tls *s = &wg__tls;
+    if (WG_UNLIKELY(s->scope_top >= s->scope_cap) && !grow(s)) return s->scope_top + 1;
+    s->scope[s->scope_top++] = MARK(0);
+    return s->scope_top; /* never 0: closing 0 empties the root scope, at thread exit */
+}
+
+size_t wg_scope_close(size_t mark) {
+    struct wg_tls *s = &wg__tls;
+    size_t bottom = mark ? mark - 1 : 0;
+    while (s->scope_top > bottom) {
+        wg_tensor *t = s->scope[--s->scope_top];
+        if (t && !IS_MARK(t)) wg__tensor_release(t);
+    }
+    return 0;
+}
+
+wg_tensor *wg__take(wg_tensor *t) {
+    struct wg_tls *s = &wg__tls;
+    if (!t || (t->flags & TF_POISON)) return t;
+    if (WG_LIKELY(s->scope_top && s->scope[s->scope_top - 1] == t)) {
+        s->scope_top--;
+        return t;
+    }
+    for (size_t i = s->scope_top; i-- > 0 && !IS_MARK(s->scope[i]);)
+        if (s->scope[i] == t) {
+            s->scope[i] = NULL;
+            return t;
+        }
+    return wg__retain_safe(t);
+}
+wg_tensor *wg_take(wg_tensor *t) { return wg__take(t); }
+wg_tensor *wg_give(wg_tensor *t) {
+    if (!t || (t->flags & TF_POISON)) return t;
+    return wg__scope_push(t);
+}
+
+void wg__bump(wg_tensor *t, void *site) {
+    atomic_fetch_add_explicit(&t->vhome->version.version, 1, memory_order_relaxed);
+    __atomic_store_n(&t->vhome->version.site, site, __ATOMIC_RELAXED);
+}
