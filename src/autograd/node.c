@@ -34,6 +34,8 @@ wg_node *wg__node_new(const wg_op *op, int nin, int nout, void *site) {
     n->state = (wg_node_state){.cot.one = NULL};
     n->u.payload = NULL;
     n->out_version = 0;
+    n->attr_bytes = 0;
+    n->numbers = 0;
     n->info.outs = NULL;
     if (nin > WG_NODE_INLINE) {
         n->in = wg__calloc((size_t)nin * sizeof(wg_input));
@@ -92,12 +94,13 @@ wg_status wg__node_set_attrs(wg_node *n, const wg_value *attr, int nattr) {
         if (attr[i].tag == WG_V_INTS) bytes += attr[i].n * sizeof(int64_t);
         if (attr[i].tag == WG_V_STRING && attr[i].s) bytes += (strlen(attr[i].s) + 8) & ~(size_t)7;
     }
+    if (bytes >> 24) return wg__no_memory(n->op->name, bytes);
     bool block = bytes <= sizeof(wg_tensor);
     n->attr = block ? wg__block_new(&wg__tls) : wg__malloc(bytes);
     if (!n->attr) return block ? WG_ERR_MEMORY : wg__no_memory(n->op->name, bytes);
     if (block) n->flags |= NF_ATTR_BLOCK;
     n->nattr = (uint16_t)nattr;
-    n->attr_bytes = (uint32_t)bytes;
+    n->attr_bytes = (uint32_t)bytes & 0xffffff;
     memcpy(n->attr, attr, (size_t)nattr * sizeof(*attr));
     char *tail = (char *)(n->attr + nattr);
     for (int i = 0; i < nattr; i++) {

@@ -68,7 +68,8 @@ struct wg_node {
         void *freed_site;     /* NF_RELEASED: the backward that freed us */
     } u;
     uint32_t out_version;
-    uint32_t attr_bytes;
+    uint32_t attr_bytes : 24;
+    uint32_t numbers : 8; /* bit i: input i was a number (names: x**2 is PowBackward0) */
     union {
         int64_t sizes[3];
         wg_out_info *outs;

@@ -22,7 +22,10 @@ bool wg__requires_now(wg_tensor *t) {
            wg__version(t) != t->meta->view_version;
 }
 
-static inline bool takes_gradient(const wg_op *op, int i) { return i >= 32 || !(op->nondiff_in >> i & 1); }
+static inline bool takes_gradient(const wg_op *op, int i) {
+    if (op->traits & WG_POINTWISE) return op->partial[i].kind != WG_P_NONE;
+    return i >= 32 || !(op->nondiff_in >> i & 1);
+}
 
 bool wg__any_requires(const wg_op *op, wg_tensor *const *in, int nin) {
     if (op->traits & WG_NONDIFF) return false;
@@ -54,6 +57,7 @@ wg_node *wg__record_begin(const wg_op *op, wg_tensor *const *in, int nin, const 
     if (wg__node_set_attrs(n, attr, nattr) != WG_OK) goto failed;
     for (int i = 0; i < nin; i++) {
         if (!in[i]) continue;
+        if ((in[i]->flags & TF_NUMBER) && i < 8) n->numbers |= 1u << i;
         if (takes_gradient(op, i) && wg__node_set_edge(n, i, in[i]) != WG_OK) goto failed;
         if (!saves_input(mask, op, i)) continue;
         wg_tensor *t = i == 0 && self ? self : in[i];

@@ -38,15 +38,22 @@ static wg_status poison_out(wg_tensor **out, int nout, wg_status st) {
 
 /* ---- dtypes of a pointwise call ------------------------------------------------------------------------------------ */
 
+static wg_status refuse_dtype(const wg_op *op, wg_dtype d) {
+    const char *what = strcmp(op->name, "neg") == 0 ? "Negation" : strcmp(op->name, "sub") == 0 ? "Subtraction" : NULL;
+    if (d == WG_BOOL && what)
+        return wg__raise(WG_ERR_NOT_IMPLEMENTED, op->name, WG_MSG_BOOL_MINUS, what, what[0] == 'N' ? "on" : "with");
+    return wg__raise(WG_ERR_NOT_IMPLEMENTED, op->name, "\"%s_cpu\" not implemented for '%s'. Convert it with wg_to first",
+                     op->name, wg__dtype_scalar_name(d));
+}
+
 static wg_status pointwise_dtypes(const wg_op *op, wg_tensor *const *in, int nin, wg_dtype *compute, wg_dtype *result) {
     wg_dtype d = wg__result_type(in, nin);
     if (op->kind == WG_K_FLT && !wg_dtype_is_floating(d)) d = wg_default_dtype();
     *compute = d;
     *result = op->kind == WG_K_FLAG ? WG_BOOL : d;
+    if (op->kind == WG_K_NUM && d <= WG_INT64 && wg__kernel(op, d)) return wg__check_integers(op, in);
     if (wg__kernel(op, d)) return WG_OK;
-    if (d == WG_BOOL && op->bool_error) return wg__raise(WG_ERR_RUNTIME, op->name, "%s", op->bool_error);
-    return wg__raise(WG_ERR_NOT_IMPLEMENTED, op->name, "\"%s_cpu\" not implemented for '%s'. Convert the input with wg_to",
-                     op->name, d == WG_BOOL ? "Bool" : wg__dtype_scalar_name(d));
+    return refuse_dtype(op, d);
 }
 
 /* ---- operands: an input as the kernel wants it --------------------------------------------------------------------- */
@@ -108,13 +115,20 @@ static wg_status run_line(wg_kernel k, const wg_tensor *out, const wg_operand *x
         k(p, stride, out->numel);
         return WG_OK;
     }
-    return wg__loop_line(k, nin + 1, p, stride, out->numel, params);
+    int64_t n = out->numel;
+    const int64_t *strides[WG_MAX_OPERANDS + 1];
+    int64_t bytes[WG_MAX_OPERANDS + 1];
+    for (int i = 0; i <= nin; i++) {
+        bytes[i] = stride[i];
+        strides[i] = &bytes[i];
+    }
+    return wg__loop(k, nin + 1, p, 1, &n, strides, params);
 }
 
 static wg_status run_strided(wg_kernel k, const wg_tensor *out, const wg_operand *x, int nin, char *params) {
     char *p[WG_MAX_OPERANDS + 1];
-    ptrdiff_t bytes[WG_MAX_OPERANDS + 1][WG_MAX_DIMS];
-    const ptrdiff_t *strides[WG_MAX_OPERANDS + 1];
+    int64_t bytes[WG_MAX_OPERANDS + 1][WG_MAX_DIMS];
+    const int64_t *strides[WG_MAX_OPERANDS + 1];
     p[0] = out->data;
     wg__broadcast_strides(out, out->ndim, out->dims, bytes[0]);
     strides[0] = bytes[0];
@@ -122,7 +136,7 @@ static wg_status run_strided(wg_kernel k, const wg_tensor *out, const wg_operand
         p[i + 1] = x[i].data;
         strides[i + 1] = bytes[i + 1];
         if (x[i].single)
-            memset(bytes[i + 1], 0, sizeof(ptrdiff_t) * (size_t)out->ndim);
+            memset(bytes[i + 1], 0, sizeof(int64_t) * (size_t)out->ndim);
         else
             wg__broadcast_strides(x[i].t, out->ndim, out->dims, bytes[i + 1]);
     }
@@ -352,7 +366,7 @@ wg_tensor *wg__apply(const wg_op *op, wg_tensor *const *in, int nin, const wg_va
 
 /* One dtype, kind gives that dtype or bool, row-major, no transform: nothing to decide. */
 static inline wg_kernel short_kernel(const wg_op *op, const wg_tensor *x) {
-    if (op->kind == WG_K_FLT && x->dtype < WG_FLOAT16) return NULL;
+    if (x->dtype < WG_FLOAT16 && (op->kind == WG_K_FLT || op->kind == WG_K_NUM)) return NULL;
     return wg__kernel(op, (wg_dtype)x->dtype);
 }
 

@@ -25,6 +25,9 @@ wg_status wg__run_pointwise(wg_kernel k, const wg_tensor *out, const wg_operand 
                             char *params);
 void wg__pack_params(const wg_value *attr, int nattr, char *params);
 
+/* Integer operands without an answer: division by zero, negative powers. ops/elementwise.c. */
+wg_status wg__check_integers(const wg_op *op, wg_tensor *const *in);
+
 static inline wg_kernel wg__kernel(const wg_op *op, wg_dtype d) {
     return ((const wg_kernel *)(const void *)((const char *)wg__cpu + op->kernel))[d];
 }

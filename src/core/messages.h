@@ -83,6 +83,9 @@
 #define WG_MSG_TANGENT_FLOAT "Expected %s to be floating point or complex, but got: torch.%s"
 #define WG_MSG_ALREADY_DUAL                                                                                            \
     "Making a dual Tensor based on a Tensor that already has a forward gradient at the same level %d is not supported."
+#define WG_MSG_BOOL_MINUS                                                                                              \
+    "%s, the `-` operator, %s a bool tensor is not supported. If you are trying to invert a mask, use the `~` or "    \
+    "`logical_not()` operator instead."
 #define WG_MSG_READ_ONLY "cannot write to a tensor over read-only memory"
 
 #endif

@@ -87,7 +87,7 @@ enum {
     WG_NO_PROMOTE = 512,   /* pointwise, but inputs are not brought to one dtype */
 };
 /* What dtypes a pointwise op takes, and gives. */
-enum { WG_K_FLT = 1, WG_K_NUM, WG_K_ANY, WG_K_INT, WG_K_FLAG };
+enum { WG_K_FLT = 1, WG_K_NUM, WG_K_ANY, WG_K_INT, WG_K_WHOLE, WG_K_FLAG }; /* as in elementwise.def */
 enum { WG_NDEV = 1 };
 
 struct wg_op {
@@ -98,7 +98,6 @@ struct wg_op {
     uint8_t nin, nout, kind;
     uint8_t saves; /* inputs the vjp reads: WG_USE_X is input 0, Y 1, W 2…; WG_USE_Z: outputs. Pointwise: from partial */
     uint32_t optional_in; /* bit i: input i may be NULL */
-    const char *bool_error; /* pointwise: PyTorch's sentence for bool operands, when there is no kernel for them */
     uint32_t nondiff_in; /* bit i: input i never gets a gradient (an index, a mask) */
     size_t kernel;  /* pointwise: offset of the kernels in struct wg_cpu_table */
     wg_partial partial[3];
@@ -108,6 +107,7 @@ struct wg_op {
     wg_tensor *(*jvp)(const wg_call *c, wg_tensor *const *t, int o); /* t per input, NULL: zero; tangent of output o */
     /* in[] are the values, bdim[i] the batched dimension or -1; fills out[] and out_bdim[]. NULL: loop and stack. */
     wg_status (*batch)(const wg_call *c, const int *bdim, wg_tensor **out, int *out_bdim);
+    int (*count_out)(wg_tensor *const *in, int nin, const wg_value *attr); /* split, unbind: how many; -1: raised */
     const char *(*grad_name)(const wg_call *c); /* "MulBackward0"; NULL: made from name with Backward0 */
     const char *formula[4];                     /* of each differentiable input's partial, for people; NULL: none */
     double lo, hi;                              /* where tests draw inputs; both 0: [-2, 2] */
@@ -162,5 +162,7 @@ wg_tensor *wg__add_null(wg_tensor *a, wg_tensor *b);
 /* Every family file ends with a NULL-terminated table of its records; list.c concatenates the tables. */
 extern const wg_op *const *const wg__families[];
 const wg_op *wg__op_find(const char *name);
+const wg_op *wg__op_at(int index); /* NULL past the last */
+bool wg__op_differentiable(const wg_op *op);
 
 #endif

@@ -213,7 +213,7 @@ wg_status wg__broadcast(const char *op, const wg_tensor *const *in, int n, wg_ge
 /* "[2, 3]" into a caller's buffer; returns it. */
 const char *wg__sizes_text(char *buffer, size_t n, int ndim, const int64_t *sizes);
 /* Strides of t broadcast to sizes (0 where t is expanded), in bytes. */
-void wg__broadcast_strides(const wg_tensor *t, int ndim, const int64_t *sizes, ptrdiff_t *bytes);
+void wg__broadcast_strides(const wg_tensor *t, int ndim, const int64_t *sizes, int64_t *bytes);
 
 /* ---- dtypes: dtype.c --------------------------------------------------------------------------------------------- */
 

@@ -1,0 +1,229 @@
+/* elementwise.c - stamps the rows of elementwise.def into records (wg_op), their derivative functions, and the public
+ * functions; and the few elementwise functions that are made of others. Kernels are stamped from the same rows in
+ * cpu/isa_elementwise.c.
+ */
+#include "core/apply.h"
+#include "ops/rules.h"
+#include "wengert/ops.h"
+
+/* ---- derivatives: one function per partial. A wrapper declares only the names it promises. ----------------------- */
+
+#define X(e) wg_tensor *x = c->in[0]; return e;
+#define Y(e) wg_tensor *y = c->in[1]; return e;
+#define Z(e) wg_tensor *z = c->out[0]; return e;
+#define XY(e) wg_tensor *x = c->in[0], *y = c->in[1]; return e;
+#define XZ(e) wg_tensor *x = c->in[0], *z = c->out[0]; return e;
+#define YZ(e) wg_tensor *y = c->in[1], *z = c->out[0]; return e;
+#define XYZ(e) wg_tensor *x = c->in[0], *y = c->in[1], *z = c->out[0]; return e;
+#define CONST(e) return e;
+#define G(e) return e;
+#define GX(e) X(e)
+#define GY(e) Y(e)
+#define GZ(e) Z(e)
+#define GXY(e) XY(e)
+#define GXZ(e) XZ(e)
+#define GYZ(e) YZ(e)
+#define GXYZ(e) XYZ(e)
+#define ONE return g;
+#define MINUS_ONE return wg_neg(g);
+#define ZERO return NULL;
+#define NONE return NULL;
+#define PARTIAL(name, i, e)                                                                                           \
+    static wg_tensor *name##_d##i(const wg_call *c, wg_tensor *g) {                                                   \
+        (void)c, (void)g;                                                                                             \
+        e                                                                                                             \
+    }
+#define WG_UNARY(name, kind, expr, partial, ...) PARTIAL(name, 0, partial)
+#define WG_BINARY(name, kind, expr, px, fx, py, ...) PARTIAL(name, 0, px) PARTIAL(name, 1, py)
+#include "ops/elementwise.def"
+#undef X
+#undef Y
+#undef Z
+#undef XY
+#undef XZ
+#undef YZ
+#undef XYZ
+#undef CONST
+#undef G
+#undef GX
+#undef GY
+#undef GZ
+#undef GXY
+#undef GXZ
+#undef GYZ
+#undef GXYZ
+#undef ONE
+#undef MINUS_ONE
+#undef ZERO
+#undef NONE
+#undef WG_UNARY
+#undef WG_BINARY
+#undef WG_UNARY_FAR
+
+/* ---- names of nodes ------------------------------------------------------------------------------------------------ */
+
+/* x**2, x**y, 2**x are three formulas of one op (I3). */
+static const char *pow_name(const wg_call *c) {
+    static const char *const names[] = {"PowBackward1", "PowBackward2", "PowBackward0", "PowBackward0"};
+    return names[c->node->numbers & 3];
+}
+static const char *row_name(const wg_call *c) { return strcmp(c->op->name, "pow") == 0 ? pow_name(c) : NULL; }
+
+/* ---- records ------------------------------------------------------------------------------------------------------- */
+
+#define D(k, u) .kind = WG_P_##k, .uses = u
+#define X(e) D(DERIVATIVE, WG_USE_X)
+#define Y(e) D(DERIVATIVE, WG_USE_Y)
+#define Z(e) D(DERIVATIVE, WG_USE_Z)
+#define XY(e) D(DERIVATIVE, WG_USE_X | WG_USE_Y)
+#define XZ(e) D(DERIVATIVE, WG_USE_X | WG_USE_Z)
+#define YZ(e) D(DERIVATIVE, WG_USE_Y | WG_USE_Z)
+#define XYZ(e) D(DERIVATIVE, WG_USE_X | WG_USE_Y | WG_USE_Z)
+#define CONST(e) D(DERIVATIVE, 0)
+#define G(e) D(PRODUCT, 0)
+#define GX(e) D(PRODUCT, WG_USE_X)
+#define GY(e) D(PRODUCT, WG_USE_Y)
+#define GZ(e) D(PRODUCT, WG_USE_Z)
+#define GXY(e) D(PRODUCT, WG_USE_X | WG_USE_Y)
+#define GXZ(e) D(PRODUCT, WG_USE_X | WG_USE_Z)
+#define GYZ(e) D(PRODUCT, WG_USE_Y | WG_USE_Z)
+#define GXYZ(e) D(PRODUCT, WG_USE_X | WG_USE_Y | WG_USE_Z)
+#define ONE D(ONE, 0)
+#define MINUS_ONE D(MINUS_ONE, 0)
+#define ZERO D(ZERO, 0)
+#define NONE D(NONE, 0)
+#define ROW(name_, kind_, n, schema_, lo_, hi_, doc_)                                                                 \
+    .name = #name_ + 3, .schema = #name_ schema_ + 3, .doc = doc_, .traits = WG_POINTWISE, .nin = n, .nout = 1,       \
+    .kind = WG_K_##kind_, .kernel = offsetof(struct wg_cpu_table, name_), .grad_name = row_name, .lo = lo_, .hi = hi_
+#define WG_UNARY(name, kind, expr, p, f, lo, hi, doc)                                                                 \
+    static const wg_op op_##name = {ROW(name, kind, 1, "(Tensor self) -> Tensor", lo, hi, doc),                       \
+                                    .partial = {{p, .fn = name##_d0, .formula = f}},                                  \
+                                    .formula = {f}};
+#define WG_BINARY(name, kind, expr, px, fx, py, fy, lo, hi, doc)                                                      \
+    static const wg_op op_##name = {ROW(name, kind, 2, "(Tensor self, Tensor other) -> Tensor", lo, hi, doc),         \
+                                    .partial = {{px, .fn = name##_d0, .formula = fx},                                 \
+                                                {py, .fn = name##_d1, .formula = fy}},                                \
+                                    .formula = {fx, fy}};
+#include "ops/elementwise.def"
+#undef WG_UNARY
+#undef WG_BINARY
+#undef WG_UNARY_FAR
+
+/* ---- public functions ---------------------------------------------------------------------------------------------- */
+
+#define WG_UNARY(name, ...)                                                                                           \
+    wg_tensor *name(wg_tensor *x) { return wg__unary(&op_##name, x, WG_SITE); }
+#define WG_BINARY(name, ...)                                                                                          \
+    wg_tensor *name(wg_tensor *x, wg_tensor *y) { return wg__binary(&op_##name, x, y, WG_SITE); }
+#include "ops/elementwise.def"
+#undef WG_UNARY
+#undef WG_BINARY
+#undef WG_UNARY_FAR
+
+/* ---- in place ------------------------------------------------------------------------------------------------------ */
+
+static wg_tensor *inplace1(const wg_op *op, wg_tensor *x, void *site) {
+    return wg__apply_inplace(op, &x, 1, NULL, 0, site);
+}
+static wg_tensor *inplace2(const wg_op *op, wg_tensor *x, wg_tensor *y, void *site) {
+    wg_tensor *in[2] = {x, y};
+    return wg__apply_inplace(op, in, 2, NULL, 0, site);
+}
+wg_tensor *wg_add_(wg_tensor *x, wg_tensor *y) { return inplace2(&op_wg_add, x, y, WG_SITE); }
+wg_tensor *wg_sub_(wg_tensor *x, wg_tensor *y) { return inplace2(&op_wg_sub, x, y, WG_SITE); }
+wg_tensor *wg_mul_(wg_tensor *x, wg_tensor *y) { return inplace2(&op_wg_mul, x, y, WG_SITE); }
+wg_tensor *wg_div_(wg_tensor *x, wg_tensor *y) { return inplace2(&op_wg_div, x, y, WG_SITE); }
+wg_tensor *wg_pow_(wg_tensor *x, wg_tensor *y) { return inplace2(&op_wg_pow, x, y, WG_SITE); }
+wg_tensor *wg_relu_(wg_tensor *x) { return inplace1(&op_wg_relu, x, WG_SITE); }
+wg_tensor *wg_exp_(wg_tensor *x) { return inplace1(&op_wg_exp, x, WG_SITE); }
+wg_tensor *wg_tanh_(wg_tensor *x) { return inplace1(&op_wg_tanh, x, WG_SITE); }
+wg_tensor *wg_sigmoid_(wg_tensor *x) { return inplace1(&op_wg_sigmoid, x, WG_SITE); }
+wg_tensor *wg_neg_(wg_tensor *x) { return inplace1(&op_wg_neg, x, WG_SITE); }
+
+/* ---- integer operands that have no answer -------------------------------------------------------------------------- */
+
+static bool any_element(const wg_tensor *t, bool (*bad)(int64_t)) {
+    wg_tensor *flat = wg__contiguous((wg_tensor *)(uintptr_t)t, WG_INT64);
+    if (!flat) return false;
+    bool found = false;
+    for (int64_t i = 0; i < flat->numel && !found; i++) found = bad(((const int64_t *)(const void *)flat->data)[i]);
+    wg_release(flat);
+    return found;
+}
+static bool is_zero(int64_t v) { return v == 0; }
+static bool is_negative(int64_t v) { return v < 0; }
+
+wg_status wg__check_integers(const wg_op *op, wg_tensor *const *in) {
+    bool divides = op == &op_wg_floor_divide || op == &op_wg_remainder || op == &op_wg_fmod || op == &op_wg__div_floor;
+    if (divides && in[0]->numel && any_element(in[1], is_zero))
+        return wg__raise(WG_ERR_RUNTIME, op->name, "ZeroDivisionError. %s of integers met a zero divisor; floating "
+                                                   "operands would give inf or nan", op->name);
+    if (op == &op_wg_pow && (in[1]->flags & TF_NUMBER) && any_element(in[1], is_negative))
+        return wg__raise(WG_ERR_RUNTIME, "pow", "Integers to negative integer powers are not allowed.");
+    return WG_OK;
+}
+
+/* ---- made of others ------------------------------------------------------------------------------------------------ */
+
+wg_tensor *wg_square(wg_tensor *x) {
+    WG_COMPOSITE;
+    return wg_pow(x, wg_i(2));
+}
+wg_tensor *wg_conj(wg_tensor *x) { return x ? x : wg__fail(WG_ERR_TYPE, "conj", "conj(): argument 1 must be Tensor"); }
+
+/* ---- ops with a number of their own: alpha ------------------------------------------------------------------------- */
+
+static const char *add_name(const wg_call *c) { return c ? "AddBackward0" : NULL; }
+static const char *sub_name(const wg_call *c) { return c ? "SubBackward0" : NULL; }
+static const char *rsub_name(const wg_call *c) { return c ? "RsubBackward1" : NULL; }
+
+static wg_tensor *attr_number(const wg_value *v) {
+    return v->tag == WG_V_DOUBLE ? wg_s(v->d) : v->tag == WG_V_INT ? wg_i(v->i) : wg_i(1);
+}
+static wg_tensor *scaled_dy(const wg_call *c, wg_tensor *g) { return wg_mul(g, attr_number(&c->attr[0])); }
+static wg_tensor *scaled_minus_dy(const wg_call *c, wg_tensor *g) { return wg_neg(scaled_dy(c, g)); }
+static wg_tensor *pass_g(const wg_call *c, wg_tensor *g) { return (void)c, g; }
+static wg_tensor *minus_g(const wg_call *c, wg_tensor *g) { return (void)c, wg_neg(g); }
+
+#define SCALED(op_, name_, grad_, schema_, doc_, px, fx, ky, py, fy)                                                  \
+    static const wg_op op_ = {                                                                                        \
+        .name = name_, .schema = schema_, .doc = doc_, .traits = WG_POINTWISE, .nin = 2, .nout = 1,                   \
+        .kind = WG_K_ANY, .kernel = offsetof(struct wg_cpu_table, op_), .grad_name = grad_, .lo = -2, .hi = 2,        \
+        .partial = {{.kind = px, .fn = pass_g, .formula = fx}, {.kind = ky, .fn = py, .formula = fy}},                \
+        .formula = {fx, fy}};
+SCALED(add_scaled, "add.alpha", add_name, "add.alpha(Tensor self, Tensor other, Scalar alpha) -> Tensor",
+       "x + alpha y, rounded once", WG_P_ONE, "1", WG_P_PRODUCT, scaled_dy, "alpha")
+SCALED(sub_scaled, "sub.alpha", sub_name, "sub.alpha(Tensor self, Tensor other, Scalar alpha) -> Tensor",
+       "x - alpha y, rounded once", WG_P_ONE, "1", WG_P_PRODUCT, scaled_minus_dy, "-alpha")
+
+static const wg_op op_rsub = {.name = "rsub", .schema = "rsub(Tensor self, Tensor other) -> Tensor", .doc = "y - x",
+                              .traits = WG_POINTWISE, .nin = 2, .nout = 1, .kind = WG_K_NUM,
+                              .kernel = offsetof(struct wg_cpu_table, rsub), .grad_name = rsub_name,
+                              .lo = -2, .hi = 2,
+                              .partial = {{.kind = WG_P_MINUS_ONE, .fn = minus_g, .formula = "-1"},
+                                          {.kind = WG_P_ONE, .fn = pass_g, .formula = "1"}},
+                              .formula = {"-1", "1"}};
+
+static wg_tensor *scaled(const wg_op *op, wg_tensor *x, wg_tensor *y, double alpha, bool inplace, void *site) {
+    wg_tensor *in[2] = {x, y};
+    wg_value a = WG_VAL_D(alpha);
+    return inplace ? wg__apply_inplace(op, in, 2, &a, 1, site) : wg__apply(op, in, 2, &a, 1, site);
+}
+wg_tensor *wg_add_alpha(wg_tensor *x, wg_tensor *y, double a) { return scaled(&add_scaled, x, y, a, false, WG_SITE); }
+wg_tensor *wg_sub_alpha(wg_tensor *x, wg_tensor *y, double a) { return scaled(&sub_scaled, x, y, a, false, WG_SITE); }
+wg_tensor *wg_add_alpha_(wg_tensor *x, wg_tensor *y, double a) { return scaled(&add_scaled, x, y, a, true, WG_SITE); }
+wg_tensor *wg_sub_alpha_(wg_tensor *x, wg_tensor *y, double a) { return scaled(&sub_scaled, x, y, a, true, WG_SITE); }
+wg_tensor *wg_rsub(wg_tensor *x, wg_tensor *y) { return wg__binary(&op_rsub, x, y, WG_SITE); }
+
+/* ---- the family ---------------------------------------------------------------------------------------------------- */
+
+const wg_op *const wg__ops_elementwise[] = {
+#define WG_UNARY(name, ...) &op_##name,
+#define WG_BINARY(name, ...) &op_##name,
+#include "ops/elementwise.def"
+#undef WG_UNARY
+#undef WG_BINARY
+#undef WG_UNARY_FAR
+    &add_scaled, &sub_scaled, &op_rsub, NULL};
+
+const wg_op *wg__op_add(void) { return &op_wg_add; }

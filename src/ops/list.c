@@ -1,0 +1,174 @@
+/* list.c - the registry: every family's table, look-up by name, and calls with boxed arguments, for bindings and tests.
+ * An op that stands in its family's table is known everywhere; nothing else has to be told.
+ */
+#include "core/alloc.h"
+#include "core/op.h"
+#include "wengert/ops.h"
+
+extern const wg_op *const wg__ops_elementwise[], *const wg__ops_reduce[], *const wg__ops_softmax[],
+    *const wg__ops_sort[], *const wg__ops_loss[], *const wg__ops_view[], *const wg__ops_copy[], *const wg__ops_index[],
+    *const wg__ops_matmul[], *const wg__ops_select[];
+
+const wg_op *const *const wg__families[] = {wg__ops_elementwise, wg__ops_select, wg__ops_reduce, wg__ops_softmax,
+                                            wg__ops_sort,        wg__ops_loss,   wg__ops_view,   wg__ops_copy,
+                                            wg__ops_index,       wg__ops_matmul, NULL};
+
+/* ---- the walk ------------------------------------------------------------------------------------------------------ */
+
+const wg_op *wg__op_at(int index) {
+    for (const wg_op *const *const *f = wg__families; *f; f++)
+        for (const wg_op *const *op = *f; *op; op++)
+            if (index-- == 0) return *op;
+    return NULL;
+}
+
+const wg_op *wg__op_find(const char *name) {
+    for (const wg_op *const *const *f = wg__families; *f; f++)
+        for (const wg_op *const *op = *f; *op; op++)
+            if (strcmp((*op)->name, name) == 0) return *op;
+    return NULL;
+}
+
+int wg_op_count(void) {
+    int n = 0;
+    while (wg__op_at(n)) n++;
+    return n;
+}
+
+bool wg__op_differentiable(const wg_op *op) {
+    if (op->traits & WG_NONDIFF) return false;
+    if (op->boxed) return op->formula[0] != NULL;
+    if (!(op->traits & WG_POINTWISE)) return op->vjp != NULL;
+    for (int i = 0; i < op->nin; i++)
+        if (op->partial[i].kind != WG_P_NONE) return true;
+    return false;
+}
+
+wg_status wg_op_get(int index, wg_op_info *info) {
+    const wg_op *op = index < 0 ? NULL : wg__op_at(index);
+    if (!info || info->size < sizeof(*info)) return wg__raise(WG_ERR_VALUE, "op_get", "wg_op_info.size is not set");
+    if (!op) return wg__raise(WG_ERR_INDEX, "op_get", "there is no op number %d; wg_op_count() = %d", index, wg_op_count());
+    *info = (wg_op_info){.size = info->size, .name = op->name, .schema = op->schema, .doc = op->doc,
+                         .differentiable = wg__op_differentiable(op), .pointwise = op->traits & WG_POINTWISE,
+                         .is_view = op->traits & (WG_VIEW | WG_MULTI_VIEW)};
+    for (int i = 0; i < 4; i++) info->formula[i] = op->formula[i];
+    return WG_OK;
+}
+
+/* ---- boxed calls --------------------------------------------------------------------------------------------------- */
+
+/* wg_arg is the public twin of wg_value: same layout, checked here. */
+_Static_assert(sizeof(wg_arg) == sizeof(wg_value) && offsetof(wg_arg, v) == offsetof(wg_value, i), "boxed layout");
+_Static_assert((int)WG_TAG_TENSORS == (int)WG_V_TENSORS && (int)WG_TAG_DTYPE == (int)WG_V_DTYPE, "boxed tags");
+
+/* The schema's arguments: walks "type name[=default]" items between the parentheses, calling them out as tensor, list
+ * of tensors, or other. Returns the number of arguments. */
+enum { ARG_OTHER, ARG_TENSOR, ARG_TENSORS };
+#define MAX_ARGS 16
+static int schema_args(const char *schema, uint8_t *kinds) {
+    const char *p = strchr(schema, '(');
+    int n = 0;
+    for (p = p ? p + 1 : ""; *p && *p != ')' && n < MAX_ARGS;) {
+        while (*p == ' ' || *p == ',') p++;
+        if (*p == '*') {
+            p++;
+            continue;
+        }
+        if (*p == ')') break;
+        kinds[n] = strncmp(p, "Tensor", 6) ? ARG_OTHER : ARG_TENSOR;
+        if (kinds[n] == ARG_TENSOR) {
+            const char *q = p + 6;
+            int depth = 0;
+            if (*q == '(') q = strchr(q, ')') + 1;
+            if (*q == '?') q++;
+            if (*q == '[') kinds[n] = ARG_TENSORS;
+            (void)depth;
+        }
+        n++;
+        int depth = 0;
+        for (; *p && (depth || (*p != ',' && *p != ')')); p++) depth += (*p == '[' || *p == '(') - (*p == ']' || *p == ')');
+    }
+    return n;
+}
+
+typedef struct unboxed {
+    wg_tensor **in;
+    int nin, cap;
+    wg_value attr[MAX_ARGS];
+    int nattr;
+    wg_tensor *small[8];
+} unboxed;
+
+static bool put(unboxed *u, wg_tensor *t) {
+    if (u->nin == u->cap) {
+        wg_tensor **bigger = wg__malloc((size_t)u->cap * 2 * sizeof(*bigger));
+        if (!bigger) return false;
+        memcpy(bigger, u->in, (size_t)u->nin * sizeof(*bigger));
+        if (u->in != u->small) wg__mfree(u->in, (size_t)u->cap * sizeof(*bigger));
+        u->in = bigger;
+        u->cap *= 2;
+    }
+    u->in[u->nin++] = t;
+    return true;
+}
+
+static wg_status unbox(const wg_op *op, const wg_value *args, int nargs, unboxed *u) {
+    uint8_t kinds[MAX_ARGS];
+    int n = schema_args(op->schema, kinds);
+    if (nargs > n)
+        return wg__raise(WG_ERR_TYPE, op->name, "%s() takes %d positional arguments but %d were given. Schema: %s", op->name,
+                         n, nargs, op->schema);
+    for (int i = 0; i < n; i++) {
+        wg_value v = i < nargs ? args[i] : WG_VAL_NONE;
+        if (kinds[i] == ARG_OTHER) {
+            if (v.tag == WG_V_TENSOR || v.tag == WG_V_TENSORS) goto type;
+            u->attr[u->nattr++] = v;
+        } else if (kinds[i] == ARG_TENSOR) {
+            if (v.tag != WG_V_TENSOR && v.tag != WG_V_NONE) goto type;
+            if (!put(u, v.tag == WG_V_TENSOR ? v.t : NULL)) return wg__no_memory(op->name, 0);
+        } else {
+            if (v.tag != WG_V_TENSORS) goto type;
+            for (uint32_t k = 0; k < v.n; k++)
+                if (!put(u, v.ts[k])) return wg__no_memory(op->name, 0);
+        }
+        continue;
+    type:
+        return wg__raise(WG_ERR_TYPE, op->name, "%s(): argument %d has the wrong type. Schema: %s", op->name, i + 1,
+                         op->schema);
+    }
+    return WG_OK;
+}
+
+/* Arguments past a composite's given ones read as "not given". */
+static wg_status call_composite(const wg_op *op, const wg_value *args, int nargs, wg_tensor **out, int max, int *n) {
+    wg_value all[MAX_ARGS];
+    if (nargs > MAX_ARGS) return wg__raise(WG_ERR_TYPE, op->name, "%s(): too many arguments", op->name);
+    for (int i = 0; i < MAX_ARGS; i++) all[i] = i < nargs ? args[i] : WG_VAL_NONE;
+    return op->boxed(all, MAX_ARGS, out, max, n);
+}
+
+wg_status wg_call_op(const char *name, const wg_arg *args, int nargs, wg_tensor **out, int max, int *n) {
+    const wg_op *op = name ? wg__op_find(name) : NULL;
+    const wg_value *values = (const wg_value *)(const void *)args;
+    if (n) *n = 0;
+    if (!op) return wg__raise(WG_ERR_NOT_IMPLEMENTED, name, "there is no op named '%s'", name ? name : "");
+    if (op->boxed) {
+        int made = 0;
+        wg_status st = call_composite(op, values, nargs, out, max, &made);
+        if (n) *n = made;
+        return st;
+    }
+    unboxed u = {.cap = 8};
+    u.in = u.small;
+    wg_status st = unbox(op, values, nargs, &u);
+    int nout = st == WG_OK && op->count_out ? op->count_out(u.in, u.nin, u.attr) : op->nout;
+    if (st == WG_OK && nout < 0) st = WG_ERR_RUNTIME;
+    if (st == WG_OK && nout > max)
+        st = wg__raise(WG_ERR_VALUE, name, "%s() gives %d results; there is room for %d", name, nout, max);
+    if (st == WG_OK) {
+        st = wg__apply_n(op, u.in, u.nin, u.attr, u.nattr, out, nout, WG_SITE);
+        if (n) *n = nout;
+    }
+    if (u.in != u.small) wg__mfree(u.in, (size_t)u.cap * sizeof(wg_tensor *));
+    return st;
+}
