@@ -21,6 +21,9 @@ struct wg_cpu_table {
 #undef WG_UNARY_FAR
     wg_kernel where[WG_KERNEL_DTYPES]; /* output, condition (bool), x, y */
     wg_kernel clamp[WG_KERNEL_DTYPES]; /* output, x, min, max: min(max(x, min), max), nan of any wins */
+    wg_kernel rsub[WG_KERNEL_DTYPES];  /* y - x */
+    /* x + alpha y, x - alpha y, rounded once where the ISA can; p[3] is a double, alpha. */
+    wg_kernel add_scaled[WG_KERNEL_DTYPES], sub_scaled[WG_KERNEL_DTYPES];
 };
 
 /* The kernels in use. Valid after wg__cpu_init; before it, the baseline's. */

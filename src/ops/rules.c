@@ -17,7 +17,7 @@ static bool is_number(const wg_tensor *y, double *value) {
 wg_tensor *wg__pow_vjp_base(wg_tensor *g, wg_tensor *x, wg_tensor *y) {
     double e;
     if (is_number(y, &e)) {
-        if (e == 0) return wg_mul(wg_zeros_like(x, NULL), g);
+        if (e == 0) return wg_zeros_like(g, NULL);
         if (e == 2) return wg_mul(g, wg_mul(x, wg_s(2)));
         return wg_mul(g, wg_mul(wg_pow(x, wg_s(e - 1)), wg_s(e)));
     }
