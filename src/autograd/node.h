@@ -11,6 +11,7 @@
 #define WG_AUTOGRAD_NODE_H
 
 #include "core/op.h"
+#include "wengert/autograd.h"
 
 typedef struct wg_input {
     wg_node *node; /* NULL: no gradient goes here */
@@ -30,7 +31,8 @@ typedef struct wg_node_state {
         wg_tensor *one;   /* the cotangent, of a node with one output */
         wg_tensor **many; /* nout of them */
     } cot;
-    uint32_t deps; /* edges into this node that have not delivered */
+    uint32_t deps : 29; /* edges into this node that have not delivered */
+    uint32_t visited : 1, needed : 1, captured : 1;
     uint32_t mark; /* the walk that saw it */
 } wg_node_state;
 
@@ -173,6 +175,28 @@ typedef struct wg_unpacked {
 wg_status wg__unpack(wg_node *n, wg_unpacked *u, bool consume, void *site);
 void wg__unpack_done(wg_unpacked *u);
 
+/* ---- backward.c -------------------------------------------------------------------------------------------------- */
+
+/* Runs a node's rule for the inputs in need[]; out[nin] belong to the current scope (NULL: no gradient). */
+wg_status wg__run_rule(wg_node *n, wg_tensor *const *g, wg_tensor **out, const bool *need, bool consume);
+/* g times partial i (or its transpose: the same, elementwise). */
+wg_tensor *wg__partial_product(const wg_call *c, wg_tensor *g, int i);
+/* Accumulates g, whose reference is the caller's and is consumed, into leaf's grad (A1). */
+wg_status wg__accumulate_grad(wg_tensor *leaf, wg_tensor *g);
+
+/* ---- hooks.c ------------------------------------------------------------------------------------------------------- */
+
+/* Runs the hooks of tensor outputs, then retain_grad, on owned cotangents g[nout] (replaced in place). */
+wg_status wg__run_tensor_hooks(wg_node *n, wg_tensor **g);
+wg_status wg__run_prehooks(wg_node *n, wg_tensor **g);
+wg_status wg__run_posthooks(wg_node *n, wg_tensor **gi, int ni, wg_tensor *const *go, int no);
+wg_status wg__run_accumulated_hooks(wg_tensor *leaf);
+
+/* Tangents of a custom function's outputs at a level, by its jvp. */
+wg_status wg__custom_tangents(wg_context *c,
+                              wg_status (*jvp)(wg_context *, wg_tensor *const *, int, wg_tensor **, int),
+                              wg_tensor *const *in, int nin, wg_tensor **out, int nout, int level);
+
 /* ---- forward.c, batch.c ------------------------------------------------------------------------------------------- */
 
 /* The highest visible level among the inputs; 0 when there is none. *batched tells which kind it is. */
@@ -187,5 +211,6 @@ wg_tensor *wg__inplace_batched(const wg_op *op, wg_tensor *const *in, int nin, c
                                int level, void *site);
 void wg__tangents_drop(wg_tensor *t); /* when the handle dies */
 wg_tensor *wg__tangent(const wg_tensor *t, int level); /* borrowed */
+wg_tensor *wg__batched_bare(wg_tensor *t, bool fresh_version); /* detach, data of a batched handle */
 
 #endif

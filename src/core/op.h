@@ -112,7 +112,7 @@ struct wg_op {
     const char *formula[4];                     /* of each differentiable input's partial, for people; NULL: none */
     double lo, hi;                              /* where tests draw inputs; both 0: [-2, 2] */
     /* Nodes that are not calls of an op (AccumulateGrad, CopySlices, custom functions): runs the node. */
-    wg_status (*backward)(struct wg_node *node, wg_tensor *const *g, wg_tensor **out, const bool *need);
+    wg_status (*backward)(struct wg_node *node, wg_tensor *const *g, wg_tensor **out, const bool *need, bool consume);
     void (*destroy)(struct wg_node *node); /* frees what such a node holds */
     /* Composites (no shape, no run): args are all arguments in schema order, tensors included. */
     wg_status (*boxed)(const wg_value *args, int nargs, wg_tensor **out, int max, int *n);
@@ -152,10 +152,18 @@ wg_dtype wg__input_dtype(const wg_call *c, int i);
 /* Does the walk want the gradient of input i? Forward: does it require one? */
 bool wg__wants(const wg_call *c, int i);
 wg_tensor *wg__sum_to(wg_tensor *g, int ndim, const int64_t *sizes); /* reverse of broadcasting */
+bool wg__reducible(const wg_tensor *g, int ndim, const int64_t *sizes); /* does sizes broadcast to g's? */
+const wg_op *wg__op_add(void);
 /* Zeros of the given shape, in the dtype. */
 wg_tensor *wg__zeros(wg_dtype dtype, int ndim, const int64_t *sizes);
 /* a + b where NULL counts as zero. */
 wg_tensor *wg__add_null(wg_tensor *a, wg_tensor *b);
+
+/* A copy of self, laid out as self, where the view of that geometry (from self's first element) holds src. */
+wg_tensor *wg__as_strided_scatter(wg_tensor *self, wg_tensor *src, int ndim, const int64_t *sizes,
+                                  const int64_t *strides, int64_t offset);
+/* t with these strides: t itself when it has them, else a copy. Differentiable. autograd/view.c */
+wg_tensor *wg__lay_out(wg_tensor *t, int ndim, const int64_t *sizes, const int64_t *strides);
 
 /* ---- registry: ops/list.c ---------------------------------------------------------------------------------------- */
 

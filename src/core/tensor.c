@@ -332,6 +332,7 @@ static void share_version(wg_tensor *a, const wg_tensor *t) {
 
 wg_tensor *wg__alias(const wg_tensor *t, int ndim, const int64_t *sizes, const int64_t *strides, int64_t offset,
                      bool fresh_version) {
+    if (t->flags & TF_BATCHED) return wg__batched_alias(t); /* its geometry is always the handle's own */
     if (t->flags & TF_STACK) {
         wg_tensor *c = copy_number(t);
         wg_tensor *a = c ? wg__alias(c, ndim, sizes, strides, offset, fresh_version) : NULL;
@@ -423,7 +424,7 @@ static void destroy_tensor(struct wg_tls *s, wg_tensor *t) {
     if (t->grad_fn) wg__node_release(t->grad_fn);
     if (t->meta) destroy_meta(t);
     if (t->slot && binding.tensor_released) binding.tensor_released(t->slot);
-    if (t->flags & TF_HEAPDIMS) wg__mfree(t->dims, (size_t)t->ndim * 16);
+    if (t->flags & TF_HEAPDIMS) wg__mfree(t->dims, t->ndim ? (size_t)t->ndim * 16 : 16);
     if (t->flags & TF_VSEP) block_unref(s, t->vhome);
     if (t->storage) storage_unref(s, t->storage);
     count(&s->live_tensors, -1);
@@ -572,4 +573,67 @@ wg_tensor *wg_give(wg_tensor *t) {
 void wg__bump(wg_tensor *t, void *site) {
     atomic_fetch_add_explicit(&t->vhome->version.version, 1, memory_order_relaxed);
     __atomic_store_n(&t->vhome->version.site, site, __ATOMIC_RELAXED);
+}
+
+/* ---- data = : one identity, another storage ------------------------------------------------------------------------- */
+
+/* Our version cell may have been kept alive by the storage that we leave: from now on it is held by itself. */
+static void keep_version(wg_tensor *t, const wg_storage *next) {
+    wg_tensor *home = t->vhome;
+    bool need = home != t && home != wg__home(next), have = (t->flags & TF_VSEP) != 0;
+    if (need && !have) {
+        wg__inc(&home->block_refs);
+        t->flags |= TF_VSEP;
+    }
+}
+
+wg_status wg__swap_storage(wg_tensor *t, const wg_tensor *source) {
+    struct wg_tls *s = &wg__tls;
+    size_t bytes = (size_t)source->ndim * 16;
+    /* t's inline space may hold elements that views still read: sizes move out unless they fit where they are. */
+    int64_t *dims = t->dims;
+    if (source->ndim != t->ndim) {
+        dims = wg__malloc(bytes ? bytes : 16);
+        if (!dims) return wg__no_memory("data", bytes);
+        if (t->flags & TF_HEAPDIMS) wg__mfree(t->dims, t->ndim ? (size_t)t->ndim * 16 : 16);
+        t->flags |= TF_HEAPDIMS;
+    }
+    if (bytes) memmove(dims, source->dims, bytes);
+    keep_version(t, source->storage);
+    wg_storage *old = t->storage;
+    wg__inc(&source->storage->refs);
+    t->dims = dims;
+    t->ndim = source->ndim;
+    t->numel = source->numel;
+    t->dtype = source->dtype;
+    t->data = source->data;
+    t->storage = source->storage;
+    t->flags = (uint16_t)((t->flags & ~TF_CONTIG) | (source->flags & TF_CONTIG));
+    storage_unref(s, old);
+    return WG_OK;
+}
+
+/* A handle without elements of its own: one sample of value, whose version cell it uses. For batch.c. */
+wg_tensor *wg__tensor_new_batched(wg_dtype dtype, int ndim, const int64_t *sizes, const wg_tensor *value) {
+    struct wg_tls *s = &wg__tls;
+    wg_tensor *t = wg__block_new(s);
+    if (!t) return NULL;
+    init_handle(t, dtype);
+    if (!place_dims(t, ndim)) {
+        wg__block_free(s, t);
+        wg__no_memory(NULL, (size_t)ndim * 16);
+        return NULL;
+    }
+    if (ndim) memcpy(t->dims, sizes, (size_t)ndim * 8);
+    wg__row_major(ndim, sizes, t->dims + ndim);
+    t->numel = wg__numel(ndim, sizes);
+    atomic_store_explicit(&t->own.refs, 0, memory_order_relaxed);
+    atomic_store_explicit(&t->block_refs, 1, memory_order_relaxed);
+    t->storage = NULL;
+    t->data = NULL;
+    t->vhome = value->vhome;
+    wg__inc(&t->vhome->block_refs);
+    t->flags |= TF_BATCHED | TF_VSEP;
+    count(&s->live_tensors, 1);
+    return t;
 }

@@ -125,7 +125,7 @@ struct wg_tls {
     uint8_t error_unread; /* the error slot holds something nobody read */
     uint8_t in_release;   /* a release is under way: push instead of recursing */
     uint8_t in_backward;  /* depth of walks, capped at 255 */
-    int ceiling;          /* levels >= ceiling are invisible; 0 means none hidden (see forward.c) */
+    int ceiling, hidden_top; /* levels in [ceiling, hidden_top] are invisible; ceiling 0: none (see forward.c) */
     int levels;           /* levels open now */
     void *site;           /* pinned call site, or NULL */
     uint64_t seq;         /* next sequence number */
@@ -161,7 +161,9 @@ wg_tensor *wg__tensor_new(wg_dtype dtype, int ndim, const int64_t *sizes, const 
  * unless fresh_version. Not yet a differentiable view: see wg__make_view in autograd/view.c. Owned by the caller. */
 wg_tensor *wg__alias(const wg_tensor *t, int ndim, const int64_t *sizes, const int64_t *strides, int64_t offset,
                      bool fresh_version);
-/* The same with another dtype of the same size (bool as uint8). */
+wg_tensor *wg__tensor_new_batched(wg_dtype dtype, int ndim, const int64_t *sizes, const wg_tensor *value);
+wg_tensor *wg__batched_alias(const wg_tensor *t); /* batch.c */
+wg_status wg__swap_storage(wg_tensor *t, const wg_tensor *source); /* .data = */
 wg_meta *wg__meta(wg_tensor *t); /* NULL on no memory (error raised) */
 void wg__tensor_release(wg_tensor *t);
 /* Owned handle to the innermost scope; returns it, or poison (and releases) when the scope cannot grow. */

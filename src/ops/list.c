@@ -7,9 +7,9 @@
 
 extern const wg_op *const wg__ops_elementwise[], *const wg__ops_reduce[], *const wg__ops_softmax[],
     *const wg__ops_sort[], *const wg__ops_loss[], *const wg__ops_view[], *const wg__ops_copy[], *const wg__ops_index[],
-    *const wg__ops_matmul[], *const wg__ops_select[];
+    *const wg__ops_matmul[], *const wg__ops_clamp[];
 
-const wg_op *const *const wg__families[] = {wg__ops_elementwise, wg__ops_select, wg__ops_reduce, wg__ops_softmax,
+const wg_op *const *const wg__families[] = {wg__ops_elementwise, wg__ops_clamp,  wg__ops_reduce, wg__ops_softmax,
                                             wg__ops_sort,        wg__ops_loss,   wg__ops_view,   wg__ops_copy,
                                             wg__ops_index,       wg__ops_matmul, NULL};
 

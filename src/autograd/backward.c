@@ -1,0 +1,796 @@
+/* backward.c - the walk: reverse mode over the recorded graph.
+ *
+ *   1. discover: count, for each reachable node, the edges that will deliver to it (explicit stack)
+ *   2. pop the ready node that was made last; run its hooks and its rule; deliver each result to the next node,
+ *      reduced to that node's shape and cast to its dtype; a node is ready when all its edges have delivered
+ *   3. a leaf's node accumulates into .grad
+ *
+ * What the walk knows of a node (cotangent, count) stands in the node itself for one walk at a time; a walk that finds
+ * another one under way (in another thread, or because a hook started it) uses a side table.
+ */
+#include "autograd/walk.h"
+
+#include <sched.h>
+
+#include "core/apply.h"
+#include "core/messages.h"
+#include "wengert/autograd.h"
+#include "wengert/ops.h"
+
+/* ---- the state of a node in this walk ------------------------------------------------------------------------------- */
+
+static atomic_flag in_node_taken = ATOMIC_FLAG_INIT;
+static uint32_t in_node_mark; /* belongs to whoever holds the flag */
+
+typedef struct side_entry {
+    wg_node *node;
+    wg_node_state state;
+} side_entry;
+
+static size_t hash(const void *p) { return (size_t)(((uintptr_t)p >> 6) * 0x9E3779B97F4A7C15ull >> 20); }
+
+static bool side_grow(wg_walk *w) {
+    size_t cap = w->side_cap ? w->side_cap * 2 : 64;
+    side_entry *bigger = wg__calloc(cap * sizeof(*bigger));
+    if (!bigger) return false;
+    for (size_t i = 0; i < w->side_cap; i++) {
+        if (!w->side[i].node) continue;
+        size_t k = hash(w->side[i].node) & (cap - 1);
+        while (bigger[k].node) k = (k + 1) & (cap - 1);
+        bigger[k] = w->side[i];
+    }
+    if (w->side) wg__mfree(w->side, w->side_cap * sizeof(*bigger));
+    w->side = bigger;
+    w->side_cap = cap;
+    return true;
+}
+
+static wg_node_state *side_state(wg_walk *w, wg_node *n) {
+    if (w->side_n * 2 >= w->side_cap && !side_grow(w)) return NULL;
+    size_t k = hash(n) & (w->side_cap - 1);
+    while (w->side[k].node && w->side[k].node != n) k = (k + 1) & (w->side_cap - 1);
+    if (!w->side[k].node) {
+        w->side[k] = (side_entry){.node = n, .state = {.mark = w->mark}};
+        w->side_n++;
+    }
+    return &w->side[k].state;
+}
+
+/* NULL only when the side table cannot grow; a pointer into it is good until the next new node. */
+static inline wg_node_state *state_of(wg_walk *w, wg_node *n) {
+    if (WG_UNLIKELY(!w->in_node)) return side_state(w, n);
+    wg_node_state *s = &n->state;
+    if (s->mark != w->mark) *s = (wg_node_state){.mark = w->mark};
+    return s;
+}
+
+/* ---- growing lists ---------------------------------------------------------------------------------------------------- */
+
+static bool list_push(wg_list *l, void *p, uint32_t at) {
+    if (l->n == l->cap) {
+        size_t cap = l->cap ? l->cap * 2 : 64;
+        wg_list_item *bigger = wg__malloc_array(cap, sizeof(*bigger));
+        if (!bigger) return false;
+        if (l->n) memcpy(bigger, l->v, l->n * sizeof(*bigger));
+        if (l->v) wg__free_array(l->v, l->cap, sizeof(*bigger));
+        l->v = bigger;
+        l->cap = cap;
+    }
+    l->v[l->n++] = (wg_list_item){p, at};
+    return true;
+}
+static void list_free(wg_list *l) {
+    if (l->v) wg__free_array(l->v, l->cap, sizeof(*l->v));
+    *l = (wg_list){0};
+}
+
+/* ---- the heap of ready nodes: larger sequence number first (O2) -------------------------------------------------------- */
+
+static inline wg_node *heap_at(const wg_list *h, size_t i) { return h->v[i].p; }
+
+static bool heap_push(wg_list *h, wg_node *n) {
+    if (!list_push(h, n, 0)) return false;
+    size_t i = h->n - 1;
+    for (; i && heap_at(h, (i - 1) / 2)->seq < n->seq; i = (i - 1) / 2) h->v[i] = h->v[(i - 1) / 2];
+    h->v[i].p = n;
+    return true;
+}
+
+static wg_node *heap_pop(wg_list *h) {
+    wg_node *top = heap_at(h, 0), *last = heap_at(h, --h->n);
+    size_t i = 0;
+    for (size_t c; (c = 2 * i + 1) < h->n; i = c) {
+        if (c + 1 < h->n && heap_at(h, c + 1)->seq > heap_at(h, c)->seq) c++;
+        if (heap_at(h, c)->seq <= last->seq) break;
+        h->v[i] = h->v[c];
+    }
+    if (h->n) h->v[i].p = last;
+    return top;
+}
+
+/* ---- discovery --------------------------------------------------------------------------------------------------------- */
+
+static wg_status no_room(void) { return wg__no_memory("backward", 0); }
+
+static wg_status discover_all(wg_walk *w, wg_node *root) {
+    wg_node_state *s = state_of(w, root);
+    if (!s) return no_room();
+    if (s->visited) return WG_OK;
+    s->visited = 1;
+    if (!list_push(&w->stack, root, 0)) return no_room();
+    while (w->stack.n) {
+        wg_node *n = w->stack.v[--w->stack.n].p;
+        for (uint32_t i = 0; i < n->nin; i++) {
+            wg_node *m = n->in[i].node;
+            if (!m) continue;
+            s = state_of(w, m);
+            if (!s) return no_room();
+            s->deps++;
+            if (s->visited) continue;
+            s->visited = 1;
+            if (m->nin && !list_push(&w->stack, m, 0)) return no_room();
+        }
+    }
+    return WG_OK;
+}
+
+/* With inputs given (O3): a depth-first walk that finishes children first, to learn which nodes lead to an input. */
+static wg_status discover_needed(wg_walk *w, wg_node *root) {
+    wg_node_state *s = state_of(w, root);
+    if (!s) return no_room();
+    if (s->visited) return WG_OK;
+    s->visited = 1;
+    if (!list_push(&w->stack, root, 0)) return no_room();
+    while (w->stack.n) {
+        wg_list_item *top = &w->stack.v[w->stack.n - 1];
+        wg_node *n = top->p;
+        if (top->at < n->nin) {
+            wg_node *m = n->in[top->at++].node;
+            if (!m) continue;
+            s = state_of(w, m);
+            if (!s) return no_room();
+            s->deps++;
+            if (s->visited) continue;
+            s->visited = 1;
+            if (!list_push(&w->stack, m, 0)) return no_room();
+            continue;
+        }
+        bool needed = false;
+        for (uint32_t i = 0; i < n->nin && !needed; i++) {
+            s = n->in[i].node ? state_of(w, n->in[i].node) : NULL;
+            needed = s && (s->needed || s->captured);
+        }
+        s = state_of(w, n);
+        if (needed) s->needed = 1;
+        w->stack.n--;
+    }
+    return WG_OK;
+}
+
+/* ---- cotangents --------------------------------------------------------------------------------------------------------- */
+
+/* Nobody else can see t's elements: it may be written (A5). */
+static bool exclusively_ours(const wg_tensor *t) {
+    return atomic_load_explicit(&((wg_tensor *)(uintptr_t)t)->refs, memory_order_acquire) == 1 &&
+           t->storage == &t->own && atomic_load_explicit(&((wg_tensor *)(uintptr_t)t)->own.refs, memory_order_acquire) == 1 &&
+           !t->grad_fn && !(t->flags & (TF_REQUIRES | TF_VIEW | TF_BATCHED | TF_DUAL | TF_NUMBER)) && !t->own.foreign;
+}
+
+static bool can_add_into(const wg_tensor *a, const wg_tensor *b) {
+    return wg__tls.no_grad && exclusively_ours(a) && a->dtype == b->dtype && wg__same_sizes(a, b) &&
+           !(b->flags & (TF_BATCHED | TF_DUAL));
+}
+
+static wg_status add_into(wg_tensor *a, wg_tensor *b) {
+    const wg_op *add = wg__op_add();
+    wg_operand x[2] = {{.t = a, .data = a->data, .single = a->numel == 1},
+                       {.t = b, .data = b->data, .single = b->numel == 1}};
+    return wg__run_pointwise(wg__kernel(add, (wg_dtype)a->dtype), a, x, 2, (wg_dtype)a->dtype, NULL);
+}
+
+/* *slot += g; consumes g. */
+static wg_status accumulate(wg_tensor **slot, wg_tensor *g) {
+    if (!*slot) {
+        *slot = g;
+        return WG_OK;
+    }
+    if (can_add_into(*slot, g)) {
+        wg_status st = add_into(*slot, g);
+        wg_release(g);
+        return st;
+    }
+    if (can_add_into(g, *slot)) {
+        wg_status st = add_into(g, *slot);
+        wg_release(*slot);
+        *slot = g;
+        return st;
+    }
+    wg_tensor *sum = wg_add(*slot, g);
+    wg_release(*slot);
+    wg_release(g);
+    *slot = wg_is_poison(sum) ? NULL : wg__take(sum);
+    return *slot ? WG_OK : WG_ERR_RUNTIME;
+}
+
+/* The slot of output nr, with room for all outputs of n. */
+static wg_tensor **cot_slot(wg_node *n, wg_node_state *s, uint32_t nr) {
+    if (n->nout == 1) return &s->cot.one;
+    if (!s->cot.many) {
+        s->cot.many = wg__calloc(n->nout * sizeof(wg_tensor *));
+        if (!s->cot.many) {
+            no_room();
+            return NULL;
+        }
+    }
+    return &s->cot.many[nr];
+}
+
+static void drop_cots(wg_node *n, wg_node_state *s) {
+    if (n->nout == 1) {
+        wg_release(s->cot.one);
+    } else if (s->cot.many) {
+        for (int o = 0; o < n->nout; o++) wg_release(s->cot.many[o]);
+        wg__mfree(s->cot.many, n->nout * sizeof(wg_tensor *));
+    }
+    s->cot.one = NULL;
+}
+
+/* O6: a cotangent must have the shape and dtype of the output it belongs to, or reduce to it. Takes and gives an owned
+ * reference; NULL on failure. */
+static wg_tensor *conform(const wg_node *from, int i, const wg_node *to, uint32_t nr, wg_tensor *g) {
+    wg_out_info info = wg__node_out(to, (int)nr);
+    if (g->ndim != info.ndim || (info.ndim && memcmp(g->dims, info.sizes, info.ndim * sizeof(int64_t)) != 0)) {
+        wg_tensor *r = wg__reducible(g, info.ndim, info.sizes) ? wg__sum_to(g, info.ndim, info.sizes) : NULL;
+        if (!r) {
+            char a[256], b[256];
+            wg__raise(WG_ERR_RUNTIME, NULL, WG_MSG_INVALID_GRADIENT, wg_node_name(from), i,
+                      wg__sizes_text(a, sizeof(a), g->ndim, g->dims),
+                      wg__sizes_text(b, sizeof(b), info.ndim, info.sizes));
+            wg_release(g);
+            return NULL;
+        }
+        r = wg__take(r);
+        wg_release(g);
+        g = r;
+    }
+    if (wg_is_poison(g)) return NULL;
+    if (g->dtype == info.dtype) return g;
+    wg_tensor *r = wg__take(wg_to(g, (wg_dtype)info.dtype));
+    wg_release(g);
+    return wg_is_poison(r) ? NULL : r;
+}
+
+/* ---- rules ---------------------------------------------------------------------------------------------------------------- */
+
+wg_tensor *wg__partial_product(const wg_call *c, wg_tensor *g, int i) {
+    const wg_partial *p = &c->op->partial[i];
+    switch (p->kind) {
+    case WG_P_ONE:
+        return g;
+    case WG_P_MINUS_ONE:
+        return wg_neg(g);
+    case WG_P_ZERO:
+        return wg_zeros_like(g, NULL);
+    case WG_P_PRODUCT:
+        return p->fn(c, g);
+    case WG_P_DERIVATIVE:
+        return wg_mul(g, wg_conj(p->fn(c, g)));
+    default:
+        return NULL;
+    }
+}
+
+static wg_status rule_failed(const wg_node *n) {
+    if (wg_error_pending()) return WG_ERR_RUNTIME;
+    return wg__raise(WG_ERR_RUNTIME, n->op->name, "the derivative of %s failed", n->op->name);
+}
+
+wg_status wg__run_rule(wg_node *n, wg_tensor *const *g, wg_tensor **out, const bool *need, bool consume) {
+    if (n->op->backward) return n->op->backward(n, g, out, need, consume);
+    wg_unpacked u;
+    wg_status st = wg__unpack(n, &u, consume, wg__tls.site);
+    u.need = need;
+    bool pointwise = n->op->traits & WG_POINTWISE;
+    for (uint32_t i = 0; i < n->nin; i++) {
+        out[i] = NULL;
+        if (st != WG_OK || !need[i]) continue;
+        if (pointwise) out[i] = g[0] ? wg__partial_product(&u.call, g[0], (int)i) : NULL;
+        else if (n->op->vjp) out[i] = n->op->vjp(&u.call, g, (int)i);
+        else
+            st = wg__raise(WG_ERR_NOT_IMPLEMENTED, n->op->name, "the derivative for '%s' is not implemented.", n->op->name);
+        if (out[i] && wg_is_poison(out[i])) st = rule_failed(n);
+    }
+    wg__unpack_done(&u);
+    return st;
+}
+
+/* ---- leaves ----------------------------------------------------------------------------------------------------------------- */
+
+/* A2: a dense leaf's gradient has the leaf's strides, another one's is row-major. */
+static bool obeys_layout(const wg_tensor *leaf, const wg_tensor *g) {
+    if (wg__is_dense(leaf->ndim, leaf->dims, wg__strides(leaf)))
+        return memcmp(wg__strides(leaf), wg__strides(g), (size_t)leaf->ndim * 8) == 0;
+    return g->flags & TF_CONTIG;
+}
+
+static wg_tensor *copy_for(const wg_tensor *leaf, wg_tensor *g) {
+    bool dense = wg__is_dense(leaf->ndim, leaf->dims, wg__strides(leaf));
+    wg_tensor *t = wg__tensor_new((wg_dtype)g->dtype, g->ndim, g->dims, dense ? wg__strides(leaf) : NULL);
+    if (!t) return NULL;
+    if (wg__tls.no_grad && !(g->flags & TF_SLOW)) {
+        if (wg__copy_into(t, g) == WG_OK) return t;
+        wg_release(t);
+        return NULL;
+    }
+    t = wg__scope_push(t);
+    t = wg_copy_(t, g);
+    return wg_is_poison(t) ? NULL : wg__take(t);
+}
+
+static wg_status first_gradient(wg_tensor *leaf, wg_tensor *g) {
+    bool steal = wg__tls.no_grad && exclusively_ours(g) && obeys_layout(leaf, g);
+    wg_tensor *stored = steal ? g : copy_for(leaf, g);
+    if (!steal) wg_release(g);
+    if (!stored) return rule_failed(leaf->meta->accum);
+    leaf->meta->grad = stored;
+    return WG_OK;
+}
+
+static wg_status further_gradient(wg_tensor *leaf, wg_tensor *g) {
+    wg_tensor *v = leaf->meta->grad;
+    wg_status st = WG_OK;
+    if (wg__tls.no_grad) {
+        bool plain = v->dtype == g->dtype && wg__same_sizes(v, g) && !((v->flags | g->flags) & (TF_BATCHED | TF_DUAL)) &&
+                     !(v->flags & TF_VIEW);
+        if (plain) {
+            st = add_into(v, g);
+            wg__bump(v, wg__tls.site);
+        } else if (wg_is_poison(wg_add_(v, g))) {
+            st = WG_ERR_RUNTIME;
+        }
+    } else {
+        wg_tensor *sum = wg_add(v, g);
+        if (wg_is_poison(sum)) st = WG_ERR_RUNTIME;
+        else leaf->meta->grad = wg__take(sum);
+        if (st == WG_OK) wg_release(v);
+    }
+    wg_release(g);
+    return st;
+}
+
+wg_status wg__accumulate_grad(wg_tensor *leaf, wg_tensor *g) {
+    wg_meta *m = leaf->meta;
+    while (atomic_flag_test_and_set_explicit(&m->lock, memory_order_acquire)) sched_yield();
+    wg_status st = m->grad ? further_gradient(leaf, g) : first_gradient(leaf, g);
+    atomic_flag_clear_explicit(&m->lock, memory_order_release);
+    return st;
+}
+
+static wg_status accumulate_backward(wg_node *n, wg_tensor *const *g, wg_tensor **out, const bool *need, bool consume) {
+    (void)out, (void)need, (void)consume;
+    wg_tensor *leaf = n->inline_in[0].saved;
+    if (!g[0]) return WG_OK;
+    /* The walk's own reference moves into the leaf, so that a gradient nobody else holds is taken without a copy. */
+    wg_tensor **own = (wg_tensor **)(uintptr_t)g;
+    wg_tensor *t = *own;
+    bool watched = n->cold != NULL;
+    if (watched) wg__retain(t);
+    *own = watched ? t : NULL;
+    wg_status st = wg__accumulate_grad(leaf, t);
+    return st == WG_OK ? wg__run_accumulated_hooks(leaf) : st;
+}
+static const char *accumulate_name(const wg_call *c) { return c ? "torch::autograd::AccumulateGrad" : NULL; }
+const wg_op wg__op_accumulate = {.name = "accumulate_grad", .schema = "accumulate_grad() -> ()", .nout = 1,
+                                 .doc = "sums into a leaf's grad", .grad_name = accumulate_name,
+                                 .backward = accumulate_backward};
+
+/* ---- running one node --------------------------------------------------------------------------------------------------------- */
+
+static wg_status deliver(wg_walk *w, wg_node *n, uint32_t i, wg_tensor *g) {
+    wg_node *m = n->in[i].node;
+    wg_node_state *s = state_of(w, m);
+    wg_status st = WG_OK;
+    bool wanted = !w->selective || s->needed || s->captured;
+    if (g && wanted) {
+        g = conform(n, (int)i, m, n->in[i].nr, wg__take(g));
+        if (!g) return rule_failed(n);
+        wg_tensor **slot = cot_slot(m, s, n->in[i].nr);
+        st = slot ? accumulate(slot, g) : WG_ERR_MEMORY;
+        if (!slot) wg_release(g);
+    }
+    if (--s->deps == 0 && wanted && !heap_push(&w->ready, m)) return no_room();
+    return st;
+}
+
+static void store_captures(wg_walk *w, wg_node *n, wg_tensor *const *g, wg_status *st) {
+    for (int k = 0; k < w->ncaptures && *st == WG_OK; k++) {
+        wg_capture *c = &w->captures[k];
+        if (c->node != n || !g[c->nr]) continue;
+        if (!c->accumulate_into) {
+            wg_release(c->value);
+            c->value = wg__retain(g[c->nr]);
+        } else if (c->accumulate_into->grad_fn) {
+            *st = wg__meta(c->accumulate_into) ? wg__accumulate_grad(c->accumulate_into, wg__retain(g[c->nr])) : no_room();
+        }
+    }
+}
+
+static wg_status run_rule_and_deliver(wg_walk *w, wg_node *n, wg_tensor **g) {
+    wg_tensor *small_out[8], **out = small_out;
+    bool small_need[8], *need = small_need;
+    if (n->nin > 8) {
+        out = wg__malloc(n->nin * sizeof(*out));
+        need = wg__malloc(n->nin);
+        if (!out || !need) {
+            if (out) wg__mfree(out, n->nin * sizeof(*out));
+            if (need) wg__mfree(need, n->nin);
+            return no_room();
+        }
+    }
+    bool any = (n->flags & NF_ACCUMULATE) || n->op->backward;
+    for (uint32_t i = 0; i < n->nin; i++) {
+        wg_node *m = n->in[i].node;
+        need[i] = m != NULL;
+        if (m && w->selective) {
+            wg_node_state *s = state_of(w, m);
+            need[i] = s->needed || s->captured;
+        }
+        out[i] = NULL;
+    }
+    for (int o = 0; o < n->nout && !any; o++) any = g[o] != NULL;
+    wg_status st = WG_OK;
+    if (any) st = wg__run_rule(n, g, out, need, !w->keep);
+    else if (!w->keep) wg__node_free_saved(n, w->site);
+    if (st == WG_OK && n->cold) st = wg__run_posthooks(n, out, (int)n->nin, g, n->nout);
+    for (uint32_t i = 0; i < n->nin && st == WG_OK; i++)
+        if (n->in[i].node) st = deliver(w, n, i, out[i]);
+    if (n->nin > 8) {
+        wg__mfree(out, n->nin * sizeof(*out));
+        wg__mfree(need, n->nin);
+    }
+    return st;
+}
+
+static wg_status run_node(wg_walk *w, wg_node *n) {
+    wg_node_state *s = state_of(w, n);
+    wg_tensor *one = s->cot.one, **many = s->cot.many, **g = n->nout == 1 ? &one : many;
+    s->cot.one = NULL;
+    bool captured = s->captured, needed = !w->selective || s->needed;
+    if (!g) { /* several outputs and no cotangent for any */
+        g = wg__calloc(n->nout * sizeof(wg_tensor *));
+        if (!g) return no_room();
+        many = g;
+    }
+    wg__tls.site = n->site;
+    wg_status st = n->cold ? wg__run_tensor_hooks(n, g) : WG_OK;
+    if (captured && st == WG_OK) store_captures(w, n, g, &st);
+    if (needed && st == WG_OK) {
+        if (n->cold) st = wg__run_prehooks(n, g);
+        if (st == WG_OK) st = run_rule_and_deliver(w, n, g);
+    }
+    for (int o = 0; o < n->nout; o++) wg_release(g[o]);
+    if (n->nout != 1) wg__mfree(many, n->nout * sizeof(wg_tensor *));
+    return st;
+}
+
+/* ---- the walk ------------------------------------------------------------------------------------------------------------------ */
+
+int wg__walk_step(wg_walk *w, wg_node **ran) {
+    if (!w->ready.n) return 0;
+    struct wg_tls *s = &wg__tls;
+    wg_node *n = heap_pop(&w->ready);
+    uint8_t no_grad = s->no_grad;
+    void *site = s->site;
+    s->no_grad = !w->create;
+    size_t mark = wg_scope_open();
+    w->status = run_node(w, n);
+    wg_scope_close(mark);
+    s->no_grad = no_grad;
+    s->site = site;
+    if (ran) *ran = n;
+    if (w->status != WG_OK) return -1;
+    return w->ready.n ? 1 : 0;
+}
+
+static wg_status run_all(wg_walk *w) {
+    struct wg_tls *s = &wg__tls;
+    uint8_t no_grad = s->no_grad;
+    void *site = s->site;
+    wg_status st = WG_OK;
+    s->no_grad = !w->create;
+    size_t mark = wg_scope_open();
+    for (unsigned count = 0; w->ready.n && st == WG_OK; count++) {
+        st = run_node(w, heap_pop(&w->ready));
+        wg_scope_close(mark);
+        mark = wg_scope_open();
+        if ((count & 63) == 63 && wg__poll()) st = wg__raise(WG_ERR_INTERRUPTED, "backward", "backward was interrupted");
+    }
+    wg_scope_close(mark);
+    s->no_grad = no_grad;
+    s->site = site;
+    return st;
+}
+
+/* Cotangents that were not used up: after a failure, or of nodes that were not needed. */
+static void forget(wg_walk *w) {
+    if (!w->in_node) {
+        for (size_t i = 0; i < w->side_cap; i++)
+            if (w->side[i].node) drop_cots(w->side[i].node, &w->side[i].state);
+        return;
+    }
+    w->stack.n = 0;
+    for (int r = 0; r < w->nroots; r++) list_push(&w->stack, w->roots[r], 0);
+    while (w->stack.n) {
+        wg_node *n = w->stack.v[--w->stack.n].p;
+        if (n->state.mark != w->mark) continue;
+        drop_cots(n, &n->state);
+        n->state.mark = 0;
+        for (uint32_t i = 0; i < n->nin; i++)
+            if (n->in[i].node && n->in[i].node->state.mark == w->mark) list_push(&w->stack, n->in[i].node, 0);
+    }
+}
+
+void wg__walk_end(wg_walk *w) {
+    bool clean = w->status == WG_OK && !w->ready.n;
+    if (w->started && !clean) forget(w);
+    if (w->in_node) atomic_flag_clear_explicit(&in_node_taken, memory_order_release);
+    for (int r = 0; r < w->nroots; r++) wg__node_release(w->roots[r]);
+    if (w->roots && w->roots != &w->one_root) wg__free_array(w->roots, (size_t)w->roots_cap, sizeof(*w->roots));
+    for (int k = 0; k < w->ncaptures; k++) {
+        wg_release(w->captures[k].value);
+        wg__node_release(w->captures[k].node);
+    }
+    if (w->captures) wg__free_array(w->captures, (size_t)w->captures_cap, sizeof(*w->captures));
+    if (w->side) wg__mfree(w->side, w->side_cap * sizeof(side_entry));
+    list_free(&w->stack);
+    list_free(&w->ready);
+}
+
+static void take_state(wg_walk *w) {
+    w->in_node = !atomic_flag_test_and_set_explicit(&in_node_taken, memory_order_acquire);
+    if (!w->in_node) {
+        w->mark = 1;
+        return;
+    }
+    if (++in_node_mark == 0) in_node_mark = 1;
+    w->mark = in_node_mark;
+    w->started = true;
+}
+
+/* ---- roots and seeds ------------------------------------------------------------------------------------------------------------- */
+
+static wg_tensor *implicit_seed(const wg_tensor *out) {
+    if (out->numel != 1) {
+        char text[256];
+        wg__raise(WG_ERR_RUNTIME, "backward", WG_MSG_SCALAR_ROOT ". This output has shape %s: reduce it first, or give "
+                  "backward a gradient of that shape", wg__sizes_text(text, sizeof(text), out->ndim, out->dims));
+        return NULL;
+    }
+    wg_tensor *seed = wg__tensor_new((wg_dtype)out->dtype, out->ndim, out->dims, NULL);
+    if (seed) wg__store_double(seed->data, (wg_dtype)seed->dtype, 1);
+    return seed;
+}
+
+static wg_tensor *explicit_seed(const wg_tensor *out, wg_tensor *g, int i) {
+    char a[256], b[256];
+    if (!wg__same_sizes(out, g)) {
+        wg__raise(WG_ERR_RUNTIME, "backward", WG_MSG_SEED_SHAPE, i, wg__sizes_text(a, sizeof(a), g->ndim, g->dims), i,
+                  wg__sizes_text(b, sizeof(b), out->ndim, out->dims));
+        return NULL;
+    }
+    if (g->dtype == out->dtype) return wg__retain_safe(g);
+    wg_tensor *cast = wg__take(wg_to(g, (wg_dtype)out->dtype));
+    return wg_is_poison(cast) ? NULL : cast;
+}
+
+static wg_status seed_root(wg_walk *w, wg_tensor *out, wg_tensor *g, int i) {
+    wg_node *n = (out->flags & TF_VIEW) ? wg__grad_fn(out) : out->grad_fn;
+    if (!n && wg__requires(out)) n = wg__accumulator(out);
+    if (!n) return wg__raise(WG_ERR_RUNTIME, "backward", WG_MSG_NO_GRAD_ROOT, i);
+    wg_tensor *seed = g ? explicit_seed(out, g, i) : implicit_seed(out);
+    if (!seed) return WG_ERR_RUNTIME;
+    w->roots[w->nroots++] = wg__node_retain(n);
+    wg_node_state *s = state_of(w, n);
+    wg_tensor **slot = s ? cot_slot(n, s, out->output_nr) : NULL;
+    if (!slot) {
+        wg_release(seed);
+        return no_room();
+    }
+    return accumulate(slot, seed);
+}
+
+static wg_status discover(wg_walk *w) {
+    wg_status st = WG_OK;
+    for (int r = 0; r < w->nroots && st == WG_OK; r++)
+        st = w->selective ? discover_needed(w, w->roots[r]) : discover_all(w, w->roots[r]);
+    for (int r = 0; r < w->nroots && st == WG_OK; r++) {
+        wg_node_state *s = state_of(w, w->roots[r]);
+        bool twice = false;
+        for (int q = 0; q < r; q++) twice |= w->roots[q] == w->roots[r];
+        bool wanted = !w->selective || s->needed || s->captured;
+        if (s->deps == 0 && wanted && !twice && !heap_push(&w->ready, w->roots[r])) st = no_room();
+    }
+    return st;
+}
+
+/* ---- captures ---------------------------------------------------------------------------------------------------------------------- */
+
+static wg_status capture(wg_walk *w, wg_tensor *t, bool accumulate_mode) {
+    if (!wg__wants_grad(t)) return wg__raise(WG_ERR_RUNTIME, "grad", WG_MSG_INPUT_NO_GRAD);
+    wg_node *n = (t->flags & TF_VIEW) ? wg__grad_fn(t) : t->grad_fn;
+    bool leaf = !n;
+    if (leaf) n = wg__accumulator(t);
+    if (!n) return WG_ERR_MEMORY;
+    wg_node_state *s = state_of(w, n);
+    if (!s) return no_room();
+    s->captured = 1;
+    if (leaf && accumulate_mode) s->needed = 1; /* its node runs */
+    if (!leaf && accumulate_mode) s->needed = 1; /* B5: the node itself runs, with its hooks */
+    w->captures[w->ncaptures++] = (wg_capture){.node = wg__node_retain(n), .nr = t->output_nr,
+                                               .accumulate_into = accumulate_mode ? t : NULL};
+    return WG_OK;
+}
+
+static wg_status allocate_walk(wg_walk *w, int n, const wg_walk_opts *o) {
+    w->roots = &w->one_root;
+    if (n > 1) {
+        w->roots = wg__malloc_array((size_t)n, sizeof(*w->roots));
+        w->roots_cap = n;
+        if (!w->roots) return no_room();
+    }
+    if (o && o->ninputs > 0) {
+        w->captures = wg__malloc_array((size_t)o->ninputs, sizeof(*w->captures));
+        w->captures_cap = o->ninputs;
+        if (!w->captures) return no_room();
+        w->selective = true;
+    }
+    return WG_OK;
+}
+
+wg_status wg__walk_begin(wg_walk *w, wg_tensor *const *out, int n, wg_tensor *const *g, const wg_walk_opts *o,
+                         bool accumulate_mode, void *site) {
+    *w = (wg_walk){.site = site};
+    w->create = o && o->create_graph;
+    w->keep = o && (o->has_retain_graph ? o->retain_graph : (o->retain_graph || o->create_graph));
+    wg_status st = allocate_walk(w, n, o);
+    take_state(w);
+    w->started = true;
+    for (int k = 0; w->selective && k < o->ninputs && st == WG_OK; k++) st = capture(w, o->inputs[k], accumulate_mode);
+    for (int i = 0; i < n && st == WG_OK; i++) st = seed_root(w, out[i], g ? g[i] : NULL, i);
+    if (st == WG_OK) st = discover(w);
+    w->status = st;
+    return st;
+}
+
+/* ---- public -------------------------------------------------------------------------------------------------------------------------- */
+
+static wg_status check_roots(const char *who, wg_tensor *const *out, int n, wg_tensor *const *g) {
+    wg_status st = WG_OK;
+    if (n <= 0 || !out) return wg__raise(WG_ERR_RUNTIME, who, "%s(): there is no output to start from", who);
+    for (int i = 0; i < n && st == WG_OK; i++) {
+        if (!out[i]) return wg__raise(WG_ERR_TYPE, who, "%s(): output %d is NULL", who, i);
+        st = wg__sink_check(who, out[i]);
+        if (st == WG_OK && g && g[i] && wg_is_poison(g[i])) st = wg__sink_check(who, g[i]);
+    }
+    return st;
+}
+
+static wg_status check_inputs(const char *who, wg_tensor *const *in, int n) {
+    wg_status st = WG_OK;
+    for (int i = 0; i < n && st == WG_OK; i++) {
+        if (!in[i]) return wg__raise(WG_ERR_TYPE, who, "%s(): input %d is NULL", who, i);
+        st = wg__sink_check(who, in[i]);
+    }
+    return st;
+}
+
+static wg_status backward(wg_tensor *const *out, int n, wg_tensor *const *g, const wg_walk_opts *o, void *site) {
+    wg_status st = check_roots("backward", out, n, g);
+    if (st == WG_OK && o && o->inputs) {
+        if (o->ninputs <= 0) return wg__raise(WG_ERR_RUNTIME, "backward", WG_MSG_EMPTY_INPUTS, "backward()");
+        st = check_inputs("backward", o->inputs, o->ninputs);
+    }
+    if (st != WG_OK) return st;
+    wg_walk w;
+    size_t mark = wg_scope_open();
+    st = wg__walk_begin(&w, out, n, g, o, true, wg__site(&wg__tls, site));
+    if (st == WG_OK) st = w.status = run_all(&w);
+    wg__walk_end(&w);
+    wg_scope_close(mark);
+    if (st != WG_OK && wg_error_pending()) st = wg_last_status();
+    return st;
+}
+
+wg_status wg_backward(wg_tensor *out) { return backward(&out, 1, NULL, NULL, WG_SITE); }
+wg_status wg_backward_with(wg_tensor *out, wg_tensor *gradient) {
+    return backward(&out, 1, gradient ? &gradient : NULL, NULL, WG_SITE);
+}
+wg_status wg_backward_opt(wg_tensor *const *out, int n, wg_tensor *const *g, const wg_walk_opts *o) {
+    return backward(out, n, g, o, WG_SITE);
+}
+
+static wg_status collect(wg_walk *w, wg_tensor *const *in, const wg_walk_opts *o, wg_tensor **results) {
+    for (int k = 0; k < w->ncaptures; k++) {
+        wg_tensor *v = w->captures[k].value;
+        results[k] = v ? wg__retain(v) : NULL;
+        if (v) continue;
+        if (o->materialize_grads) {
+            results[k] = wg__take(wg_zeros_like(in[k], NULL));
+            if (wg_is_poison(results[k])) return WG_ERR_RUNTIME;
+        } else if (!o->allow_unused) {
+            return wg__raise(WG_ERR_RUNTIME, "grad", WG_MSG_UNUSED, k);
+        }
+    }
+    return WG_OK;
+}
+
+static wg_status grad(wg_tensor *const *out, int n, wg_tensor *const *in, int nin, wg_tensor *const *g,
+                      const wg_walk_opts *given, wg_tensor **results, void *site) {
+    wg_walk_opts o = given ? *given : (wg_walk_opts){.size = sizeof(o)};
+    for (int k = 0; k < nin; k++) results[k] = NULL;
+    wg_status st = check_roots("grad", out, n, g);
+    if (st == WG_OK && nin <= 0) st = wg__raise(WG_ERR_RUNTIME, "grad", WG_MSG_EMPTY_INPUTS, "grad()");
+    if (st == WG_OK) st = check_inputs("grad", in, nin);
+    if (st != WG_OK) return st;
+    o.inputs = in;
+    o.ninputs = nin;
+    wg_walk w;
+    size_t mark = wg_scope_open();
+    st = wg__walk_begin(&w, out, n, g, &o, false, wg__site(&wg__tls, site));
+    if (st == WG_OK) st = w.status = run_all(&w);
+    if (st == WG_OK) st = collect(&w, in, &o, results);
+    wg__walk_end(&w);
+    wg_scope_close(mark);
+    for (int k = 0; k < nin; k++) {
+        if (st != WG_OK) {
+            wg_release(results[k]);
+            results[k] = WG_POISON;
+        } else if (results[k]) {
+            results[k] = wg__scope_push(results[k]);
+        }
+    }
+    if (st != WG_OK && wg_error_pending()) st = wg_last_status();
+    return st;
+}
+
+wg_status wg_grad(wg_tensor *const *outputs, int n, wg_tensor *const *inputs, int ninputs, wg_tensor *const *gradients,
+                  const wg_walk_opts *options, wg_tensor **results) {
+    return grad(outputs, n, inputs, ninputs, gradients, options, results, WG_SITE);
+}
+
+wg_tensor *wg_grad1(wg_tensor *output, wg_tensor *input, bool create_graph) {
+    wg_tensor *r = NULL;
+    wg_walk_opts o = {.size = sizeof(o), .create_graph = create_graph};
+    wg_status st = grad(&output, 1, &input, 1, NULL, &o, &r, WG_SITE);
+    return st == WG_OK && r ? r : WG_POISON;
+}
+
+/* ---- one step at a time ---------------------------------------------------------------------------------------------------------------- */
+
+struct wg_stepper {
+    wg_walk walk;
+    wg_status status;
+};
+
+wg_stepper *wg_stepper_begin(wg_tensor *const *outputs, int n, wg_tensor *const *gradients, const wg_walk_opts *options) {
+    if (check_roots("stepper", outputs, n, gradients) != WG_OK) return NULL;
+    wg_stepper *s = wg__calloc(sizeof(*s));
+    if (!s) {
+        no_room();
+        return NULL;
+    }
+    if (wg__walk_begin(&s->walk, outputs, n, gradients, options, true, WG_SITE) != WG_OK) {
+        wg_stepper_end(s);
+        return NULL;
+    }
+    return s;
+}
+int wg_stepper_step(wg_stepper *s, wg_node **node) {
+    if (node) *node = NULL;
+    return s ? wg__walk_step(&s->walk, node) : -1;
+}
+void wg_stepper_end(wg_stepper *s) {
+    if (!s) return;
+    wg__walk_end(&s->walk);
+    wg__mfree(s, sizeof(*s));
+}
