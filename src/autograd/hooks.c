@@ -11,6 +11,7 @@
 #include "core/alloc.h"
 #include "core/messages.h"
 #include "wengert/autograd.h"
+#include "wengert/ops.h"
 
 /* One lock for all lists: registration and removal are rare, and calling a hook holds no lock. */
 static pthread_mutex_t hooks_lock = PTHREAD_MUTEX_INITIALIZER;

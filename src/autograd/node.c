@@ -9,9 +9,6 @@
 #include "core/alloc.h"
 #include "wengert/autograd.h"
 
-void wg__count_node(int d);
-void wg__node_slot_released(void *object);
-
 /* ---- birth --------------------------------------------------------------------------------------------------------- */
 
 wg_node *wg__node_new(const wg_op *op, int nin, int nout, void *site) {

@@ -109,6 +109,9 @@ typedef struct wg_node_cold {
 wg_node_cold *wg__node_cold(wg_node *n); /* NULL on no memory */
 void wg__hooks_free(wg_hook *list);
 
+void wg__count_node(int d);                 /* tensor.c: the live counters */
+void wg__node_slot_released(void *object); /* tells the binding */
+
 /* ---- node.c ------------------------------------------------------------------------------------------------------ */
 
 /* A node of op with room for nin inputs, all empty; refs 1, next sequence number. NULL on no memory. */

@@ -181,11 +181,6 @@ const wg_op wg__op_copy_slices = {.name = "copy_slices", .schema = "copy_slices(
                                   .nout = 1, .grad_name = copy_slices_name, .backward = copy_slices_backward,
                                   .destroy = copy_slices_destroy};
 
-/* The write's node stays inside; freeing its saved values is freeing ours. */
-wg_node *wg__copy_slices_inner(wg_node *n) {
-    return n->op == &wg__op_copy_slices ? ((slices *)n->u.payload)->fn : NULL;
-}
-
 static wg_node *copy_slices_new(wg_tensor *view, wg_tensor *base, wg_node *fn) {
     wg_node *n = wg__node_new(&wg__op_copy_slices, (int)fn->nin, 1, fn->site);
     if (!n) return NULL;

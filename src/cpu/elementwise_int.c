@@ -1,8 +1,9 @@
 /* elementwise_int.c - the elementwise kernels of integers and bool, from the same rows as isa_elementwise.c, compiled
  * once: the baseline's vectors serve them well enough.
  */
+#include "cpu/stamp_loops.h" /* first: its pragma must come before elementwise.def is first read */
+
 #include "cpu/int_math.h"
-#include "cpu/kernels.h"
 #include "cpu/isa.h"
 
 #define T uint8_t

@@ -37,7 +37,10 @@ WG_M int negative_i64(int64_t x) { return x < 0; }
     WG_M T wg_m_add_scaled_##S(T x, T y, T a) { return (T)((U)x + (U)a * (U)y); }                                     \
     WG_M T wg_m_maximum_##S(T x, T y) { return x >= y ? x : y; }                                                      \
     WG_M T wg_m_minimum_##S(T x, T y) { return x <= y ? x : y; }                                                      \
-    WG_M T wg_m_fmod_##S(T x, T y) { return (y == 0) | (y == (T)-1) ? 0 : (T)(x % (y == 0 ? 1 : y)); }                \
+    WG_M T wg_m_fmod_##S(T x, T y) {                                                                                  \
+        const int simple = (y == 0) | (NEG(S, (T)-1) & (y == (T)-1));                                                 \
+        return simple ? 0 : (T)(x % (simple ? 1 : y));                                                                \
+    }                                                                                                                 \
     WG_M T wg_m_left_shift_##S(T x, T y) {                                                                            \
         return (NEG(S, y) | (y >= (T)(8 * sizeof(T)))) ? 0 : (T)((U)x << (y & (T)(8 * sizeof(T) - 1)));               \
     }                                                                                                                 \

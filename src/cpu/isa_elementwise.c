@@ -2,6 +2,8 @@
  * named. float32 and float64 are stamped from the rows; 16-bit floats go through blocks of float32. Everything is
  * static but one table, wg__cpu_elementwise_ISA, which isa.c completes with the integer kernels of elementwise_int.c.
  */
+#include "cpu/stamp_loops.h" /* first: its pragma must come before elementwise.def is first read */
+
 #include "cpu/half.h"
 #include "cpu/kernels.h"
 #include "cpu/math.h"

@@ -28,10 +28,10 @@
 #define MINUS_ONE return wg_neg(g);
 #define ZERO return NULL;
 #define NONE return NULL;
-#define PARTIAL(name, i, e)                                                                                           \
+#define PARTIAL(name, i, ...)                                                                                           \
     static wg_tensor *name##_d##i(const wg_call *c, wg_tensor *g) {                                                   \
         (void)c, (void)g;                                                                                             \
-        e                                                                                                             \
+        __VA_ARGS__                                                                                                   \
     }
 #define WG_UNARY(name, kind, expr, partial, ...) PARTIAL(name, 0, partial)
 #define WG_BINARY(name, kind, expr, px, fx, py, ...) PARTIAL(name, 0, px) PARTIAL(name, 1, py)
@@ -71,7 +71,9 @@ static const char *row_name(const wg_call *c) { return strcmp(c->op->name, "pow"
 
 /* ---- records ------------------------------------------------------------------------------------------------------- */
 
-#define D(k, u) .kind = WG_P_##k, .uses = u
+/* kind and uses as one number, so that a row's column stays one macro argument */
+#define D(k, u) (WG_P_##k | (u) << 8)
+#define KIND(d) .kind = (d) & 0xff, .uses = (d) >> 8
 #define X(e) D(DERIVATIVE, WG_USE_X)
 #define Y(e) D(DERIVATIVE, WG_USE_Y)
 #define Z(e) D(DERIVATIVE, WG_USE_Z)
@@ -97,12 +99,12 @@ static const char *row_name(const wg_call *c) { return strcmp(c->op->name, "pow"
     .kind = WG_K_##kind_, .kernel = offsetof(struct wg_cpu_table, name_), .grad_name = row_name, .lo = lo_, .hi = hi_
 #define WG_UNARY(name, kind, expr, p, f, lo, hi, doc)                                                                 \
     static const wg_op op_##name = {ROW(name, kind, 1, "(Tensor self) -> Tensor", lo, hi, doc),                       \
-                                    .partial = {{p, .fn = name##_d0, .formula = f}},                                  \
+                                    .partial = {{KIND(p), .fn = name##_d0, .formula = f}},                                  \
                                     .formula = {f}};
 #define WG_BINARY(name, kind, expr, px, fx, py, fy, lo, hi, doc)                                                      \
     static const wg_op op_##name = {ROW(name, kind, 2, "(Tensor self, Tensor other) -> Tensor", lo, hi, doc),         \
-                                    .partial = {{px, .fn = name##_d0, .formula = fx},                                 \
-                                                {py, .fn = name##_d1, .formula = fy}},                                \
+                                    .partial = {{KIND(px), .fn = name##_d0, .formula = fx},                                 \
+                                                {KIND(py), .fn = name##_d1, .formula = fy}},                                \
                                     .formula = {fx, fy}};
 #include "ops/elementwise.def"
 #undef WG_UNARY
