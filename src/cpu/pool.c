@@ -1,7 +1,7 @@
 /* pool.c - the thread pool: workers, one loop at a time, how many threads there are.
  *
- * A loop is published in `job`; workers that see it join, take chunks from a shared counter, and leave. The caller works
- * too, then closes the job to new workers and waits for those inside, so nobody waits for a worker that still sleeps.
+ * A loop is published in `job`; workers that see it join, take chunks from a shared counter, and leave. The caller
+ * works too, then closes the job to new workers and waits for those inside, so nobody waits for a worker that still sleeps.
  * Workers are started when a loop first needs them, spin for a few microseconds after work, then sleep. A forked child
  * begins without workers and starts its own.
  *
@@ -37,8 +37,8 @@ static struct {
     range_fn fn;
     void *ctx;
     int64_t n, grain;
-    int limit;             /* workers that may be inside at once */
-    _Atomic int64_t next;  /* first element not yet taken */
+    atomic_int limit;     /* workers that may be inside at once */
+    _Atomic int64_t next; /* first element not yet taken */
     _Alignas(64) atomic_int state;
     atomic_flag busy;
 } job = {.busy = ATOMIC_FLAG_INIT};
@@ -56,7 +56,7 @@ static struct {
 
 static atomic_int wanted;          /* threads, the caller included; 0: not yet known */
 static _Atomic int64_t spin_ns;    /* 0 when there are more threads than processors */
-static _Atomic(void *) poll_fn;    /* bool (*)(void) */
+static bool (*_Atomic poll_fn)(void);
 static struct {
     void (*parallel_for)(void *user, int64_t tasks, void (*fn)(void *context, int64_t i), void *context);
     void *user;
@@ -82,7 +82,7 @@ static inline void relax(void) {
 #endif
 }
 
-/* ---- how many threads ---------------------------------------------------------------------------------------------- */
+/* ---- how many threads ------------------------------------------------------------------------------------------- */
 
 /* Processors' worth of time that the control group grants, rounded up, or 0. */
 static int quota(void) {
@@ -145,12 +145,12 @@ wg_status wg_set_num_threads(int n) {
 
 int wg__pool_workers(void) { return atomic_load(&pool.workers); }
 
-/* ---- the poll ------------------------------------------------------------------------------------------------------ */
+/* ---- the poll --------------------------------------------------------------------------------------------------- */
 
-void wg__pool_set_poll(bool (*poll)(void)) { atomic_store(&poll_fn, (void *)poll); }
+void wg__pool_set_poll(bool (*poll)(void)) { atomic_store(&poll_fn, poll); }
 
 static bool stop_wanted(void) {
-    bool (*poll)(void) = (bool (*)(void))atomic_load_explicit(&poll_fn, memory_order_relaxed);
+    bool (*poll)(void) = atomic_load_explicit(&poll_fn, memory_order_relaxed);
     if (WG_LIKELY(!poll) || tls.inside > 1) return false; /* inside another loop only that one asks */
     int64_t now = now_ns();
     if (now - tls.polled < POLL_NS) return false;
@@ -158,7 +158,7 @@ static bool stop_wanted(void) {
     return poll();
 }
 
-/* ---- loops in one thread ------------------------------------------------------------------------------------------- */
+/* ---- loops in one thread ---------------------------------------------------------------------------------------- */
 
 static int64_t chunk_end(int64_t begin, int64_t n, int64_t grain) { return n - begin > grain ? begin + grain : n; }
 
@@ -176,7 +176,7 @@ static wg_status run_alone(int64_t n, int64_t grain, range_fn fn, void *ctx) {
     return status;
 }
 
-/* ---- workers ------------------------------------------------------------------------------------------------------- */
+/* ---- workers ---------------------------------------------------------------------------------------------------- */
 
 /* Takes chunks until none is left. */
 static void work(bool caller, bool *stopped) {
@@ -204,7 +204,7 @@ static void wake_caller(void) {
 static void join(void) {
     int s = atomic_load(&job.state);
     do {
-        if (!(s & OPEN) || (s & ~OPEN) >= job.limit) return;
+        if (!(s & OPEN) || (s & ~OPEN) >= atomic_load_explicit(&job.limit, memory_order_relaxed)) return;
     } while (!atomic_compare_exchange_weak(&job.state, &s, s + 1));
     work(false, NULL);
     if (atomic_fetch_sub(&job.state, 1) == 1) wake_caller(); /* closed, and we were the last */
@@ -273,7 +273,7 @@ static void start_workers(int n) {
     while (have < n && start_worker(have)) atomic_store(&pool.workers, ++have);
 }
 
-/* ---- loops in many threads ----------------------------------------------------------------------------------------- */
+/* ---- loops in many threads -------------------------------------------------------------------------------------- */
 
 static void wake_workers(int n) {
     atomic_fetch_add(&pool.epoch, 1);
@@ -308,7 +308,7 @@ static wg_status run_together(int64_t n, int64_t grain, range_fn fn, void *ctx, 
     job.ctx = ctx;
     job.n = n;
     job.grain = grain;
-    job.limit = helpers;
+    atomic_store_explicit(&job.limit, helpers, memory_order_relaxed);
     atomic_store_explicit(&job.next, 0, memory_order_relaxed);
     atomic_store(&job.state, OPEN);
     wake_workers(helpers);
@@ -318,7 +318,7 @@ static wg_status run_together(int64_t n, int64_t grain, range_fn fn, void *ctx, 
     return stopped ? WG_ERR_INTERRUPTED : WG_OK;
 }
 
-/* ---- the host's loop ----------------------------------------------------------------------------------------------- */
+/* ---- the host's loop -------------------------------------------------------------------------------------------- */
 
 void wg__pool_set_host(void (*parallel_for)(void *user, int64_t tasks, void (*fn)(void *context, int64_t i),
                                             void *context),
@@ -350,7 +350,7 @@ static wg_status run_by_host(int64_t n, int64_t grain, range_fn fn, void *ctx) {
     return atomic_load(&h.stopped) ? WG_ERR_INTERRUPTED : WG_OK;
 }
 
-/* ---- the front door ------------------------------------------------------------------------------------------------ */
+/* ---- the front door --------------------------------------------------------------------------------------------- */
 
 wg_status wg__parallel_for(int64_t n, int64_t grain, void (*fn)(void *ctx, int64_t begin, int64_t end), void *ctx) {
     if (n <= 0) return WG_OK;
@@ -363,7 +363,7 @@ wg_status wg__parallel_for(int64_t n, int64_t grain, void (*fn)(void *ctx, int64
     if (host.parallel_for) return run_by_host(n, grain, fn, ctx);
     int threads = wg_num_threads();
     if (threads == 1 || atomic_load_explicit(&pool.quit, memory_order_relaxed)) return run_alone(n, grain, fn, ctx);
-    if (n > INT64_MAX / 2 || atomic_flag_test_and_set(&job.busy)) return run_alone(n, grain, fn, ctx);
+    if (n > INT64_MAX / 1024 || atomic_flag_test_and_set(&job.busy)) return run_alone(n, grain, fn, ctx);
     int64_t helpers = n / grain + (n % grain != 0) - 1;
     if (helpers > threads - 1) helpers = threads - 1;
     if (helpers > MAX_THREADS) helpers = MAX_THREADS;
