@@ -34,7 +34,7 @@
 #define CACHING 1
 #endif
 
-/* ---- size classes: 64-byte steps up to 512 bytes, then four per doubling ----------------------------------------- */
+/* ---- size classes: 64-byte steps up to 512 bytes, then four per doubling ---------------------------------------- */
 
 enum {
     ALIGNMENT = 64,
@@ -83,7 +83,7 @@ static size_t class_bytes(int c) {
     return ((size_t)1 << shift) + (size_t)(part + 1) * ((size_t)1 << (shift - 2));
 }
 
-/* ---- the host ---------------------------------------------------------------------------------------------------- */
+/* ---- the host --------------------------------------------------------------------------------------------------- */
 
 static struct {
     void *(*allocate)(void *user, size_t bytes, size_t alignment);
@@ -163,7 +163,7 @@ void wg__mfree(void *p, size_t bytes) {
     else free(p);
 }
 
-/* ---- the caches -------------------------------------------------------------------------------------------------- */
+/* ---- the caches ------------------------------------------------------------------------------------------------- */
 
 /* A free block; the link lies in the block itself. */
 typedef struct block {
@@ -312,7 +312,7 @@ static block *unshare(int c) {
     return b;
 }
 
-/* ---- threads ----------------------------------------------------------------------------------------------------- */
+/* ---- threads ---------------------------------------------------------------------------------------------------- */
 
 /* How many blocks of a class a thread keeps. */
 static uint32_t thread_limit(int c) { return (uint32_t)(65536 / small_bytes[c]); }
@@ -372,7 +372,7 @@ static thread_cache *thread_enter(void) {
     return tls.cache = t;
 }
 
-/* ---- the front door ---------------------------------------------------------------------------------------------- */
+/* ---- the front door --------------------------------------------------------------------------------------------- */
 
 /* From the host; when it refuses, once more after everything kept was given back. */
 static void *fresh(size_t bytes) {
@@ -440,7 +440,7 @@ void wg__free(void *p, size_t bytes) {
     add_live(t, -(int64_t)bytes);
 }
 
-/* ---- settings and counters --------------------------------------------------------------------------------------- */
+/* ---- settings and counters -------------------------------------------------------------------------------------- */
 
 void wg__alloc_trim(void) {
     if (tls.cache) spill_all(tls.cache);
