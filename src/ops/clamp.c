@@ -1,0 +1,114 @@
+/* clamp.c - clamp and its one-sided forms. Bounds are numbers or tensors, and the gradient differs (torch 2.15): with
+ * numbers it passes strictly inside and is 0 on a bound; with tensors a bound that is met shares it.
+ */
+#include "core/apply.h"
+#include "wengert/ops.h"
+
+/* ---- derivatives --------------------------------------------------------------------------------------------------- */
+
+static bool number(const wg_tensor *t) { return (t->flags & TF_NUMBER) != 0; }
+static wg_tensor *keep_where(wg_tensor *mask, wg_tensor *g) { return wg_where(mask, g, wg_s(0)); }
+static wg_tensor *both(wg_tensor *a, wg_tensor *b) { return wg_logical_and(a, b); }
+static wg_tensor *either(wg_tensor *a, wg_tensor *b) { return wg_logical_or(a, b); }
+static wg_tensor *half(wg_tensor *g) { return wg_mul(g, wg_s(0.5)); }
+
+/* One bound that is a tensor: as maximum (minimum), but nan gives all to x. above: x is the greater side. */
+static wg_tensor *one_x(wg_tensor *g, wg_tensor *passes, wg_tensor *tie) {
+    return wg_where(tie, half(g), keep_where(passes, g));
+}
+static wg_tensor *lo_dx(const wg_call *c, wg_tensor *g) {
+    wg_tensor *x = c->in[0], *lo = c->in[1];
+    if (number(lo)) return keep_where(wg_gt(x, lo), g);
+    return one_x(g, either(wg_gt(x, lo), wg_isnan(x)), wg_eq(x, lo));
+}
+static wg_tensor *lo_dlo(const wg_call *c, wg_tensor *g) {
+    wg_tensor *x = c->in[0], *lo = c->in[1];
+    return one_x(g, wg_lt(x, lo), wg_eq(x, lo));
+}
+static wg_tensor *hi_dx(const wg_call *c, wg_tensor *g) {
+    wg_tensor *x = c->in[0], *hi = c->in[1];
+    if (number(hi)) return keep_where(wg_lt(x, hi), g);
+    return one_x(g, either(wg_lt(x, hi), wg_isnan(x)), wg_eq(x, hi));
+}
+static wg_tensor *hi_dhi(const wg_call *c, wg_tensor *g) {
+    wg_tensor *x = c->in[0], *hi = c->in[1];
+    return one_x(g, wg_gt(x, hi), wg_eq(x, hi));
+}
+
+/* Two bounds. lo > hi: the result is hi, whatever x. lo = hi = x: all to x. */
+static wg_tensor *two_dx(const wg_call *c, wg_tensor *g) {
+    wg_tensor *x = c->in[0], *lo = c->in[1], *hi = c->in[2];
+    wg_tensor *inside = both(wg_gt(x, lo), wg_lt(x, hi));
+    if (number(lo) && number(hi)) return keep_where(inside, g);
+    wg_tensor *on_lo = wg_eq(x, lo), *on_hi = wg_eq(x, hi);
+    wg_tensor *share = both(wg_logical_xor(on_lo, on_hi), wg_lt(lo, hi));
+    wg_tensor *all = either(either(inside, both(on_lo, on_hi)), wg_isnan(x));
+    return wg_where(share, half(g), keep_where(all, g));
+}
+static wg_tensor *two_dlo(const wg_call *c, wg_tensor *g) {
+    wg_tensor *x = c->in[0], *lo = c->in[1], *hi = c->in[2];
+    return wg_where(both(wg_eq(x, lo), wg_lt(lo, hi)), half(g), keep_where(both(wg_lt(x, lo), wg_le(lo, hi)), g));
+}
+static wg_tensor *two_dhi(const wg_call *c, wg_tensor *g) {
+    wg_tensor *x = c->in[0], *lo = c->in[1], *hi = c->in[2];
+    wg_tensor *all = either(both(wg_gt(x, hi), wg_le(lo, hi)), wg_gt(lo, hi));
+    return wg_where(both(wg_eq(x, hi), wg_lt(lo, hi)), half(g), keep_where(all, g));
+}
+
+/* ---- records: the one-sided ones run the kernels of maximum and minimum --------------------------------------------- */
+
+static const char *clamp_name(const wg_call *c) { return c->node->numbers & 2 ? "ClampBackward1" : "ClampBackward0"; }
+static const char *min_name(const wg_call *c) { return c->node->numbers & 2 ? "ClampMinBackward0" : "ClampMinBackward1"; }
+static const char *max_name(const wg_call *c) { return c->node->numbers & 2 ? "ClampMaxBackward0" : "ClampMaxBackward1"; }
+
+#define XY (WG_USE_X | WG_USE_Y)
+#define XYW (WG_USE_X | WG_USE_Y | WG_USE_W)
+#define CLAMP(op_, name_, label, kernel_, n, ...)                                                                     \
+    static const wg_op op_ = {.name = name_, .schema = name_ label, .doc = "x held between bounds; nan stays nan",    \
+                              .traits = WG_POINTWISE, .nin = n, .nout = 1, .kind = WG_K_ANY,                          \
+                              .kernel = offsetof(struct wg_cpu_table, kernel_), .lo = -2, .hi = 2, __VA_ARGS__};
+#define ONE_SIDE(dx, db, fx, fb)                                                                                      \
+    .partial = {{WG_P_PRODUCT, XY, dx, fx}, {WG_P_PRODUCT, XY, db, fb}}, .formula = {fx, fb}
+CLAMP(op_clamp, "clamp.bounds", "(Tensor self, Tensor min, Tensor max) -> Tensor", clamp, 3, .grad_name = clamp_name,
+      .partial = {{WG_P_PRODUCT, XYW, two_dx, "1 if min < x < max else 0"},
+                  {WG_P_PRODUCT, XYW, two_dlo, "1 if x < min else 0"},
+                  {WG_P_PRODUCT, XYW, two_dhi, "1 if x > max else 0"}},
+      .formula = {"1 if min < x < max else 0", "1 if x < min else 0", "1 if x > max else 0"})
+CLAMP(op_lower, "clamp.min_only", "(Tensor self, Tensor min) -> Tensor", wg_maximum, 2, .grad_name = clamp_name,
+      ONE_SIDE(lo_dx, lo_dlo, "1 if x > min else 0", "1 if x < min else 0"))
+CLAMP(op_upper, "clamp.max_only", "(Tensor self, Tensor max) -> Tensor", wg_minimum, 2, .grad_name = clamp_name,
+      ONE_SIDE(hi_dx, hi_dhi, "1 if x < max else 0", "1 if x > max else 0"))
+CLAMP(op_clamp_min, "clamp_min", "(Tensor self, Tensor min) -> Tensor", wg_maximum, 2, .grad_name = min_name,
+      ONE_SIDE(lo_dx, lo_dlo, "1 if x > min else 0", "1 if x < min else 0"))
+CLAMP(op_clamp_max, "clamp_max", "(Tensor self, Tensor max) -> Tensor", wg_minimum, 2, .grad_name = max_name,
+      ONE_SIDE(hi_dx, hi_dhi, "1 if x < max else 0", "1 if x > max else 0"))
+
+/* ---- public ---------------------------------------------------------------------------------------------------------- */
+
+static wg_tensor *call(wg_tensor *x, wg_tensor *min, wg_tensor *max, bool inplace, void *site) {
+    wg_tensor *in[3] = {x, min ? min : max, max};
+    const wg_op *op = min && max ? &op_clamp : min ? &op_lower : &op_upper;
+    if (!min && !max)
+        return wg__fail(WG_ERR_RUNTIME, "clamp", "torch.clamp: At least one of 'min' or 'max' must not be None");
+    return inplace ? wg__apply_inplace(op, in, op->nin, NULL, 0, site) : wg__apply(op, in, op->nin, NULL, 0, site);
+}
+wg_tensor *wg_clamp(wg_tensor *x, wg_tensor *min, wg_tensor *max) { return call(x, min, max, false, WG_SITE); }
+wg_tensor *wg_clamp_(wg_tensor *x, wg_tensor *min, wg_tensor *max) { return call(x, min, max, true, WG_SITE); }
+wg_tensor *wg_clamp_min(wg_tensor *x, wg_tensor *min) { return wg__binary(&op_clamp_min, x, min, WG_SITE); }
+wg_tensor *wg_clamp_max(wg_tensor *x, wg_tensor *max) { return wg__binary(&op_clamp_max, x, max, WG_SITE); }
+
+static wg_tensor *bound(const wg_value *v) {
+    return v->tag == WG_V_TENSOR ? v->t : v->tag == WG_V_DOUBLE ? wg_s(v->d) : v->tag == WG_V_INT ? wg_i(v->i) : NULL;
+}
+static wg_status boxed(const wg_value *args, int nargs, wg_tensor **out, int max, int *n) {
+    if (max < 1 || nargs < 3 || args[0].tag != WG_V_TENSOR)
+        return wg__raise(WG_ERR_TYPE, "clamp", "clamp(): argument 'input' must be Tensor");
+    out[0] = wg_clamp(args[0].t, bound(&args[1]), bound(&args[2]));
+    *n = 1;
+    return wg_is_poison(out[0]) ? WG_ERR_RUNTIME : WG_OK;
+}
+static const wg_op op_boxed = {.name = "clamp", .schema = "clamp(Tensor self, Tensor? min=None, Tensor? max=None) -> Tensor",
+                               .doc = "x held between bounds; nan stays nan", .nin = 3, .nout = 1, .boxed = boxed,
+                               .formula = {"1 if min < x < max else 0"}};
+
+const wg_op *const wg__ops_clamp[] = {&op_boxed, &op_clamp, &op_lower, &op_upper, &op_clamp_min, &op_clamp_max, NULL};
