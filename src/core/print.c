@@ -5,8 +5,8 @@
 
 #include <math.h>
 #include <pthread.h>
-#include <stdlib.h>
 
+#include "core/alloc.h"
 #include "wengert/autograd.h"
 
 /* ---- options ------------------------------------------------------------------------------------------------------- */
@@ -119,26 +119,13 @@ static const wg_tensor *innermost_tangent(const wg_tensor *t) {
     return m && m->ntangents ? m->tangents[m->ntangents - 1].value : NULL;
 }
 
-static void append(wg__text *out, const char *s, size_t n) {
-    char *p = out->failed ? NULL : realloc(out->s, out->n + n + 1);
-    if (!p) {
-        out->failed = true;
-        return;
-    }
-    memcpy(p + out->n, s, n);
-    out->s = p;
-    out->n += n;
-    out->capacity = out->n + 1;
-    p[out->n] = 0;
-}
-
 /* Text with four spaces before every line that is not empty. */
 static void append_indented(wg__text *out, const char *s) {
     while (*s && !out->failed) {
         size_t n = strcspn(s, "\n");
-        if (n) append(out, "    ", 4);
+        if (n) wg__text_add(out, "    ", 4);
         if (s[n] == '\n') n++;
-        append(out, s, n);
+        wg__text_add(out, s, n);
         s += n;
     }
 }
@@ -150,13 +137,13 @@ static bool repr_batched(const wg_tensor *t, const wg_print_options *o, wg__text
     char head[80];
     wg__text inner = {0};
     snprintf(head, sizeof head, "BatchedTensor(lvl=%d, bdim=%d, value=\n", t->meta->batch_level, t->meta->batch_dim);
-    append(out, head, strlen(head));
+    wg__text_add(out, head, strlen(head));
     if (repr(t->meta->batch_value, o, &inner))
         append_indented(out, inner.s);
     else
         out->failed = true;
-    append(out, "\n)", 2);
-    free(inner.s);
+    wg__text_add(out, "\n)", 2);
+    wg__text_free(&inner);
     return !out->failed;
 }
 
@@ -178,8 +165,7 @@ static wg_status whole_text(const char *op, const wg_tensor *t, wg__text *out) {
     if (status != WG_OK) return status;
     wg_print_options o = options_now();
     if (repr(t, &o, out)) return WG_OK;
-    free(out->s);
-    *out = (wg__text){0};
+    wg__text_free(out);
     return wg__no_memory(op, 0);
 }
 
@@ -190,23 +176,32 @@ wg_status wg_repr(const wg_tensor *t, char *buffer, size_t size, size_t *needed)
     if (n) memcpy(buffer, text.s, n);
     if (size) buffer[n] = 0;
     if (needed) *needed = text.n;
-    free(text.s);
+    wg__text_free(&text);
     return status;
 }
 
 char *wg_repr_new(const wg_tensor *t) {
     wg__text text = {0};
-    return whole_text("repr", t, &text) == WG_OK ? text.s : NULL;
+    if (whole_text("repr", t, &text) != WG_OK) return NULL;
+    char *copy = wg__malloc(text.n + 1);
+    if (copy)
+        memcpy(copy, text.s, text.n + 1);
+    else
+        wg__no_memory("repr", text.n + 1);
+    wg__text_free(&text);
+    return copy;
 }
 
-void wg_free_string(char *text) { free(text); }
+void wg_free_string(char *text) {
+    if (text) wg__mfree(text, strlen(text) + 1);
+}
 
 static wg_status write_text(FILE *f, const wg_tensor *t, bool newline) {
     wg__text text = {0};
     wg_status status = whole_text("print", t, &text);
     if (status != WG_OK) return status;
     bool written = fwrite(text.s, 1, text.n, f) == text.n && (!newline || fputc('\n', f) != EOF);
-    free(text.s);
+    wg__text_free(&text);
     return written ? WG_OK : wg__raise(WG_ERR_RUNTIME, "print", "the text of a tensor could not be written");
 }
 

@@ -11,6 +11,8 @@ typedef struct wg__text {
     size_t n, capacity;
     bool failed;
 } wg__text;
+void wg__text_add(wg__text *t, const char *s, size_t n);
+void wg__text_free(wg__text *t);
 
 /* What repr shows of a tensor. */
 typedef struct wg__print_view {

@@ -10,29 +10,38 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/alloc.h"
+
 /* ---- text ---------------------------------------------------------------------------------------------------------- */
 
 static bool grow(wg__text *t, size_t more) {
     if (t->failed) return false;
     if (t->capacity - t->n > more) return true;
     size_t capacity = (t->n + more + 1) * 3 / 2 + 64;
-    char *s = realloc(t->s, capacity);
+    char *s = wg__malloc(capacity);
     if (!s) {
         t->failed = true;
         return false;
     }
+    if (t->n) memcpy(s, t->s, t->n);
+    wg__mfree(t->s, t->capacity);
     t->s = s;
     t->capacity = capacity;
     return true;
 }
 
-static void put_bytes(wg__text *t, const char *s, size_t n) {
+void wg__text_free(wg__text *t) {
+    wg__mfree(t->s, t->capacity);
+    *t = (wg__text){0};
+}
+
+void wg__text_add(wg__text *t, const char *s, size_t n) {
     if (!grow(t, n)) return;
     memcpy(t->s + t->n, s, n);
     t->n += n;
     t->s[t->n] = 0;
 }
-static void put(wg__text *t, const char *s) { put_bytes(t, s, strlen(s)); }
+static void put(wg__text *t, const char *s) { wg__text_add(t, s, strlen(s)); }
 
 static void put_repeated(wg__text *t, char c, int64_t n) {
     if (n <= 0 || !grow(t, (size_t)n)) return;
@@ -213,7 +222,7 @@ static void put_cell(const body *b, const char *p) {
     char cell[CELL];
     int n = cell_text(b->f, p, cell);
     put_repeated(b->out, ' ', b->f->width - n);
-    put_bytes(b->out, cell, (size_t)n);
+    wg__text_add(b->out, cell, (size_t)n);
 }
 
 /* One row: cells joined by ", ", so many to a line as fit. A cut row has a cell " ..." between its edges. */
@@ -301,7 +310,7 @@ static void put_suffix(placer *p, const char *text, size_t n) {
         put(p->out, ", ");
         p->column += len + 2;
     }
-    put_bytes(p->out, text, n);
+    wg__text_add(p->out, text, n);
 }
 
 /* Places t, and frees it. */
@@ -310,7 +319,7 @@ static void put_text(placer *p, wg__text *t) {
         p->out->failed = true;
     else
         put_suffix(p, t->s, t->n);
-    free(t->s);
+    wg__text_free(t);
 }
 
 /* Places prefix + middle + suffix. */

@@ -4,9 +4,10 @@
 #include "core/rng.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/random.h>
 #include <time.h>
+
+#include "core/alloc.h"
 
 /* ---- the Mersenne Twister ------------------------------------------------------------------------------------------ */
 
@@ -131,7 +132,7 @@ uint64_t wg_generator_initial_seed(wg_generator *g) {
 
 wg_generator *wg_generator_new(void) {
     wg_default_generator();
-    wg_generator *g = calloc(1, sizeof *g);
+    wg_generator *g = wg__calloc(sizeof *g);
     if (!g) {
         wg__no_memory("Generator", sizeof *g);
         return &poison_generator;
@@ -154,7 +155,7 @@ void wg_generator_release(wg_generator *g) {
     if (!g || is_static(g) || !wg__dec(&g->refs)) return;
     unlink_generator(g);
     pthread_mutex_destroy(&g->lock);
-    free(g);
+    wg__mfree(g, sizeof *g);
 }
 
 /* ---- saving -------------------------------------------------------------------------------------------------------- */

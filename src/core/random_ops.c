@@ -4,7 +4,6 @@
  */
 #include <math.h>
 
-#include "core/messages.h"
 #include "core/random_draw.h"
 
 /* ---- order: memory address ----------------------------------------------------------------------------------------- */

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "core/messages.h"
+#include "core/alloc.h"
 #include "core/random_draw.h"
 
 /* ---- bernoulli ----------------------------------------------------------------------------------------------------- */
@@ -278,15 +278,16 @@ static wg_status check_row(const row *r) {
 
 /* Exponential races: the n categories whose weight over an exponential is largest. q: the row's exponentials. */
 static wg_status race(const row *r, const char *q, int64_t n, int64_t *out) {
-    candidate *c = malloc((size_t)r->categories * sizeof *c);
-    if (!c) return wg__no_memory("multinomial", (size_t)r->categories * sizeof *c);
+    size_t bytes = (size_t)r->categories * sizeof(candidate);
+    candidate *c = wg__malloc(bytes);
+    if (!c) return wg__no_memory("multinomial", bytes);
     for (int64_t i = 0; i < r->categories; i++) {
         double e = wg__load_double(q + (size_t)i * wg_dtype_size(r->dtype), r->dtype);
         c[i] = (candidate){rounded(r->dtype, weight(r, i) / e), i};
     }
     qsort(c, (size_t)r->categories, sizeof *c, by_value);
     for (int64_t i = 0; i < n; i++) out[i] = c[i].index;
-    free(c);
+    wg__mfree(c, bytes);
     return WG_OK;
 }
 
@@ -343,8 +344,9 @@ static int64_t first_reaching(const double *sums, int64_t n, double u) {
 
 static wg_status with_replacement(const wg_tensor *flat, int64_t rows, int64_t n, wg_generator *g, int64_t *out) {
     row r = {flat->data, (wg_dtype)flat->dtype, flat->dims[flat->ndim - 1]};
-    double *sums = malloc((size_t)(r.categories + 1) * sizeof *sums), u[256];
-    wg_status status = sums ? WG_OK : wg__no_memory("multinomial", (size_t)r.categories * sizeof *sums);
+    size_t bytes = (size_t)r.categories * sizeof(double);
+    double *sums = wg__malloc(bytes), u[256];
+    wg_status status = sums ? WG_OK : wg__no_memory("multinomial", bytes);
     for (int64_t i = 0; i < rows && status == WG_OK; i++) {
         status = cumulate(&r, sums);
         for (int64_t done = 0, len; done < n && status == WG_OK; done += len) {
@@ -355,7 +357,7 @@ static wg_status with_replacement(const wg_tensor *flat, int64_t rows, int64_t n
         }
         r.weights += (size_t)r.categories * wg_dtype_size(r.dtype);
     }
-    free(sums);
+    wg__mfree(sums, bytes);
     return status;
 }
 

@@ -101,7 +101,7 @@ static bool replay(const print_case *c, uint64_t number) {
     assert_true(wg__repr_view(&c->view, &c->options, c->default_dtype, &out));
     bool same = out.n == c->text_bytes && memcmp(out.s, c->text, out.n) == 0;
     if (!same) print_error("case %d: PyTorch\n%.*s\nours\n%s\n", (int)number, (int)c->text_bytes, c->text, out.s);
-    free(out.s);
+    wg__text_free(&out);
     return same;
 }
 
@@ -145,7 +145,7 @@ static void expect_view(const wg__print_view *v, const char *text) {
     wg__text out = {0};
     assert_true(wg__repr_view(v, &defaults, WG_FLOAT32, &out));
     assert_string_equal(out.s, text);
-    free(out.s);
+    wg__text_free(&out);
 }
 
 static void expect_doubles(wg_dtype dtype, const double *values, int64_t n, const char *text) {
