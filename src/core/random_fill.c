@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "core/rng.h"
+#include "cpu/half.h"
 
 enum { PIECE = 1 << 16 /* elements per lock and poll */, BATCH = 512 /* elements per inner buffer; multiple of 16 */ };
 
@@ -43,9 +44,9 @@ static inline int64_t batch(int64_t n) { return n < BATCH ? n : BATCH; }
 static void store_floats(wg_dtype dtype, char *out, const float *v, int64_t n) {
     uint16_t *h = (uint16_t *)out;
     if (dtype == WG_FLOAT16)
-        for (int64_t i = 0; i < n; i++) h[i] = wg__float_to_half(v[i]);
+        for (int64_t i = 0; i < n; i++) h[i] = float_to_half(v[i]);
     else if (dtype == WG_BFLOAT16)
-        for (int64_t i = 0; i < n; i++) h[i] = wg__float_to_bfloat(v[i]);
+        for (int64_t i = 0; i < n; i++) h[i] = float_to_bfloat(v[i]);
     else
         memcpy(out, v, (size_t)n * sizeof *v);
 }
