@@ -102,6 +102,12 @@ wg_tensor *wg_bernoulli_tensor_(wg_tensor *t, wg_tensor *p, wg_generator *genera
 
 /* ---- normal -------------------------------------------------------------------------------------------------------- */
 
+static double rounded(wg_dtype dtype, double v) {
+    char held[8];
+    wg__store_double(held, dtype, v);
+    return wg__load_double(held, dtype);
+}
+
 /* One op, three calls: mean and std, only mean (std an attribute), only std. Attributes: the number, the generator. */
 static const wg_tensor *std_of(const wg_call *c) { return c->op->nin == 2 ? c->in[1] : c->in[0]; }
 
@@ -164,7 +170,7 @@ static wg_status scale_or_shift(wg_tensor *out, const wg_tensor *x, bool scale) 
 static wg_status shift_by(wg_tensor *out, double by) {
     wg_dtype dtype = (wg_dtype)out->dtype;
     char *p = out->data;
-    if (dtype == WG_FLOAT32 || dtype == WG_FLOAT16 || dtype == WG_BFLOAT16) by = (float)by;
+    by = rounded(dtype, by);
     for (int64_t i = 0; i < out->numel; i++, p += wg_dtype_size(dtype))
         wg__store_double(p, dtype, wg__load_double(p, dtype) + by);
     return WG_OK;
@@ -244,12 +250,6 @@ static int by_value(const void *a, const void *b) {
     if (x_nan != y_nan) return x_nan ? -1 : 1;
     if (!x_nan && x->value != y->value) return x->value > y->value ? -1 : 1;
     return x->index < y->index ? -1 : x->index > y->index;
-}
-
-static double rounded(wg_dtype dtype, double v) {
-    char held[8];
-    wg__store_double(held, dtype, v);
-    return wg__load_double(held, dtype);
 }
 
 /* What a draw reads of a row: weights in double, and the dtype that sums and quotients are rounded to. */
