@@ -60,7 +60,8 @@ WG_API wg_tensor *wg_randint_like(const wg_tensor *t, int64_t low, int64_t high,
 
 /* 1 with probability p, element by element, else 0, in p's dtype. Its gradient is zero. */
 WG_API wg_tensor *wg_bernoulli(wg_tensor *p, wg_generator *generator);
-/* n indices (int64) from each row of weights (1-d or 2-d, need not sum to 1). */
+/* n indices (int64) from each row of weights (1-d or 2-d, need not sum to 1). Without replacement, where two categories
+ * come out exactly equal (float32 rows of hundreds), the smaller index goes first; PyTorch leaves it to its sort. */
 WG_API wg_tensor *wg_multinomial(wg_tensor *weights, int64_t n, bool replacement, wg_generator *generator);
 
 /* ---- in-place fills: overwrite t, bump its version, return t (poison on failure) -------------------------------- */

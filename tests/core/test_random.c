@@ -93,10 +93,13 @@ CALL(normal_both) { return wg_normal_tensor(fraction(n, d, 0), fraction(n, d, 0)
 CALL(multinomial_again) { return wg_multinomial(fraction(n + 1, d, 0), n + 1, true, NULL); }
 CALL(multinomial_once) { return wg_multinomial(fraction(n, d, 1), (n + 1) / 2, false, NULL); }
 CALL(multinomial_one) { return wg_multinomial(fraction(n, d, 1), 1, true, NULL); }
+/* Rows so short that no two quotients of float32 are equal. */
 CALL(multinomial_rows) {
+    if (n > 100) n = 100;
     return wg_multinomial(fraction_shaped(2, (int64_t[]){3, n}, (int64_t[]){n, 1}, d, 1), n, false, NULL);
 }
 CALL(multinomial_columns) {
+    if (n > 100) n = 100;
     return wg_multinomial(fraction_shaped(2, (int64_t[]){3, n}, (int64_t[]){1, 3}, d, 1), n, false, NULL);
 }
 CALL(multinomial_ones) {
