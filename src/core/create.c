@@ -108,15 +108,43 @@ wg_tensor *wg_ones(int ndim, const int64_t *sizes, const wg_options *o) {
 
 /* ---- like another -------------------------------------------------------------------------------------------------------- */
 
-/* A dense tensor's strides are kept (torch.preserve_format); NULL: row-major. */
-static const int64_t *kept_strides(const wg_tensor *t) {
-    bool dense = !(t->flags & (TF_CONTIG | TF_BATCHED)) && wg__is_dense(t->ndim, t->dims, wg__strides(t));
-    return dense ? wg__strides(t) : NULL;
+/* torch.preserve_format: a dense tensor's strides are kept; others get dense strides in the same order, the largest
+ * outermost. Equal strides put the shorter dimension inside; expanded dimensions stay where they are. */
+static int compare_dims(const wg_tensor *t, int a, int b) {
+    int64_t x = wg__strides(t)[a], y = wg__strides(t)[b];
+    if (x == 0 || y == 0) return 0;
+    if (x != y) return x < y ? -1 : 1;
+    return t->dims[a] > t->dims[b];
+}
+/* Puts the dimension at order[at] among those before it, which are innermost first. */
+static void insert_dim(const wg_tensor *t, int *order, int at) {
+    for (int k = at - 1; k >= 0; k--) {
+        int c = compare_dims(t, order[k], order[at]), dim = order[at];
+        if (c < 0) return;
+        if (c == 0) continue;
+        order[at] = order[k];
+        order[k] = dim;
+        at = k;
+    }
+}
+/* In made, or t's own, or NULL: row-major. */
+static const int64_t *kept_strides(const wg_tensor *t, int64_t *made) {
+    int order[WG_MAX_DIMS];
+    if (t->flags & (TF_CONTIG | TF_BATCHED)) return NULL;
+    if (wg__is_dense(t->ndim, t->dims, wg__strides(t))) return wg__strides(t);
+    for (int i = 0; i < t->ndim; i++) {
+        order[i] = t->ndim - 1 - i;
+        insert_dim(t, order, i);
+    }
+    int64_t step = 1;
+    for (int i = 0; i < t->ndim; step *= t->dims[order[i++]]) made[order[i]] = step;
+    return made;
 }
 static wg_tensor *like(const char *who, const wg_tensor *t, const wg_options *o) {
     if (!t) return wg__fail(WG_ERR_TYPE, who, "%s(): argument 1 must be Tensor, not None", who);
     if (!wg__ok(t)) return WG_POISON;
-    return fresh(who, dtype_or(o, (wg_dtype)t->dtype), t->ndim, t->dims, kept_strides(t), o);
+    int64_t made[WG_MAX_DIMS];
+    return fresh(who, dtype_or(o, (wg_dtype)t->dtype), t->ndim, t->dims, kept_strides(t, made), o);
 }
 wg_tensor *wg_empty_like(const wg_tensor *t, const wg_options *o) { return like("empty_like", t, o); }
 wg_tensor *wg_zeros_like(const wg_tensor *t, const wg_options *o) {
