@@ -133,7 +133,8 @@ def with_history(t):
         return t.detach().requires_grad_()
     leaf = torch.zeros((), dtype=t.dtype, requires_grad=True)
     y = rnd.choice([lambda x: x + leaf, lambda x: x * (leaf + 1), lambda x: torch.where(leaf > 1, leaf, x),
-                    lambda x: (x + leaf).view(x.shape), lambda x: (x + leaf).exp(), lambda x: (x + leaf).log_softmax(0)])
+                    lambda x: (x + leaf).view(x.shape), lambda x: (x + leaf).exp(),
+                    lambda x: (x + leaf).log_softmax(0)])
     return y(t)
 
 

@@ -10,7 +10,8 @@ u32 seeds, u64 each; u32 sizes, u32 each
 streams: per function, per seed: manual_seed(seed); per size one call, u32 CRC of the result's bytes (row-major);
          then u32 CRC of the generator's state
 u32 seeds of the values, u64 each; u32 sizes of the values, u32 each
-values:  per function without a layout (u8 1, else u8 0), per seed, per size: manual_seed(seed), one call, u32 count of bytes + bytes
+values:  per function without a layout (u8 1, else u8 0), per seed, per size: manual_seed(seed), one
+         call, u32 count of bytes + bytes
 """
 import hashlib
 import os

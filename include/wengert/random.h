@@ -35,7 +35,7 @@ WG_API uint64_t wg_generator_initial_seed(wg_generator *g); /* the seed last set
 WG_API WG_MUST_CHECK wg_status wg_generator_get_state(wg_generator *g, void *state, size_t bytes);
 WG_API WG_MUST_CHECK wg_status wg_generator_set_state(wg_generator *g, const void *state, size_t bytes);
 
-/* ---- factories ----------------------------------------------------------------------------------------------------- */
+/* ---- factories --------------------------------------------------------------------------------------------------- */
 
 /* Uniform on [0, 1). */
 WG_API wg_tensor *wg_rand(int ndim, const int64_t *sizes, const wg_options *options, wg_generator *generator);
@@ -56,7 +56,7 @@ WG_API wg_tensor *wg_randn_like(const wg_tensor *t, const wg_options *options, w
 WG_API wg_tensor *wg_randint_like(const wg_tensor *t, int64_t low, int64_t high, const wg_options *options,
                                   wg_generator *generator);
 
-/* ---- sampling ------------------------------------------------------------------------------------------------------ */
+/* ---- sampling ---------------------------------------------------------------------------------------------------- */
 
 /* 1 with probability p, element by element, else 0, in p's dtype. Its gradient is zero. */
 WG_API wg_tensor *wg_bernoulli(wg_tensor *p, wg_generator *generator);
@@ -64,7 +64,7 @@ WG_API wg_tensor *wg_bernoulli(wg_tensor *p, wg_generator *generator);
  * come out exactly equal (float32 rows of hundreds), the smaller index goes first; PyTorch leaves it to its sort. */
 WG_API wg_tensor *wg_multinomial(wg_tensor *weights, int64_t n, bool replacement, wg_generator *generator);
 
-/* ---- in-place fills: overwrite t, bump its version, return t (poison on failure) -------------------------------- */
+/* ---- in-place fills: overwrite t, bump its version, return t (poison on failure) --------------------------------- */
 
 WG_API wg_tensor *wg_uniform_(wg_tensor *t, double from, double to, wg_generator *generator); /* [from, to) */
 WG_API wg_tensor *wg_normal_(wg_tensor *t, double mean, double std, wg_generator *generator);
@@ -73,7 +73,8 @@ WG_API wg_tensor *wg_bernoulli_tensor_(wg_tensor *t, wg_tensor *p, wg_generator 
 WG_API wg_tensor *wg_exponential_(wg_tensor *t, double lambda, wg_generator *generator);     /* mean 1 / lambda */
 /* Integers over the dtype's range; floating dtypes: 0 .. 2^digits. */
 WG_API wg_tensor *wg_random_(wg_tensor *t, wg_generator *generator);
-WG_API wg_tensor *wg_random_range_(wg_tensor *t, int64_t from, int64_t to, wg_generator *generator); /* to - 1 at most */
+/* Integers from from to to - 1. */
+WG_API wg_tensor *wg_random_range_(wg_tensor *t, int64_t from, int64_t to, wg_generator *generator);
 WG_API wg_tensor *wg_cauchy_(wg_tensor *t, double median, double sigma, wg_generator *generator);
 WG_API wg_tensor *wg_geometric_(wg_tensor *t, double p, wg_generator *generator); /* trials until the first success */
 WG_API wg_tensor *wg_log_normal_(wg_tensor *t, double mean, double std, wg_generator *generator); /* of the logarithm */

@@ -9,7 +9,7 @@
 #include "core/alloc.h"
 #include "wengert/autograd.h"
 
-/* ---- options ------------------------------------------------------------------------------------------------------- */
+/* ---- options ----------------------------------------------------------------------------------------------------- */
 
 static pthread_mutex_t options_lock = PTHREAD_MUTEX_INITIALIZER;
 static wg_print_options current = {
@@ -83,7 +83,7 @@ void wg_get_print_options(wg_print_options *options) {
     options->size = size;
 }
 
-/* ---- from handles to plain memory ---------------------------------------------------------------------------------- */
+/* ---- from handles to plain memory -------------------------------------------------------------------------------- */
 
 /* The Python type name of a node: what follows the last "::" of its name. "Invalid" when the history cannot be read (a
  * view made under no_grad and then modified); the error that says so is dropped, as PyTorch drops it here. */
@@ -158,7 +158,7 @@ static bool repr(const wg_tensor *t, const wg_print_options *o, wg__text *out) {
     return wg__repr_view(&v, o, wg_default_dtype(), out);
 }
 
-/* ---- the public functions ------------------------------------------------------------------------------------------ */
+/* ---- the public functions ---------------------------------------------------------------------------------------- */
 
 static wg_status whole_text(const char *op, const wg_tensor *t, wg__text *out) {
     wg_status status = wg__sink_check(op, t);

@@ -1,5 +1,5 @@
-/* print_format.c - a tensor as text, byte for byte as PyTorch's repr: number formats, columns, line breaks, summarising,
- * suffixes. It sees memory through struct wg__print_view; options, handles and files are in print.c.
+/* print_format.c - a tensor as text, byte for byte as PyTorch's repr: number formats, columns, line breaks,
+ * summarising, suffixes. It sees memory through struct wg__print_view; options, handles and files are in print.c.
  *
  * The order of work is PyTorch's: choose a format from the values shown (all, or the edges of long dimensions), write
  * the body with every cell right-justified to one width, then place the suffixes.
@@ -12,7 +12,7 @@
 
 #include "core/alloc.h"
 
-/* ---- text ---------------------------------------------------------------------------------------------------------- */
+/* ---- text -------------------------------------------------------------------------------------------------------- */
 
 static bool grow(wg__text *t, size_t more) {
     if (t->failed) return false;
@@ -50,7 +50,7 @@ static void put_repeated(wg__text *t, char c, int64_t n) {
     t->s[t->n] = 0;
 }
 
-/* ---- numbers ------------------------------------------------------------------------------------------------------- */
+/* ---- numbers ----------------------------------------------------------------------------------------------------- */
 
 enum { CELL = 1400 }; /* sign, 309 digits, point, at most 1000 decimals */
 
@@ -125,7 +125,7 @@ static int cell_text(const format *f, const char *p, char *cell) {
     return snprintf(cell, CELL, "%lld", (long long)v);
 }
 
-/* ---- choosing the format ------------------------------------------------------------------------------------------- */
+/* ---- choosing the format ----------------------------------------------------------------------------------------- */
 
 /* Extremes of the values shown. Text length grows with magnitude for each sign and each notation (in scientific
  * notation also towards 1e-100), so the longest text is that of an extreme. */
@@ -208,7 +208,7 @@ static format choose_format(const wg__print_view *v, const wg_print_options *o, 
     return f;
 }
 
-/* ---- the body ------------------------------------------------------------------------------------------------------ */
+/* ---- the body ---------------------------------------------------------------------------------------------------- */
 
 typedef struct body {
     const wg__print_view *v;
@@ -292,7 +292,7 @@ static void put_body(const wg__print_view *v, const wg_print_options *o, int64_t
     }
 }
 
-/* ---- suffixes ------------------------------------------------------------------------------------------------------ */
+/* ---- suffixes ---------------------------------------------------------------------------------------------------- */
 
 /* Where the last line ends, by PyTorch's count (a text without a line break counts two more). */
 typedef struct placer {
@@ -371,7 +371,7 @@ static void put_tangent(placer *p, const wg__print_view *v, const wg_print_optio
     put_text(p, &t);
 }
 
-/* ---- all together -------------------------------------------------------------------------------------------------- */
+/* ---- all together ------------------------------------------------------------------------------------------------ */
 
 static int64_t count(const wg__print_view *v) {
     int64_t n = 1;

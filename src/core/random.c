@@ -1,5 +1,5 @@
-/* random.c - the Mersenne Twister and generators: making, seeding, sharing, saving, and surviving fork. How words become
- * numbers is in random_fill.c.
+/* random.c - the Mersenne Twister and generators: making, seeding, sharing, saving, and surviving fork. How words
+ * become numbers is in random_fill.c.
  */
 #include "core/rng.h"
 
@@ -9,7 +9,7 @@
 
 #include "core/alloc.h"
 
-/* ---- the Mersenne Twister ------------------------------------------------------------------------------------------ */
+/* ---- the Mersenne Twister ---------------------------------------------------------------------------------------- */
 
 void wg__mt_seed(struct wg__mt *mt, uint64_t seed) {
     mt->state[0] = (uint32_t)seed;
@@ -37,7 +37,7 @@ void wg__mt_words(struct wg__mt *mt, uint32_t *out, size_t n) {
     }
 }
 
-/* ---- all generators, for fork -------------------------------------------------------------------------------------- */
+/* ---- all generators, for fork ------------------------------------------------------------------------------------ */
 
 /* A child of fork has only the forking thread: a lock that another thread held would stay locked. So fork waits for
  * every generator. No thread holds two generators' locks, and none takes list_lock while holding one. */
@@ -73,7 +73,7 @@ static void unlink_generator(wg_generator *g) {
     pthread_mutex_unlock(&list_lock);
 }
 
-/* ---- seeding ------------------------------------------------------------------------------------------------------- */
+/* ---- seeding ----------------------------------------------------------------------------------------------------- */
 
 static void seed_locked(wg_generator *g, uint64_t seed) {
     wg__mt_seed(&g->mt, seed);
@@ -128,7 +128,7 @@ uint64_t wg_generator_initial_seed(wg_generator *g) {
     return seed;
 }
 
-/* ---- ownership ----------------------------------------------------------------------------------------------------- */
+/* ---- ownership --------------------------------------------------------------------------------------------------- */
 
 wg_generator *wg_generator_new(void) {
     wg_default_generator();
@@ -158,7 +158,7 @@ void wg_generator_release(wg_generator *g) {
     wg__mfree(g, sizeof *g);
 }
 
-/* ---- saving -------------------------------------------------------------------------------------------------------- */
+/* ---- saving ------------------------------------------------------------------------------------------------------ */
 
 /* PyTorch's layout: that of its first C generator, with one word per 8 bytes, and a float normal behind. */
 struct saved {

@@ -11,7 +11,7 @@
 
 enum { PIECE = 1 << 16 /* elements per lock and poll */, BATCH = 512 /* elements per inner buffer; multiple of 16 */ };
 
-/* ---- pieces -------------------------------------------------------------------------------------------------------- */
+/* ---- pieces ------------------------------------------------------------------------------------------------------ */
 
 typedef struct fill {
     wg_generator *g;
@@ -39,7 +39,7 @@ static wg_status in_pieces(const fill *f, void *out, int64_t n, piece_fn fn) {
 
 static inline int64_t batch(int64_t n) { return n < BATCH ? n : BATCH; }
 
-/* ---- conversions --------------------------------------------------------------------------------------------------- */
+/* ---- conversions ------------------------------------------------------------------------------------------------- */
 
 static void store_floats(wg_dtype dtype, char *out, const float *v, int64_t n) {
     uint16_t *h = (uint16_t *)out;
@@ -64,7 +64,7 @@ static void store_doubles(wg_dtype dtype, char *out, const double *v, int64_t n)
     }
 }
 
-#define STORE_INTS(T)                                                                                                  \
+#define STORE_INTS(T) \
     for (int64_t i = 0; i < n; i++) ((T *)out)[i] = (T)v[i]
 static void store_ints(wg_dtype dtype, char *out, const int64_t *v, int64_t n) {
     float narrow[BATCH];
@@ -88,7 +88,7 @@ static uint16_t to_half(wg_dtype dtype, double v) {
     return dtype == WG_FLOAT16 ? wg__float_to_half((float)v) : wg__float_to_bfloat((float)v);
 }
 
-/* ---- uniform ------------------------------------------------------------------------------------------------------- */
+/* ---- uniform ----------------------------------------------------------------------------------------------------- */
 
 static void draw_doubles(wg_generator *g, double *out, int64_t n, double from, double to) {
     uint32_t words[2 * BATCH];
@@ -138,7 +138,7 @@ wg_status wg__rng_doubles(wg_generator *g, double *out, int64_t n) {
     return wg__rng_uniform(g, WG_FLOAT64, out, n, 0, 1);
 }
 
-/* ---- normal -------------------------------------------------------------------------------------------------------- */
+/* ---- normal ------------------------------------------------------------------------------------------------------ */
 
 /* One Box-Muller value; the pair's other half waits in the generator, whoever asks next. */
 static double one_normal(wg_generator *g) {
@@ -228,7 +228,7 @@ wg_status wg__rng_normal(wg_generator *g, wg_dtype dtype, void *out, int64_t n, 
     return status;
 }
 
-/* ---- distributions made from one double each ----------------------------------------------------------------------- */
+/* ---- distributions made from one double each --------------------------------------------------------------------- */
 
 typedef void (*transform)(const fill *f, double *v, int64_t n);
 
@@ -243,11 +243,11 @@ static void each_double(const fill *f, char *out, int64_t n, transform fn) {
 }
 
 /* in_pieces over a transform. */
-#define ONE_DOUBLE_EACH(name)                                                                                          \
-    static void name##_piece(const fill *f, char *out, int64_t n, int64_t done) {                                      \
-        (void)done;                                                                                                    \
-        each_double(f, out, n, name##_values);                                                                         \
-    }                                                                                                                  \
+#define ONE_DOUBLE_EACH(name)                                                     \
+    static void name##_piece(const fill *f, char *out, int64_t n, int64_t done) { \
+        (void)done;                                                               \
+        each_double(f, out, n, name##_values);                                    \
+    }                                                                             \
     wg_status wg__rng_##name
 
 static void log_normal_values(const fill *f, double *v, int64_t n) {
@@ -313,7 +313,7 @@ wg_status wg__rng_bernoulli_each(wg_generator *g, wg_dtype dtype, void *out, int
     return in_pieces(&(fill){.g = g, .dtype = dtype, .p = p, .p_dtype = p_dtype}, out, n, bernoulli_each_piece);
 }
 
-/* ---- integers ------------------------------------------------------------------------------------------------------ */
+/* ---- integers ---------------------------------------------------------------------------------------------------- */
 
 static void one_word(const fill *f, int64_t *v, int64_t n) {
     uint32_t words[BATCH], range = (uint32_t)f->range;
@@ -372,7 +372,7 @@ wg_status wg__rng_random(wg_generator *g, wg_dtype dtype, void *out, int64_t n) 
     return in_pieces(&f, out, n, wide ? two_words_piece : one_word_piece);
 }
 
-/* ---- permutations -------------------------------------------------------------------------------------------------- */
+/* ---- permutations ------------------------------------------------------------------------------------------------ */
 
 /* From here on PyTorch draws 64-bit words and builds the permutation inside out. */
 #define LARGE_PERMUTATION 214748364

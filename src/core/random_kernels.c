@@ -10,7 +10,7 @@
 
 #define BODY static inline __attribute__((always_inline)) void
 
-/* ---- the Mersenne Twister ------------------------------------------------------------------------------------------ */
+/* ---- the Mersenne Twister ---------------------------------------------------------------------------------------- */
 
 static inline __attribute__((always_inline)) uint32_t twist(uint32_t far, uint32_t a, uint32_t b) {
     uint32_t mixed = (a & 0x80000000u) | (b & 0x7fffffffu);
@@ -33,7 +33,7 @@ BODY temper_body(const uint32_t *restrict s, uint32_t *restrict out, size_t n) {
     }
 }
 
-/* ---- uniforms ------------------------------------------------------------------------------------------------------ */
+/* ---- uniforms ---------------------------------------------------------------------------------------------------- */
 
 BODY uniform_float_body(const uint32_t *restrict w, float *restrict out, size_t n, float from, float to) {
     float range = to - from;
@@ -58,7 +58,7 @@ BODY uniform_double_body(const uint32_t *restrict w, double *restrict out, size_
     }
 }
 
-/* ---- float32 normals ----------------------------------------------------------------------------------------------- */
+/* ---- float32 normals --------------------------------------------------------------------------------------------- */
 
 static inline __attribute__((always_inline)) float from_bits(uint32_t bits) {
     float f;
@@ -131,21 +131,21 @@ BODY normal_float_body(float *restrict x, size_t blocks, float mean, float std) 
     }
 }
 
-/* ---- stamps -------------------------------------------------------------------------------------------------------- */
+/* ---- stamps ------------------------------------------------------------------------------------------------------ */
 
-#define STAMP(isa, target)                                                                                            \
-    target static void refill_##isa(uint32_t *s) { refill_body(s); }                                                  \
-    target static void temper_##isa(const uint32_t *s, uint32_t *out, size_t n) { temper_body(s, out, n); }           \
-    target static void uniform_float_##isa(const uint32_t *w, float *out, size_t n, float a, float b) {               \
-        uniform_float_body(w, out, n, a, b);                                                                          \
-    }                                                                                                                 \
-    target static void uniform_double_##isa(const uint32_t *w, double *out, size_t n, double a, double b) {           \
-        uniform_double_body(w, out, n, a, b);                                                                         \
-    }                                                                                                                 \
-    target static void normal_float_##isa(float *x, size_t blocks, float mean, float std) {                           \
-        normal_float_body(x, blocks, mean, std);                                                                      \
-    }                                                                                                                 \
-    static const struct wg__rng_kernels kernels_##isa = {refill_##isa, temper_##isa, uniform_float_##isa,             \
+#define STAMP(isa, target)                                                                                  \
+    target static void refill_##isa(uint32_t *s) { refill_body(s); }                                        \
+    target static void temper_##isa(const uint32_t *s, uint32_t *out, size_t n) { temper_body(s, out, n); } \
+    target static void uniform_float_##isa(const uint32_t *w, float *out, size_t n, float a, float b) {     \
+        uniform_float_body(w, out, n, a, b);                                                                \
+    }                                                                                                       \
+    target static void uniform_double_##isa(const uint32_t *w, double *out, size_t n, double a, double b) { \
+        uniform_double_body(w, out, n, a, b);                                                               \
+    }                                                                                                       \
+    target static void normal_float_##isa(float *x, size_t blocks, float mean, float std) {                 \
+        normal_float_body(x, blocks, mean, std);                                                            \
+    }                                                                                                       \
+    static const struct wg__rng_kernels kernels_##isa = {refill_##isa, temper_##isa, uniform_float_##isa,   \
                                                          uniform_double_##isa, normal_float_##isa};
 
 STAMP(plain, )

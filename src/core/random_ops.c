@@ -6,7 +6,7 @@
 
 #include "core/random_draw.h"
 
-/* ---- order: memory address ----------------------------------------------------------------------------------------- */
+/* ---- order: memory address --------------------------------------------------------------------------------------- */
 
 /* t's dimensions from the largest stride to the smallest; equal ones keep their order. */
 static void by_stride(const wg_tensor *t, int *order) {
@@ -71,14 +71,15 @@ wg_status wg__draw_into(wg_tensor *t, const struct wg__draw *d) {
     return status;
 }
 
-/* ---- the draws: what to fill with, and what they accept ------------------------------------------------------------ */
+/* ---- the draws: what to fill with, and what they accept ---------------------------------------------------------- */
 
 static const char *c_name(wg_dtype dtype) {
     static const char *const names[WG_KERNEL_DTYPES] = {
-        [WG_BOOL] = "bool",       [WG_UINT8] = "unsigned char", [WG_INT8] = "signed char",
-        [WG_INT16] = "short int", [WG_INT32] = "int",           [WG_INT64] = "long int",
-        [WG_FLOAT16] = "c10::Half", [WG_BFLOAT16] = "c10::BFloat16", [WG_FLOAT32] = "float",
-        [WG_FLOAT64] = "double",
+        [WG_BOOL] = "bool",         [WG_UINT8] = "unsigned char",
+        [WG_INT8] = "signed char",  [WG_INT16] = "short int",
+        [WG_INT32] = "int",         [WG_INT64] = "long int",
+        [WG_FLOAT16] = "c10::Half", [WG_BFLOAT16] = "c10::BFloat16",
+        [WG_FLOAT32] = "float",     [WG_FLOAT64] = "double",
     };
     return names[dtype];
 }
@@ -123,8 +124,7 @@ static wg_status fill_uniform(const struct wg__draw *d, wg_dtype dtype, void *ou
 }
 
 static wg_status check_normal(const struct wg__draw *d, wg_dtype dtype) {
-    if (!(d->b >= 0))
-        return wg__raise(WG_ERR_RUNTIME, "normal_", "normal expects std >= 0.0, but found std %g", d->b);
+    if (!(d->b >= 0)) return wg__raise(WG_ERR_RUNTIME, "normal_", "normal expects std >= 0.0, but found std %g", d->b);
     return wg__draw_needs_float(dtype, "normal_", "normal_kernel_cpu");
 }
 static wg_status fill_normal(const struct wg__draw *d, wg_dtype dtype, void *out, int64_t n, bool scalar) {
@@ -201,7 +201,7 @@ static wg_status fill_random(const struct wg__draw *d, wg_dtype dtype, void *out
     return wg__rng_random(d->g, dtype, out, n);
 }
 
-/* ---- random_ with bounds ------------------------------------------------------------------------------------------- */
+/* ---- random_ with bounds ----------------------------------------------------------------------------------------- */
 
 /* An integer as the floating dtype holds it; outside int64 the smallest one, as x86 converts. */
 static int64_t through(wg_dtype dtype, int64_t v) {
@@ -247,8 +247,7 @@ static bool fits(wg_dtype dtype, int64_t v) {
 /* d->from and d->to become those that the fill uses. */
 static wg_status check_range(struct wg__draw *d, wg_dtype dtype) {
     const char *text = "random_ expects 'from' to be less than 'to', but got from=%lld >= to=%lld";
-    if (d->from >= d->to)
-        return wg__raise(WG_ERR_RUNTIME, "random_", text, (long long)d->from, (long long)d->to);
+    if (d->from >= d->to) return wg__raise(WG_ERR_RUNTIME, "random_", text, (long long)d->from, (long long)d->to);
     bool floating = wg_dtype_is_floating(dtype);
     if (floating) bring_in(dtype, &d->from, &d->to);
     if (d->from >= d->to)
@@ -275,7 +274,7 @@ static wg_status fill_range(const struct wg__draw *d, wg_dtype dtype, void *out,
     return wg__rng_integers(d->g, dtype, out, n, from, (uint64_t)to - (uint64_t)from);
 }
 
-/* ---- in place: one record per fill --------------------------------------------------------------------------------- */
+/* ---- in place: one record per fill ------------------------------------------------------------------------------- */
 
 wg_generator *wg__draw_generator(const wg_value *v) {
     wg_generator *g = v->tag == WG_V_INT ? (wg_generator *)(intptr_t)v->i : NULL;
@@ -320,31 +319,31 @@ static struct wg__draw draw_of(const wg_call *c) {
     return d;
 }
 
-#define FILL(name_, check_, fill_, grad_, schema_, doc_)                                                               \
-    static wg_status shape_##name_(const wg_call *c, wg_geometry *out) {                                               \
-        struct wg__draw d = draw_of(c);                                                                                \
-        wg__draw_same_shape(c->in[0], out);                                                                            \
-        return check_(&d, (wg_dtype)c->in[0]->dtype);                                                                  \
-    }                                                                                                                  \
-    static wg_status run_##name_(const wg_call *c) {                                                                   \
-        struct wg__draw d = draw_of(c);                                                                                \
-        d.fill = fill_;                                                                                                \
-        return wg__draw_into(c->out[0], &d);                                                                           \
-    }                                                                                                                  \
-    static const char *named_##name_(const wg_call *c) {                                                               \
-        (void)c;                                                                                                       \
-        return grad_;                                                                                                  \
-    }                                                                                                                  \
-    static const wg_op op_##name_ = {.name = #name_,                                                                   \
-                                     .schema = schema_,                                                                \
-                                     .doc = doc_,                                                                      \
-                                     .traits = WG_SAFE_INPLACE,                                                        \
-                                     .nin = 1,                                                                         \
-                                     .nout = 1,                                                                        \
-                                     .shape = shape_##name_,                                                           \
-                                     .run = {run_##name_},                                                             \
-                                     .vjp = wg__draw_vjp,                                                              \
-                                     .jvp = wg__draw_jvp,                                                              \
+#define FILL(name_, check_, fill_, grad_, schema_, doc_)                 \
+    static wg_status shape_##name_(const wg_call *c, wg_geometry *out) { \
+        struct wg__draw d = draw_of(c);                                  \
+        wg__draw_same_shape(c->in[0], out);                              \
+        return check_(&d, (wg_dtype)c->in[0]->dtype);                    \
+    }                                                                    \
+    static wg_status run_##name_(const wg_call *c) {                     \
+        struct wg__draw d = draw_of(c);                                  \
+        d.fill = fill_;                                                  \
+        return wg__draw_into(c->out[0], &d);                             \
+    }                                                                    \
+    static const char *named_##name_(const wg_call *c) {                 \
+        (void)c;                                                         \
+        return grad_;                                                    \
+    }                                                                    \
+    static const wg_op op_##name_ = {.name = #name_,                     \
+                                     .schema = schema_,                  \
+                                     .doc = doc_,                        \
+                                     .traits = WG_SAFE_INPLACE,          \
+                                     .nin = 1,                           \
+                                     .nout = 1,                          \
+                                     .shape = shape_##name_,             \
+                                     .run = {run_##name_},               \
+                                     .vjp = wg__draw_vjp,                \
+                                     .jvp = wg__draw_jvp,                \
                                      .grad_name = named_##name_};
 
 FILL(uniform, check_uniform, fill_uniform, "UniformBackward0",
@@ -407,7 +406,7 @@ wg_tensor *wg_random_range_(wg_tensor *t, int64_t from, int64_t to, wg_generator
     return in_place(&op_random_range, t, WG_VAL_I(from), WG_VAL_I(to), generator, WG_SITE);
 }
 
-/* ---- factories ----------------------------------------------------------------------------------------------------- */
+/* ---- factories --------------------------------------------------------------------------------------------------- */
 
 /* A new tensor is a leaf of version 0: it is filled without history. The dtype is checked before memory is taken. */
 static wg_tensor *finish(const char *op, wg_tensor *t, const struct wg__draw *d,
@@ -470,7 +469,7 @@ wg_tensor *wg_randint_like(const wg_tensor *t, int64_t low, int64_t high, const 
     return finish("randint_like", wg_empty_like(t, options), &d, check_range_only);
 }
 
-/* ---- randperm ------------------------------------------------------------------------------------------------------ */
+/* ---- randperm ---------------------------------------------------------------------------------------------------- */
 
 static wg_status check_permutation(int64_t n, wg_dtype dtype) {
     const char *op = "randperm";

@@ -7,7 +7,7 @@
 #include "core/alloc.h"
 #include "core/random_draw.h"
 
-/* ---- bernoulli ----------------------------------------------------------------------------------------------------- */
+/* ---- bernoulli --------------------------------------------------------------------------------------------------- */
 
 static wg_status fill_each(const struct wg__draw *d, wg_dtype dtype, void *out, int64_t n, bool scalar) {
     (void)scalar;
@@ -100,7 +100,7 @@ wg_tensor *wg_bernoulli_tensor_(wg_tensor *t, wg_tensor *p, wg_generator *genera
                              WG_SITE);
 }
 
-/* ---- normal -------------------------------------------------------------------------------------------------------- */
+/* ---- normal ------------------------------------------------------------------------------------------------------ */
 
 static double rounded(wg_dtype dtype, double v) {
     char held[8];
@@ -196,22 +196,24 @@ static wg_status run_normal_both(const wg_call *c) {
 }
 
 static const char *normal_name(const wg_call *c);
-#define NORMAL(which, nin_, schema_)                                                                                   \
-    static const wg_op op_normal_##which = {.name = "normal",                                                          \
-                                            .schema = schema_,                                                         \
-                                            .doc = "normals with these means and standard deviations",                 \
-                                            .nin = nin_,                                                               \
-                                            .nout = 1,                                                                 \
-                                            .shape = shape_normal_##which,                                             \
-                                            .run = {run_normal_##which},                                               \
-                                            .vjp = wg__draw_vjp,                                                       \
-                                            .jvp = wg__draw_jvp,                                                       \
+#define NORMAL(which, nin_, schema_)                                                                   \
+    static const wg_op op_normal_##which = {.name = "normal",                                          \
+                                            .schema = schema_,                                         \
+                                            .doc = "normals with these means and standard deviations", \
+                                            .nin = nin_,                                               \
+                                            .nout = 1,                                                 \
+                                            .shape = shape_normal_##which,                             \
+                                            .run = {run_normal_##which},                               \
+                                            .vjp = wg__draw_vjp,                                       \
+                                            .jvp = wg__draw_jvp,                                       \
                                             .grad_name = normal_name}
 NORMAL(mean, 1, "normal.Tensor_float(Tensor mean, float std=1, *, Generator? generator=None) -> Tensor");
 NORMAL(std, 1, "normal.float_Tensor(float mean, Tensor std, *, Generator? generator=None) -> Tensor");
 NORMAL(both, 2, "normal.Tensor_Tensor(Tensor mean, Tensor std, *, Generator? generator=None) -> Tensor");
 static const char *normal_name(const wg_call *c) {
-    return c->op == &op_normal_mean ? "NormalBackward1" : c->op == &op_normal_std ? "NormalBackward2" : "NormalBackward3";
+    return c->op == &op_normal_mean  ? "NormalBackward1"
+           : c->op == &op_normal_std ? "NormalBackward2"
+                                     : "NormalBackward3";
 }
 
 static bool is_number(const wg_tensor *t) { return (t->flags & TF_NUMBER) != 0; }
@@ -236,7 +238,7 @@ wg_tensor *wg_normal_tensor(wg_tensor *mean, wg_tensor *std, wg_generator *gener
     return wg__apply(&op_normal_std, &std, 1, attr, 2, WG_SITE);
 }
 
-/* ---- multinomial --------------------------------------------------------------------------------------------------- */
+/* ---- multinomial ------------------------------------------------------------------------------------------------- */
 
 typedef struct candidate {
     double value;

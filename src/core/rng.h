@@ -32,13 +32,13 @@ struct wg_generator {
     struct wg_generator *next, *prev; /* list of all, for fork */
 };
 
-/* ---- words: random.c ----------------------------------------------------------------------------------------------- */
+/* ---- words: random.c --------------------------------------------------------------------------------------------- */
 
 void wg__mt_seed(struct wg__mt *mt, uint64_t seed);
 void wg__mt_words(struct wg__mt *mt, uint32_t *out, size_t n);
 static inline uint64_t wg__mt_join(const uint32_t *w) { return (uint64_t)w[0] << 32 | w[1]; }
 
-/* ---- vector loops: random_kernels.c -------------------------------------------------------------------------------- */
+/* ---- vector loops: random_kernels.c ------------------------------------------------------------------------------ */
 
 /* One set per instruction set; all give the same bits. */
 struct wg__rng_kernels {
@@ -54,7 +54,7 @@ const struct wg__rng_kernels *wg__rng_kernels(void);
 /* For tests: the plain set, or the vector set (NULL where the machine has none). */
 const struct wg__rng_kernels *wg__rng_kernels_for(bool vector);
 
-/* ---- fills: random_fill.c ------------------------------------------------------------------------------------------ */
+/* ---- fills: random_fill.c ---------------------------------------------------------------------------------------- */
 
 /* Each fills n elements of dtype in memory order, taking words from g. Arguments are checked by the caller. They fail
  * only with WG_ERR_INTERRUPTED; out is then partly written. */

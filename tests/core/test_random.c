@@ -20,7 +20,7 @@
 #include "support/sha256.h"
 #include "wengert/wengert.h"
 
-/* ---- helpers ------------------------------------------------------------------------------------------------------- */
+/* ---- helpers ----------------------------------------------------------------------------------------------------- */
 
 /* A result's elements, row-major, to be freed. */
 static unsigned char *bytes_of(wg_tensor *t, size_t *n) {
@@ -72,7 +72,7 @@ static wg_tensor *fraction(int64_t n, wg_dtype dtype, double plus) {
 }
 static wg_tensor *empty(int64_t n, wg_dtype dtype) { return wg_empty(1, &n, WG_DTYPE(dtype)); }
 
-/* ---- one function per recorded name: dtype d, size n --------------------------------------------------------------- */
+/* ---- one function per recorded name: dtype d, size n ------------------------------------------------------------- */
 
 typedef wg_tensor *(*call)(int64_t n, wg_dtype d);
 #define CALL(name_) static wg_tensor *name_(int64_t n, wg_dtype d)
@@ -123,19 +123,17 @@ CALL(randint_3000) { return wg_randint(-70, 3000, 1, &n, WG_DTYPE(d), NULL); }
 /* Layouts: a transpose, every second column, a permutation with a step. */
 CALL(transposed) { return wg_empty_strided(2, (int64_t[]){3, n}, (int64_t[]){1, 3}, WG_DTYPE(d)); }
 CALL(columns) { return wg_empty_strided(2, (int64_t[]){3, n}, (int64_t[]){2 * n, 2}, WG_DTYPE(d)); }
-CALL(permuted) {
-    return wg_empty_strided(3, (int64_t[]){3, 2, (n + 1) / 2}, (int64_t[]){1, 3 * n, 6}, WG_DTYPE(d));
-}
-#define LAYOUT(layout)                                                                                                 \
-    CALL(uniform_##layout) { return wg_uniform_(layout(n, d), 0, 1, NULL); }                                           \
-    CALL(normal_##layout) { return wg_normal_(layout(n, d), 0, 1, NULL); }                                             \
-    CALL(exponential_##layout) { return wg_exponential_(layout(n, d), 1, NULL); }                                      \
-    CALL(bernoulli_##layout) { return wg_bernoulli_(layout(n, d), 0.5, NULL); }                                        \
-    CALL(random_##layout) { return wg_random_(layout(n, d), NULL); }                                                   \
-    CALL(randn_like_##layout) { return wg_randn_like(layout(n, d), NULL, NULL); }                                      \
-    CALL(bernoulli_each_##layout) {                                                                                    \
-        wg_tensor *t = layout(n, d);                                                                                   \
-        return wg_bernoulli_tensor_(t, fraction(wg_size(t, -1), WG_FLOAT32, 0), NULL);                                 \
+CALL(permuted) { return wg_empty_strided(3, (int64_t[]){3, 2, (n + 1) / 2}, (int64_t[]){1, 3 * n, 6}, WG_DTYPE(d)); }
+#define LAYOUT(layout)                                                                 \
+    CALL(uniform_##layout) { return wg_uniform_(layout(n, d), 0, 1, NULL); }           \
+    CALL(normal_##layout) { return wg_normal_(layout(n, d), 0, 1, NULL); }             \
+    CALL(exponential_##layout) { return wg_exponential_(layout(n, d), 1, NULL); }      \
+    CALL(bernoulli_##layout) { return wg_bernoulli_(layout(n, d), 0.5, NULL); }        \
+    CALL(random_##layout) { return wg_random_(layout(n, d), NULL); }                   \
+    CALL(randn_like_##layout) { return wg_randn_like(layout(n, d), NULL, NULL); }      \
+    CALL(bernoulli_each_##layout) {                                                    \
+        wg_tensor *t = layout(n, d);                                                   \
+        return wg_bernoulli_tensor_(t, fraction(wg_size(t, -1), WG_FLOAT32, 0), NULL); \
     }
 LAYOUT(transposed)
 LAYOUT(columns)
@@ -181,12 +179,13 @@ static const entry entries[] = {
     {"randint -9223372036854775808 9223372036854775807", randint_all, 0},
     {"randint 0 1073741824", randint_30, 0},
     {"randint -70 3000", randint_3000, 0},
-#define LAYOUT_ENTRIES(layout)                                                                                         \
-    {"uniform_ " #layout, uniform_##layout, 0}, {"normal_ " #layout, normal_##layout, 0},                              \
-        {"exponential_ " #layout, exponential_##layout, WG_FLOAT32},                                                   \
-        {"bernoulli_ " #layout, bernoulli_##layout, WG_FLOAT32}, {"random_ " #layout, random_##layout, WG_INT64},      \
-        {"randn_like " #layout, randn_like_##layout, WG_FLOAT32},                                                      \
-        {"bernoulli_ tensor " #layout, bernoulli_each_##layout, WG_FLOAT32}
+#define LAYOUT_ENTRIES(layout)                                                                                    \
+    {"uniform_ " #layout, uniform_##layout, 0}, {"normal_ " #layout, normal_##layout, 0},                         \
+        {"exponential_ " #layout, exponential_##layout, WG_FLOAT32},                                              \
+        {"bernoulli_ " #layout, bernoulli_##layout, WG_FLOAT32}, {"random_ " #layout, random_##layout, WG_INT64}, \
+        {"randn_like " #layout, randn_like_##layout, WG_FLOAT32}, {                                               \
+        "bernoulli_ tensor " #layout, bernoulli_each_##layout, WG_FLOAT32                                         \
+    }
     LAYOUT_ENTRIES(transposed),
     LAYOUT_ENTRIES(columns),
     LAYOUT_ENTRIES(permuted),
@@ -221,7 +220,7 @@ static void find_entry(function *f) {
     fail_msg("no function for the recorded '%s'", f->name);
 }
 
-/* ---- the recorded file --------------------------------------------------------------------------------------------- */
+/* ---- the recorded file ------------------------------------------------------------------------------------------- */
 
 enum { MAX_FUNCTIONS = 200, MAX_SEEDS = 60, MAX_SIZES = 30 };
 typedef struct list {
@@ -268,13 +267,12 @@ static bool same_libm(void) {
 static int replay_stream(const function *f, uint64_t seed, const list *sizes) {
     int wrong = 0;
     wg_manual_seed(seed);
-    for (uint32_t i = 0; i < sizes->n; i++)
-        WG_SCOPE {
+    for (uint32_t i = 0; i < sizes->n; i++) WG_SCOPE {
             uint32_t expected = (uint32_t)recorded_u(&file.r, 4);
             uint32_t got = crc_of_result(f->fn((int64_t)sizes->v[i], f->dtype));
             if (got == expected || (f->libm && !same_libm())) continue;
-            if (wrong++ == 0) print_error("%s, seed %llu, size %u\n", f->name, (unsigned long long)seed,
-                                          (unsigned)sizes->v[i]);
+            if (wrong++ == 0)
+                print_error("%s, seed %llu, size %u\n", f->name, (unsigned long long)seed, (unsigned)sizes->v[i]);
         }
     bool state_equal = (uint32_t)recorded_u(&file.r, 4) == crc_of_state();
     if (!state_equal && !(f->libm && !same_libm())) {
@@ -347,7 +345,7 @@ static void recorded_streams(void **state) {
     recorded_close(&file.r);
 }
 
-/* ---- the specification's known answers ----------------------------------------------------------------------------- */
+/* ---- the specification's known answers --------------------------------------------------------------------------- */
 
 static void expect_floats(wg_tensor *t, const double *expected, int64_t n) {
     assert_int_equal(wg_numel(t), n);
@@ -356,12 +354,12 @@ static void expect_floats(wg_tensor *t, const double *expected, int64_t n) {
     for (int64_t i = 0; i < n; i++)
         if (got[i] != expected[i]) fail_msg("element %d: %.17g is not %.17g", (int)i, got[i], expected[i]);
 }
-#define EXPECT(t, ...)                                                                                                 \
+#define EXPECT(t, ...) \
     expect_floats((t), (const double[]){__VA_ARGS__}, (int64_t)(sizeof((double[]){__VA_ARGS__}) / sizeof(double)))
-#define EXPECT_SEED(seed, t, ...)                                                                                      \
-    WG_SCOPE {                                                                                                         \
-        wg_manual_seed(seed);                                                                                          \
-        EXPECT(t, __VA_ARGS__);                                                                                        \
+#define EXPECT_SEED(seed, t, ...) \
+    WG_SCOPE {                    \
+        wg_manual_seed(seed);     \
+        EXPECT(t, __VA_ARGS__);   \
     }
 
 static void known_answers(void **state) {
@@ -392,9 +390,9 @@ static void known_normals(void **state) {
     EXPECT_SEED(1234, wg_randn(WG_SHAPE(4), NULL, NULL), 0.0461304634809494, 0.4024028182029724, -1.0115290880203247,
                 0.2167382389307022);
     EXPECT_SEED(0, wg_randn(WG_SHAPE(16), NULL, NULL), -1.1258398294448853, -1.152360200881958, -0.2505785822868347,
-                -0.4338788092136383, 0.8487103581428528, 0.6920091509819031, -0.31601276993751526,
-                -2.1152193546295166, 0.32227492332458496, -1.2633347511291504, 0.34998318552970886,
-                0.30813392996788025, 0.11984150856733322, 1.237657904624939, 1.1167771816253662, -0.2472781538963318);
+                -0.4338788092136383, 0.8487103581428528, 0.6920091509819031, -0.31601276993751526, -2.1152193546295166,
+                0.32227492332458496, -1.2633347511291504, 0.34998318552970886, 0.30813392996788025, 0.11984150856733322,
+                1.237657904624939, 1.1167771816253662, -0.2472781538963318);
     if (!same_libm()) return;
     EXPECT_SEED(0, wg_randn(WG_SHAPE(4), WG_DTYPE(WG_FLOAT64), NULL), 1.5409961082440433, -0.2934289057609464,
                 -2.1787893820745574, 0.5684312772806678);
@@ -418,10 +416,10 @@ static void expect_sha256(wg_tensor *t, const char *expected) {
     free(p);
     assert_string_equal(hex, expected);
 }
-#define EXPECT_HASH(t, hash)                                                                                           \
-    WG_SCOPE {                                                                                                         \
-        wg_manual_seed(0);                                                                                             \
-        expect_sha256(t, hash);                                                                                        \
+#define EXPECT_HASH(t, hash)    \
+    WG_SCOPE {                  \
+        wg_manual_seed(0);      \
+        expect_sha256(t, hash); \
     }
 
 static void known_hashes(void **state) {
@@ -463,7 +461,7 @@ static void pairs_span_calls(void **state) {
     }
 }
 
-/* ---- the vector loops ---------------------------------------------------------------------------------------------- */
+/* ---- the vector loops -------------------------------------------------------------------------------------------- */
 
 static void vector_equals_plain(void **state) {
     (void)state;
@@ -493,7 +491,7 @@ static void vector_equals_plain(void **state) {
     assert_memory_equal(y[0], y[1], sizeof y[0]);
 }
 
-/* ---- generators ---------------------------------------------------------------------------------------------------- */
+/* ---- generators -------------------------------------------------------------------------------------------------- */
 
 static uint32_t draw_crc(wg_generator *g) {
     uint32_t crc = 0;
@@ -600,13 +598,12 @@ static void generators_survive_fork(void **state) {
     wg_generator_release(busy);
 }
 
-/* ---- threads ------------------------------------------------------------------------------------------------------- */
+/* ---- threads ----------------------------------------------------------------------------------------------------- */
 
 enum { THREADS = 4, DRAWS = 200, LENGTH = 64 };
 static void *draw_rows(void *rows) {
     float(*out)[LENGTH] = rows;
-    for (int i = 0; i < DRAWS; i++)
-        WG_SCOPE {
+    for (int i = 0; i < DRAWS; i++) WG_SCOPE {
             wg_tensor *t = wg_rand(WG_SHAPE(LENGTH), NULL, NULL);
             if (wg_copy_out(t, WG_FLOAT32, out[i], sizeof out[i]) != WG_OK) return NULL;
         }
@@ -638,7 +635,7 @@ static void threads_share_the_default_generator(void **state) {
     assert_memory_equal(drawn, expected, sizeof drawn);
 }
 
-/* ---- checks -------------------------------------------------------------------------------------------------------- */
+/* ---- checks ------------------------------------------------------------------------------------------------------ */
 
 static void expect_poison(wg_tensor *t, wg_status code, const char *part) {
     assert_true(wg_is_poison(t));
@@ -779,7 +776,7 @@ static void long_fills_can_be_stopped(void **state) {
     assert_int_equal(wg_set_host(&(wg_host){.size = sizeof(wg_host)}), WG_OK);
 }
 
-/* ---- history ------------------------------------------------------------------------------------------------------- */
+/* ---- history ----------------------------------------------------------------------------------------------------- */
 
 static void fills_are_writes(void **state) {
     (void)state;
