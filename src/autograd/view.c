@@ -74,9 +74,10 @@ static const wg_op *as_strided_op(void) {
 static wg_node *regenerate(wg_tensor *t) {
     wg_tensor *base = t->meta->base;
     int64_t offset = wg_storage_offset(t);
-    wg_value attr[3] = {WG_VAL_INTS(t->dims, t->ndim), WG_VAL_INTS(wg__strides(t), t->ndim), WG_VAL_I(offset)};
+    wg_value attr[5] = {WG_VAL_INTS(t->dims, t->ndim), WG_VAL_INTS(wg__strides(t), t->ndim), WG_VAL_I(offset),
+                        WG_VAL_INTS(wg__strides(base), base->ndim), WG_VAL_I(wg_storage_offset(base))};
     bool before = wg_set_grad_enabled(true);
-    wg_node *n = wg__record_begin(as_strided_op(), &base, 1, attr, 3, 1, NULL, base->grad_fn ? base->grad_fn->site : NULL);
+    wg_node *n = wg__record_begin(as_strided_op(), &base, 1, attr, 5, 1, NULL, base->grad_fn ? base->grad_fn->site : NULL);
     wg_set_grad_enabled(before);
     if (!n) return NULL;
     if (wg__node_set_out(n, 0, t) != WG_OK) {

@@ -151,6 +151,10 @@ wg_status wg__run_pointwise(wg_kernel k, const wg_tensor *out, const wg_operand 
     return run_strided(k, out, x, nin, params);
 }
 
+wg_status wg__run_select(wg_kernel k, const wg_tensor *out, const wg_operand x[3]) {
+    return out->numel == 0 ? WG_OK : run_strided(k, out, x, 3, NULL);
+}
+
 /* ---- where a pointwise result lies: as its operands do (PyTorch's TensorIterator) ----------------------------------- */
 
 /* Dims ordered by the operands' strides, largest first; a row-major operand set gives row-major. */

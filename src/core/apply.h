@@ -23,6 +23,8 @@ typedef struct wg_operand {
 wg_status wg__operand(wg_operand *o, wg_tensor *t, wg_dtype d);
 wg_status wg__run_pointwise(wg_kernel k, const wg_tensor *out, const wg_operand *x, int nin, wg_dtype compute,
                             char *params);
+/* The select kernel: x[0] is bool, x[1] and x[2] have out's dtype. */
+wg_status wg__run_select(wg_kernel k, const wg_tensor *out, const wg_operand x[3]);
 void wg__pack_params(const wg_value *attr, int nattr, char *params);
 
 /* Integer operands without an answer: division by zero, negative powers. ops/elementwise.c. */

@@ -162,6 +162,16 @@ wg_tensor *wg__add_null(wg_tensor *a, wg_tensor *b);
 /* A copy of self, laid out as self, where the view of that geometry (from self's first element) holds src. */
 wg_tensor *wg__as_strided_scatter(wg_tensor *self, wg_tensor *src, int ndim, const int64_t *sizes,
                                   const int64_t *strides, int64_t offset);
+/* The gradient of as_strided's input: g added at each place of it that was read. own: the input's strides (NULL:
+ * row-major); offset from its first element. */
+wg_tensor *wg__as_strided_backward(wg_tensor *g, int ndim, const int64_t *sizes, const int64_t *own, int view_ndim,
+                                   const int64_t *view_sizes, const int64_t *view_strides, int64_t offset);
+/* Cotangents of several views put together along dim (stack or cat), zeros for those that did not arrive: of shape
+ * sizes, with lengths[o] along dim when given. */
+wg_tensor *wg__join_cotangents(wg_tensor *const *g, int n, int dim, bool stack, wg_dtype dtype, int ndim,
+                               const int64_t *sizes, const int64_t *lengths);
+wg_tensor *wg__clone_contiguous(wg_tensor *x); /* clone, row-major */
+wg_tensor *wg__unsafe_view(wg_tensor *x, int ndim, const int64_t *sizes);
 /* t with these strides: t itself when it has them, else a copy. Differentiable. autograd/view.c */
 wg_tensor *wg__lay_out(wg_tensor *t, int ndim, const int64_t *sizes, const int64_t *strides);
 

@@ -163,28 +163,34 @@ WG_M double exp2_f32(double t) {
     p = WG_FMA64(p, r, 1.0);
     return p * from64(((bits64(n) + 1023) & 0xfff) << 52);
 }
-/* In double, so that y log2(x) keeps its bits. Special cases as C's pow; x * x where y is 2. */
-WG_M float wg_m_pow_f32(float x, float y) {
-    double ax = __builtin_fabsf(x), yd = y, ay = __builtin_fabsf(y);
+/* All in double, so that y log2(x) keeps its bits (and so that compilers see one width). Special cases are C's; x * x
+ * where y is 2. */
+WG_M double pow_f32(double x, double y) {
+    double ax = __builtin_fabs(x), ay = __builtin_fabs(y);
     double l = log2_f32(ax);
     l = ax < (double)INFINITY ? l : ax;
     l = ax == 0 ? -(double)INFINITY : l;
-    double t = yd * l;
+    double t = y * l;
     t = t > 200.0 ? 200.0 : t;
     t = t < -200.0 ? -200.0 : t;
     double r = exp2_f32(t);
     r = ax == 1.0 ? 1.0 : r;
     /* Floats from 2^24 up are even integers, inf included. */
     double h = ay < 0x1p24 ? ay : 0.0, whole = (h + ROUND64) - ROUND64;
-    double half = ((h * 0.5) + ROUND64) - ROUND64;
-    int is_int = whole == h, is_odd = is_int & (half * 2.0 != h);
-    int negative = (int)(bits32(x) >> 31);
-    r = (negative & is_odd) ? -r : r;
-    r = ((x < 0) & (ax < (double)INFINITY) & !is_int) ? (double)NAN : r;
-    r = y != y ? (double)NAN : r;
-    r = ((y == 0) | (x == 1.0f)) ? 1.0 : r;
-    return y == 2.0f ? x * x : (float)r;
+    double twice = (((h * 0.5) + ROUND64) - ROUND64) * 2.0;
+    uint64_t sign = bits64(x) & ((uint64_t)1 << 63);
+    double flipped = from64(bits64(r) | sign);
+    r = twice == h ? r : flipped;                                                 /* odd */
+    double fraction = whole == h ? r : (ax < (double)INFINITY ? (double)NAN : ax == 0 ? r : __builtin_fabs(r));
+    fraction = ax == 0 ? __builtin_fabs(r) : fraction;
+    double unsigned_ = whole == h ? r : __builtin_fabs(r);
+    r = x < 0 ? fraction : unsigned_;
+    r = y == y ? r : y;
+    r = y == 0 ? 1.0 : r;
+    r = x == 1.0 ? 1.0 : r;
+    return y == 2.0 ? x * x : r;
 }
+WG_M float wg_m_pow_f32(float x, float y) { return (float)pow_f32(x, y); }
 
 /* ---- float32: sine and cosine ------------------------------------------------------------------------------------ */
 
