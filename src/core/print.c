@@ -88,7 +88,7 @@ void wg_get_print_options(wg_print_options *options) {
 /* The Python type name of a node: what follows the last "::" of its name. "Invalid" when the history cannot be read (a
  * view made under no_grad and then modified); the error that says so is dropped, as PyTorch drops it here. */
 static const char *grad_fn_name(const wg_tensor *t) {
-    if (!wg__requires(t)) return NULL;
+    if (!wg_requires_grad(t)) return NULL;
     const wg_node *node = wg_grad_fn((wg_tensor *)(uintptr_t)t);
     if (!node) {
         if (!wg_error_pending()) return NULL;
@@ -109,7 +109,7 @@ static wg__print_view view_of(const wg_tensor *t) {
         .strides = wg__strides(t),
         .data = t->data,
         .grad_fn = name,
-        .requires_grad = wg__requires(t),
+        .requires_grad = wg_requires_grad(t),
     };
 }
 

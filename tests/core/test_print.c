@@ -326,6 +326,61 @@ static void suffixes_of_tensors(void **state) {
     }
 }
 
+static wg_tensor *show(void *text, wg_tensor *const *in, int nin) {
+    (void)nin;
+    *(char **)text = wg_repr_new(in[0]);
+    return in[0];
+}
+
+static wg_tensor *show_rows(void *text, wg_tensor *const *in, int nin) {
+    return wg_vmap(show, text, in, (int64_t[]){0}, nin, 0);
+}
+
+static void batched_tensors(void **state) {
+    (void)state;
+    WG_SCOPE {
+        wg_tensor *one = wg_ones(WG_SHAPE(2, 3), NULL), *two = wg_ones(WG_SHAPE(2, 2, 1, 1), NULL);
+        char *text = NULL;
+        assert_false(wg_is_poison(wg_vmap(show, &text, &one, (int64_t[]){0}, 1, 0)));
+        assert_string_equal(text, "BatchedTensor(lvl=1, bdim=0, value=\n    tensor([[1., 1., 1.],\n"
+                                  "            [1., 1., 1.]])\n)");
+        wg_free_string(text);
+        assert_false(wg_is_poison(wg_vmap(show_rows, &text, &two, (int64_t[]){0}, 1, 0)));
+        assert_string_equal(text, "BatchedTensor(lvl=2, bdim=0, value=\n    BatchedTensor(lvl=1, bdim=0, value=\n"
+                                  "        tensor([[[[1.]],\n\n                 [[1.]]],\n\n\n"
+                                  "                [[[1.]],\n\n                 [[1.]]]])\n    )\n)");
+        wg_free_string(text);
+    }
+}
+
+static void dual_tensors(void **state) {
+    (void)state;
+    int level = wg_dual_level_enter();
+    WG_SCOPE {
+        wg_tensor *x = wg_make_dual(wg_ones(WG_SHAPE(2), NULL), wg_full(WG_SHAPE(2), wg_s(0.25), NULL), level);
+        char *text = wg_repr_new(x), *twice = wg_repr_new(wg_mul(x, wg_s(2)));
+        assert_string_equal(text, "tensor([1., 1.], tangent=tensor([0.2500, 0.2500]))");
+        assert_string_equal(twice, "tensor([2., 2.], tangent=tensor([0.5000, 0.5000]))");
+        wg_free_string(text);
+        wg_free_string(twice);
+    }
+    wg_dual_level_exit(level);
+}
+
+/* A view made under no_grad whose base was then written: its history cannot be read. */
+static void invalid_history(void **state) {
+    (void)state;
+    WG_SCOPE {
+        wg_tensor *x = wg_ones(WG_SHAPE(2), WG_OPT(.requires_grad = true)), *y = wg_mul(x, wg_s(1)), *v = NULL;
+        WG_NO_GRAD { v = wg_narrow(y, 0, 0, 1); }
+        wg_mul_(y, wg_s(2));
+        char *text = wg_repr_new(v);
+        assert_string_equal(text, "tensor([2.], grad_fn=<Invalid>)");
+        wg_free_string(text);
+        assert_false(wg_error_pending());
+    }
+}
+
 static void failures(void **state) {
     (void)state;
     WG_SCOPE {
@@ -410,6 +465,9 @@ int main(void) {
         cmocka_unit_test(to_strings),
         cmocka_unit_test(to_files),
         cmocka_unit_test(suffixes_of_tensors),
+        cmocka_unit_test(batched_tensors),
+        cmocka_unit_test(dual_tensors),
+        cmocka_unit_test(invalid_history),
         cmocka_unit_test(failures),
         cmocka_unit_test(options),
         cmocka_unit_test(bad_options),
