@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "core/alloc.h"
 #include "core/print.h"
 #include "support/recorded.h"
 #include "wengert/wengert.h"
@@ -454,6 +455,25 @@ static void a_million_elements(void **state) {
     }
 }
 
+static void refused_memory(void **state) {
+    (void)state;
+    WG_SCOPE {
+        wg_tensor *x = wg_ones(WG_SHAPE(20, 20), WG_OPT(.requires_grad = true));
+        char *text = NULL;
+        int64_t n = 0;
+        for (; !text; n++) {
+            wg__alloc_fail_at(n);
+            text = wg_repr_new(x);
+            wg__alloc_fail_at(-1);
+            if (text) break;
+            assert_int_equal(wg_last_status(), WG_ERR_MEMORY);
+            wg_clear_error();
+        }
+        assert_true(n >= 3);
+        wg_free_string(text);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(recorded_reprs),
@@ -472,6 +492,7 @@ int main(void) {
         cmocka_unit_test(options),
         cmocka_unit_test(bad_options),
         cmocka_unit_test(a_million_elements),
+        cmocka_unit_test(refused_memory),
     };
     return cmocka_run_group_tests_name("print", tests, NULL, NULL);
 }
