@@ -130,8 +130,8 @@ static void insert_dim(const wg_tensor *t, int *order, int at) {
 /* In made, or t's own, or NULL: row-major. */
 static const int64_t *kept_strides(const wg_tensor *t, int64_t *made) {
     int order[WG_MAX_DIMS];
-    if (t->flags & (TF_CONTIG | TF_BATCHED)) return NULL;
-    if (wg__is_dense(t->ndim, t->dims, wg__strides(t))) return wg__strides(t);
+    if (t->flags & TF_BATCHED) return NULL;
+    if ((t->flags & TF_CONTIG) || wg__is_dense(t->ndim, t->dims, wg__strides(t))) return wg__strides(t);
     for (int i = 0; i < t->ndim; i++) {
         order[i] = t->ndim - 1 - i;
         insert_dim(t, order, i);
