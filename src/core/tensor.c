@@ -12,6 +12,7 @@
 
 #include "autograd/node.h"
 #include "core/alloc.h"
+#include "cpu/kernels.h"
 #include "wengert/autograd.h"
 
 __thread struct wg_tls wg__tls __attribute__((tls_model("initial-exec"), visibility("hidden")));
@@ -121,6 +122,7 @@ static bool thread_enter(struct wg_tls *s) {
     if (!s->scope) return false;
     s->scope_cap = 256;
     pthread_once(&exit_once, make_exit_key);
+    wg__cpu_init();
     struct thread_entry *e = malloc(sizeof(*e));
     if (!e) return true;
     e->tls = s;
@@ -287,7 +289,7 @@ wg_tensor *wg__tensor_new(wg_dtype dtype, int ndim, const int64_t *sizes, const 
     init_handle(t, dtype);
     t->numel = numel;
     if (!place_dims(t, ndim)) goto no_memory;
-    memcpy(t->dims, sizes, (size_t)ndim * 8);
+    if (ndim) memcpy(t->dims, sizes, (size_t)ndim * 8);
     if (strides) {
         memcpy(t->dims + ndim, strides, (size_t)ndim * 8);
         if (wg__is_row_major(ndim, sizes, strides)) t->flags |= TF_CONTIG;
