@@ -591,12 +591,12 @@ static wg_tensor *std_vjp(const wg_call *c, wg_tensor *const *g, int i) {
 }
 static wg_tensor *std_jvp(const wg_call *c, wg_tensor *const *t, int o) { return (void)o, half_over(summed(c, wg_mul(t[0], centred(c))), c->out[0]); }
 #define VAR(op_, name_, saves_, doc_, f)                                                                              \
-    static const wg_op op_##name_ = {.name = #name_,                                                                  \
+    static const wg_op op_ = {.name = #name_,                                                                  \
         .schema = #name_ "(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) -> Tensor", \
         .doc = doc_, .nin = 1, .nout = 1, .saves = saves_, .shape = var_shape, .run = {name_##_run},                  \
         .vjp = name_##_vjp, .jvp = name_##_jvp, .batch = batch_first, .formula = {f}};
-VAR(op, var, WG_USE_X, "variance, in two passes; nan without degrees of freedom", "2(x - mean)/(n - correction)")
-VAR(op, std, WG_USE_X | WG_USE_Z, "standard deviation", "(x - mean)/((n - correction) std)")
+VAR(op_var, var, WG_USE_X, "variance, in two passes; nan without degrees of freedom", "2(x - mean)/(n - correction)")
+VAR(op_std, std, WG_USE_X | WG_USE_Z, "standard deviation", "(x - mean)/((n - correction) std)")
 
 /* ---- norm ---------------------------------------------------------------------------------------------------------------------------------------- */
 
