@@ -150,6 +150,16 @@ static wg_status batch_loop(const batch_call *b, wg_tensor **out, int nout, int 
     return st;
 }
 
+wg_status wg__batch_loop(const wg_call *c, const int *bdim, wg_tensor **out, int *out_bdim) {
+    batch_call b = {.op = c->op, .in = c->in, .nin = c->nin, .attr = c->attr, .nattr = c->nattr};
+    for (int i = 0; i < c->nin; i++) {
+        b.v[i] = c->in[i];
+        b.dim[i] = bdim[i];
+        if (bdim[i] >= 0) b.size = c->in[i]->dims[bdim[i]];
+    }
+    return batch_loop(&b, out, c->nout, out_bdim);
+}
+
 static wg_status run_rule(const batch_call *b, wg_tensor **out, int nout, int *out_dim) {
     if (b->op->traits & WG_POINTWISE) return batch_pointwise(b, out, out_dim);
     if (!b->op->batch) return batch_loop(b, out, nout, out_dim);

@@ -43,7 +43,8 @@ unsigned wg__saved_mask(const wg_op *op, wg_tensor *const *in, int nin) {
 }
 
 static bool saves_input(unsigned mask, const wg_op *op, int i) {
-    if (op->traits & WG_LIST) return i == 0 ? mask & WG_USE_X : mask & WG_USE_Y;
+    if (op->traits & WG_LIST) /* X: the first, Y: the fixed ones after it, W: the list */
+        return mask & (i == 0 ? WG_USE_X : i < op->nin ? WG_USE_Y : op->nin > 1 ? WG_USE_W : WG_USE_Y);
     return i < 7 && (mask >> i & 1);
 }
 

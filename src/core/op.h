@@ -170,7 +170,10 @@ wg_tensor *wg__as_strided_backward(wg_tensor *g, int ndim, const int64_t *sizes,
  * sizes, with lengths[o] along dim when given. */
 wg_tensor *wg__join_cotangents(wg_tensor *const *g, int n, int dim, bool stack, wg_dtype dtype, int ndim,
                                const int64_t *sizes, const int64_t *lengths);
+/* A batch rule that runs the op sample by sample and stacks: for rules that only know some cases. batch.c */
+wg_status wg__batch_loop(const wg_call *c, const int *bdim, wg_tensor **out, int *out_bdim);
 wg_tensor *wg__clone_contiguous(wg_tensor *x); /* clone, row-major */
+wg_tensor *wg__squeeze_inplace_like(wg_tensor *x, int64_t dim); /* squeeze, named as squeeze_ (SqueezeBackward4) */
 wg_tensor *wg__unsafe_view(wg_tensor *x, int ndim, const int64_t *sizes);
 /* t with these strides: t itself when it has them, else a copy. Differentiable. autograd/view.c */
 wg_tensor *wg__lay_out(wg_tensor *t, int ndim, const int64_t *sizes, const int64_t *strides);

@@ -406,6 +406,15 @@ static const wg_op op_squeeze = {.name = "squeeze", .schema = "squeeze(Tensor se
                                  .doc = "drops dims of size 1", .traits = WG_VIEW | WG_LINEAR, .nin = 1, .nout = 1,
                                  .shape = squeeze_shape, .vjp = view_vjp, .batch = squeeze_batch,
                                  .grad_name = squeeze_name, .formula = {"with the dims back"}};
+/* What matmul does to the row of a vector times a matrix; PyTorch numbers its node apart. */
+static const char *squeeze_row_name(const wg_call *c) { return c ? "SqueezeBackward4" : NULL; }
+static const wg_op op_squeeze_row = {.name = "squeeze_row", .schema = "squeeze_row(Tensor self, int dim) -> Tensor",
+                                     .doc = "drops a dim of size 1", .traits = WG_VIEW | WG_LINEAR, .nin = 1, .nout = 1,
+                                     .shape = squeeze_shape, .vjp = view_vjp, .batch = squeeze_batch,
+                                     .grad_name = squeeze_row_name, .formula = {"with the dim back"}};
+wg_tensor *wg__squeeze_inplace_like(wg_tensor *x, int64_t dim) {
+    return wg__apply(&op_squeeze_row, &x, 1, &WG_VAL_I(dim), 1, WG_SITE);
+}
 wg_tensor *wg_squeeze(wg_tensor *x) { return wg__apply(&op_squeeze, &x, 1, &WG_VAL_NONE, 1, WG_SITE); }
 wg_tensor *wg_squeeze_dim(wg_tensor *x, int64_t dim) { return wg__apply(&op_squeeze, &x, 1, &WG_VAL_I(dim), 1, WG_SITE); }
 wg_tensor *wg_squeeze_dims(wg_tensor *x, int n, const int64_t *dims) {

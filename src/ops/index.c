@@ -1,0 +1,784 @@
+/* index.c - reading and writing at positions that are data: index and index_put (numpy's advanced indexing), index_select,
+ * index_add, index_fill, gather, scatter_add, nonzero, embedding. Slices and single indices are views (view.c).
+ *
+ * Each is one of two loops over elements: with a list of index tensors (index, index_put), or with an index along one
+ * dim. Writes that may meet twice add in index order, by one thread, so that the bits do not depend on threads.
+ */
+#include <stdio.h>
+
+#include "core/apply.h"
+#include "wengert/ops.h"
+
+/* ---- positions ------------------------------------------------------------------------------------------------------------ */
+
+static wg_status out_of_bounds(const char *who, int64_t index, int dim, int64_t size) {
+    if (strcmp(who, "index") == 0 || strcmp(who, "index_put") == 0)
+        return wg__raise(WG_ERR_INDEX, who, "index %lld is out of bounds for dimension %d with size %lld", (long long)index, dim,
+                         (long long)size);
+    if (strcmp(who, "gather") == 0 || strcmp(who, "scatter_add") == 0)
+        return wg__raise(WG_ERR_RUNTIME, who, "index %lld is out of bounds for dimension %d with size %lld", (long long)index, dim,
+                         (long long)size);
+    return wg__raise(WG_ERR_INDEX, who, "index out of range in self");
+}
+/* An index tensor as row-major int64, owned. */
+static wg_tensor *positions(wg_tensor *t) { return wg__contiguous(t, WG_INT64); }
+static const int64_t *ints(const wg_tensor *t) { return (const int64_t *)(const void *)t->data; }
+
+typedef void (*move_fn)(char *to, const char *from, wg_dtype d, size_t item);
+static void copy_one(char *to, const char *from, wg_dtype d, size_t item) {
+    (void)d;
+    memcpy(to, from, item);
+}
+#define ADD(T)                                                                                                        \
+    {                                                                                                                 \
+        T a, b;                                                                                                       \
+        memcpy(&a, to, sizeof(a));                                                                                    \
+        memcpy(&b, from, sizeof(b));                                                                                  \
+        a = (T)(a + b);                                                                                               \
+        memcpy(to, &a, sizeof(a));                                                                                    \
+        return;                                                                                                       \
+    }
+static void add_one(char *to, const char *from, wg_dtype d, size_t item) {
+    (void)item;
+    switch (d) {
+    case WG_FLOAT32: ADD(float)
+    case WG_FLOAT64: ADD(double)
+    case WG_INT64: ADD(uint64_t)
+    case WG_INT32: ADD(uint32_t)
+    case WG_BOOL: *to = (*to != 0) | (*from != 0); return;
+    case WG_FLOAT16:
+    case WG_BFLOAT16: wg__store_double(to, d, wg__load_double(to, d) + wg__load_double(from, d)); return;
+    default: wg__store_int(to, d, wg__load_int(to, d) + wg__load_int(from, d)); return;
+    }
+}
+
+/* ---- index: x[i, j, ...] ------------------------------------------------------------------------------------------------------ */
+
+/* A call understood: dims that are indexed, the broadcast shape of the indices, where its dims stand in the result. */
+typedef struct indexing {
+    int ndim;                   /* of x */
+    int64_t sizes[WG_MAX_DIMS]; /* of x */
+    bool indexed[WG_MAX_DIMS];
+    wg_tensor *at[WG_MAX_DIMS]; /* int64, row-major, owned, of the broadcast shape */
+    int bdims;
+    int64_t bsizes[WG_MAX_DIMS];
+    int first;                  /* dim of the result where the broadcast dims begin */
+    int64_t count;              /* positions */
+} indexing;
+
+static void indexing_close(indexing *k) {
+    for (int d = 0; d < WG_MAX_DIMS; d++) wg_release(k->at[d]);
+}
+
+/* A mask takes as many dims as it has: its nonzero coordinates are indices for them. */
+static wg_status expand_masks(const char *who, const wg_tensor *x, wg_tensor *const *idx, int n, wg_tensor **list, int *count) {
+    *count = 0;
+    for (int i = 0; i < n; i++) {
+        wg_tensor *t = idx[i];
+        if (*count >= x->ndim + 1 || *count >= WG_MAX_DIMS)
+            return wg__raise(WG_ERR_INDEX, who, "too many indices for tensor of dimension %d", x->ndim);
+        if (t && (t->dtype == WG_BOOL || t->dtype == WG_UINT8)) {
+            for (int d = 0; d < t->ndim; d++)
+                if (*count + d >= x->ndim || t->dims[d] != x->dims[*count + d])
+                    return wg__raise(WG_ERR_INDEX, who, "The shape of the mask %s at index %d does not match the shape of the indexed "
+                                     "tensor %s at index %d", wg__sizes_text((char[256]){0}, 256, t->ndim, t->dims), d,
+                                     wg__sizes_text((char[256]){0}, 256, x->ndim, x->dims), *count + d);
+            wg_tensor *where = wg_nonzero(t);
+            if (wg_is_poison(where)) return WG_ERR_RUNTIME;
+            for (int d = 0; d < t->ndim; d++) list[(*count)++] = wg_select(where, 1, d);
+            continue;
+        }
+        if (t && wg_dtype_is_floating((wg_dtype)t->dtype))
+            return wg__raise(WG_ERR_INDEX, who, "tensors used as indices must be long, int, byte or bool tensors");
+        list[(*count)++] = t;
+    }
+    while (*count && !list[*count - 1]) (*count)--;
+    if (*count > x->ndim) return wg__raise(WG_ERR_INDEX, who, "too many indices for tensor of dimension %d", x->ndim);
+    return WG_OK;
+}
+
+static wg_status broadcast_indices(const char *who, indexing *k, wg_tensor **list, int n) {
+    const wg_tensor *given[WG_MAX_DIMS];
+    wg_geometry g;
+    char text[512];
+    int m = 0;
+    for (int d = 0; d < n; d++)
+        if (list[d]) given[m++] = list[d];
+    k->bdims = 0;
+    k->count = 1;
+    if (m == 0) return WG_OK;
+    bool pending = wg_error_pending();
+    if (wg__broadcast(who, given, m, &g) != WG_OK) {
+        size_t at = 0;
+        if (!pending) wg_clear_error();
+        text[0] = 0;
+        for (int i = 0; i < m && at < sizeof(text) - 64; i++) {
+            if (i) at += (size_t)snprintf(text + at, sizeof(text) - at, ", ");
+            wg__sizes_text(text + at, sizeof(text) - at, given[i]->ndim, given[i]->dims);
+            at += strlen(text + at);
+        }
+        return wg__raise(WG_ERR_INDEX, who, "shape mismatch: indexing tensors could not be broadcast together with shapes %s", text);
+    }
+    k->bdims = g.ndim;
+    memcpy(k->bsizes, g.sizes, (size_t)g.ndim * 8);
+    k->count = wg__numel(g.ndim, g.sizes);
+    return WG_OK;
+}
+
+/* Index tensors that stand apart put their dims in front; together they stay where they are (numpy). */
+static void place(indexing *k, int n) {
+    int first = -1, last = -1, m = 0;
+    for (int d = 0; d < n; d++)
+        if (k->indexed[d]) {
+            if (first < 0) first = d;
+            last = d;
+            m++;
+        }
+    k->first = first >= 0 && last - first + 1 == m ? first : 0;
+}
+
+static wg_status check_positions(const char *who, indexing *k) {
+    for (int d = 0; d < k->ndim; d++) {
+        if (!k->indexed[d]) continue;
+        int64_t *p = (int64_t *)(void *)k->at[d]->data, size = k->sizes[d];
+        for (int64_t i = 0; i < k->count; i++) {
+            if (p[i] < -size || p[i] >= size) return out_of_bounds(who, p[i], d, size);
+            if (p[i] < 0) p[i] += size;
+        }
+    }
+    return WG_OK;
+}
+
+static wg_status indexing_open(const char *who, indexing *k, const wg_tensor *x, wg_tensor *const *idx, int n) {
+    wg_tensor *list[WG_MAX_DIMS + 1];
+    int count;
+    memset(k->at, 0, sizeof(k->at));
+    memset(k->indexed, 0, sizeof(k->indexed));
+    k->ndim = x->ndim;
+    memcpy(k->sizes, x->dims, (size_t)x->ndim * 8);
+    wg_status st = expand_masks(who, x, idx, n, list, &count);
+    if (st == WG_OK) st = broadcast_indices(who, k, list, count);
+    for (int d = 0; d < count && st == WG_OK; d++) {
+        if (!list[d]) continue;
+        k->indexed[d] = true;
+        k->at[d] = wg__temp(WG_INT64, k->bdims, k->bsizes);
+        if (!k->at[d]) st = WG_ERR_MEMORY;
+        else {
+            int64_t strides[WG_MAX_DIMS];
+            wg__broadcast_strides(list[d], k->bdims, k->bsizes, strides);
+            for (int i = 0; i < k->bdims; i++) strides[i] /= (int64_t)wg__itemsize(list[d]);
+            wg_tensor *wide = wg__alias(list[d], k->bdims, k->bsizes, strides, 0, false);
+            st = wide ? wg__copy_into(k->at[d], wide) : WG_ERR_MEMORY;
+            wg_release(wide);
+        }
+    }
+    if (st == WG_OK) {
+        place(k, count);
+        st = check_positions(who, k);
+    }
+    return st;
+}
+
+static void result_sizes(const indexing *k, wg_geometry *g) {
+    g->ndim = 0;
+    int d = 0;
+    for (; d < k->ndim && g->ndim < k->first; d++)
+        if (!k->indexed[d]) g->sizes[g->ndim++] = k->sizes[d];
+    for (int i = 0; i < k->bdims; i++) g->sizes[g->ndim++] = k->bsizes[i];
+    int seen = 0;
+    for (int e = 0; e < k->ndim; e++) {
+        if (k->indexed[e]) continue;
+        if (seen++ >= k->first) g->sizes[g->ndim++] = k->sizes[e];
+    }
+}
+
+/* Visits every element of the result in row-major order with its place in x: x_at(offset in elements). move(x side, other
+ * side) when writing. */
+typedef struct visit {
+    const indexing *k;
+    const int64_t *xs; /* strides of x in elements */
+    int dims;
+    int64_t sizes[WG_MAX_DIMS], strides[WG_MAX_DIMS]; /* the result's dims that are not indexed: stride in x */
+    bool is_index[WG_MAX_DIMS];                       /* a broadcast dim */
+} visit;
+
+static void visit_open(visit *v, const indexing *k, const int64_t *xs) {
+    v->k = k;
+    v->xs = xs;
+    v->dims = 0;
+    int plain = 0;
+    for (int e = 0; e <= k->ndim; e++) {
+        if (plain == k->first && (e == k->ndim || !k->indexed[e] || k->first == 0)) {
+            bool done = false;
+            for (int q = 0; q < v->dims; q++) done |= v->is_index[q];
+            for (int i = 0; i < k->bdims && !done; i++) {
+                v->sizes[v->dims] = k->bsizes[i];
+                v->strides[v->dims] = 0;
+                v->is_index[v->dims++] = true;
+            }
+        }
+        if (e == k->ndim || k->indexed[e]) continue;
+        v->sizes[v->dims] = k->sizes[e];
+        v->strides[v->dims] = xs[e];
+        v->is_index[v->dims++] = false;
+        plain++;
+    }
+}
+
+static int64_t indexed_offset(const visit *v, int64_t position) {
+    int64_t at = 0;
+    for (int d = 0; d < v->k->ndim; d++)
+        if (v->k->indexed[d]) at += ints(v->k->at[d])[position] * v->xs[d];
+    return at;
+}
+
+/* read: other gets x's element; else x gets other's by move. other is row-major over the result. */
+static void run_visit(const visit *v, char *x, char *other, wg_dtype d, bool read, move_fn move) {
+    int64_t counter[WG_MAX_DIMS] = {0}, position = 0, plain = 0;
+    size_t item = wg_dtype_size(d);
+    int64_t total = wg__numel(v->dims, v->sizes);
+    int inner = v->dims && !v->is_index[v->dims - 1] ? v->dims - 1 : v->dims; /* a run of plain elements at the end */
+    int64_t run = inner < v->dims ? v->sizes[inner] : 1, step = inner < v->dims ? v->strides[inner] : 0;
+    for (int64_t done = 0; done < total; done += run) {
+        char *p = x + (indexed_offset(v, position) + plain) * (int64_t)item;
+        if (read && step == 1) memcpy(other, p, (size_t)run * item);
+        else
+            for (int64_t i = 0; i < run; i++) {
+                if (read) memcpy(other + (size_t)i * item, p + i * step * (int64_t)item, item);
+                else move(p + i * step * (int64_t)item, other + (size_t)i * item, d, item);
+            }
+        other += (size_t)run * item;
+        for (int e = inner; e-- > 0;) {
+            counter[e]++;
+            plain += v->strides[e];
+            bool index = v->is_index[e];
+            if (counter[e] < v->sizes[e]) {
+                if (index) position++;
+                break;
+            }
+            plain -= v->strides[e] * v->sizes[e];
+            counter[e] = 0;
+            if (index && (e == 0 || !v->is_index[e - 1])) position = 0;
+        }
+    }
+}
+
+static wg_status index_shape(const wg_call *c, wg_geometry *g) {
+    indexing k;
+    wg_status st = indexing_open("index", &k, c->in[0], c->in + 1, c->nin - 1);
+    if (st == WG_OK) result_sizes(&k, g);
+    indexing_close(&k);
+    g->dtype = (wg_dtype)c->in[0]->dtype;
+    return st;
+}
+static wg_status index_run(const wg_call *c) {
+    indexing k;
+    visit v;
+    wg_tensor *x = c->in[0], *out = c->out[0];
+    wg_status st = indexing_open("index", &k, x, c->in + 1, c->nin - 1);
+    if (st == WG_OK && out->numel) {
+        visit_open(&v, &k, wg__strides(x));
+        run_visit(&v, x->data, out->data, (wg_dtype)x->dtype, true, NULL);
+    }
+    indexing_close(&k);
+    return st;
+}
+static wg_tensor *index_vjp(const wg_call *c, wg_tensor *const *g, int i) {
+    int n;
+    const int64_t *sizes = wg__input_sizes(c, 0, &n);
+    if (i != 0) return NULL;
+    return wg_index_put(wg__zeros((wg_dtype)g[0]->dtype, n, sizes), c->in + 1, c->nin - 1, g[0], true);
+}
+static wg_status batch_indices(const wg_call *c, const int *bdim, wg_tensor **out, int *out_bdim) {
+    /* only the tensor is mapped, not the indices: a whole dim in front of them; otherwise sample by sample */
+    wg_tensor *idx[WG_MAX_DIMS];
+    int64_t order[WG_MAX_DIMS];
+    wg_tensor *v = c->in[0];
+    int n = 0, m = 0;
+    order[n++] = bdim[0];
+    for (int i = 0; i < v->ndim; i++)
+        if (i != bdim[0]) order[n++] = i;
+    idx[m++] = NULL;
+    for (int i = 1; i < c->nin; i++) idx[m++] = c->in[i];
+    out[0] = wg_index(wg_permute(v, n, order), idx, m);
+    out_bdim[0] = 0;
+    return wg_is_poison(out[0]) ? WG_ERR_RUNTIME : WG_OK;
+}
+static wg_status index_batch(const wg_call *c, const int *bdim, wg_tensor **out, int *out_bdim) {
+    bool alone = bdim[0] >= 0;
+    int together = 0, last = 0;
+    for (int i = 1; i < c->nin; i++) {
+        alone &= bdim[i] < 0;
+        if (c->in[i]) {
+            if (together && last != i - 1) alone = false;
+            together++;
+            last = i;
+        }
+    }
+    return alone ? batch_indices(c, bdim, out, out_bdim) : wg__batch_loop(c, bdim, out, out_bdim);
+}
+static const wg_op op_index = {.name = "index", .schema = "index(Tensor self, Tensor?[] indices) -> Tensor",
+                               .doc = "elements at index tensors and masks, numpy's rules", .traits = WG_LINEAR | WG_LIST, .nin = 1,
+                               .nout = 1, .saves = WG_USE_Y, .nondiff_in = ~1u, .shape = index_shape, .run = {index_run},
+                               .vjp = index_vjp, .batch = index_batch, .formula = {"g added where it was read"}};
+
+#define MAX_INDICES (WG_MAX_DIMS + 1)
+static bool gather_list(wg_tensor **in, wg_tensor *x, wg_tensor *const *indices, int n, const char *who) {
+    if (n < 0 || n > WG_MAX_DIMS || (n && !indices)) {
+        wg__raise(WG_ERR_INDEX, who, "too many indices for tensor of dimension %d", x ? x->ndim : 0);
+        return false;
+    }
+    in[0] = x;
+    for (int i = 0; i < n; i++) in[i + 1] = indices[i];
+    return true;
+}
+wg_tensor *wg_index(wg_tensor *x, wg_tensor *const *indices, int n) {
+    wg_tensor *in[MAX_INDICES];
+    if (!gather_list(in, x, indices, n, "index")) return WG_POISON;
+    return wg__apply(&op_index, in, n + 1, NULL, 0, WG_SITE);
+}
+
+/* ---- index_put: in[0] self, in[1] values, then indices. attr: accumulate. -------------------------------------------------------- */
+
+static wg_status put_shape(const wg_call *c, wg_geometry *g) {
+    const wg_tensor *x = c->in[0], *v = c->in[1];
+    indexing k;
+    wg_geometry r;
+    char a[256], b[256];
+    if (x->dtype != v->dtype && !(v->flags & TF_NUMBER))
+        return wg__raise(WG_ERR_RUNTIME, "index_put", "Index put requires the source and destination dtypes match, got %s for the "
+                         "destination and %s for the source.", wg__dtype_scalar_name((wg_dtype)x->dtype),
+                         wg__dtype_scalar_name((wg_dtype)v->dtype));
+    wg_status st = indexing_open("index_put", &k, x, c->in + 2, c->nin - 2);
+    if (st == WG_OK) result_sizes(&k, &r);
+    indexing_close(&k);
+    if (st != WG_OK) return st;
+    bool fits = v->ndim <= r.ndim;
+    for (int i = 0; i < v->ndim && fits; i++) {
+        int64_t want = r.sizes[r.ndim - v->ndim + i];
+        fits = v->dims[i] == want || v->dims[i] == 1;
+    }
+    if (!fits)
+        return wg__raise(WG_ERR_RUNTIME, "index_put", "shape mismatch: value tensor of shape %s cannot be broadcast to indexing result of shape %s",
+                         wg__sizes_text(a, sizeof(a), v->ndim, v->dims), wg__sizes_text(b, sizeof(b), r.ndim, r.sizes));
+    g->ndim = x->ndim;
+    g->dtype = (wg_dtype)x->dtype;
+    memcpy(g->sizes, x->dims, (size_t)x->ndim * 8);
+    return WG_OK;
+}
+static wg_tensor *wide_copy(wg_tensor *v, wg_dtype d, int ndim, const int64_t *sizes) {
+    int64_t strides[WG_MAX_DIMS];
+    wg__broadcast_strides(v, ndim, sizes, strides);
+    for (int i = 0; i < ndim; i++) strides[i] /= (int64_t)wg__itemsize(v);
+    wg_tensor *wide = wg__alias(v, ndim, sizes, strides, 0, false), *r = wide ? wg__contiguous(wide, d) : NULL;
+    wg_release(wide);
+    return r;
+}
+static wg_status put_run(const wg_call *c) {
+    wg_tensor *x = c->in[0], *out = c->out[0];
+    indexing k;
+    visit v;
+    wg_geometry r;
+    wg_status st = indexing_open("index_put", &k, x, c->in + 2, c->nin - 2);
+    if (st == WG_OK && out != x) st = wg__copy_into(out, x);
+    if (st == WG_OK) {
+        result_sizes(&k, &r);
+        wg_tensor *values = wide_copy(c->in[1], (wg_dtype)out->dtype, r.ndim, r.sizes);
+        st = values ? WG_OK : WG_ERR_MEMORY;
+        if (values && values->numel) {
+            visit_open(&v, &k, wg__strides(out));
+            run_visit(&v, out->data, values->data, (wg_dtype)out->dtype, false, c->attr[0].i ? add_one : copy_one);
+        }
+        wg_release(values);
+    }
+    indexing_close(&k);
+    return st;
+}
+static wg_tensor *put_vjp(const wg_call *c, wg_tensor *const *g, int i) {
+    if (i == 1) return wg_index(g[0], c->in + 2, c->nin - 2);
+    if (i > 1) return NULL;
+    if (c->attr[0].i) return g[0];
+    return wg_index_put(g[0], c->in + 2, c->nin - 2, wg__zeros((wg_dtype)g[0]->dtype, 0, NULL), false);
+}
+static wg_status loop_batch(const wg_call *c, const int *bdim, wg_tensor **out, int *out_bdim) { return wg__batch_loop(c, bdim, out, out_bdim); }
+static wg_status put_boxed(const wg_value *a, int nargs, wg_tensor **out, int max, int *n) {
+    if (nargs < 4 || max < 1 || a[0].tag != WG_V_TENSOR || a[1].tag != WG_V_TENSORS || a[2].tag != WG_V_TENSOR)
+        return wg__raise(WG_ERR_TYPE, "index_put", "index_put(): expected a tensor, indices and values");
+    out[0] = wg_index_put(a[0].t, a[1].ts, (int)a[1].n, a[2].t, a[3].tag != WG_V_NONE && a[3].i);
+    *n = 1;
+    return wg_is_poison(out[0]) ? WG_ERR_RUNTIME : WG_OK;
+}
+static const wg_op op_put = {.name = "index_put",
+                             .schema = "index_put(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor",
+                             .doc = "self with values at index tensors and masks", .traits = WG_LINEAR | WG_LIST | WG_SAFE_INPLACE,
+                             .nin = 2, .nout = 1, .saves = WG_USE_W, .nondiff_in = ~3u, .shape = put_shape, .run = {put_run},
+                             .vjp = put_vjp, .batch = loop_batch, .boxed = put_boxed, .formula = {"g, 0 where written", "g at the places"}};
+static wg_tensor *put(wg_tensor *x, wg_tensor *const *indices, int n, wg_tensor *values, bool accumulate, bool inplace, void *site) {
+    wg_tensor *in[MAX_INDICES + 1];
+    if (!gather_list(in + 1, values, indices, n, "index_put")) return WG_POISON;
+    in[0] = x;
+    if (!values) return wg__fail(WG_ERR_TYPE, "index_put", "index_put(): argument 'values' must be Tensor, not None");
+    wg_value a = WG_VAL_B(accumulate);
+    return inplace ? wg__apply_inplace(&op_put, in, n + 2, &a, 1, site) : wg__apply(&op_put, in, n + 2, &a, 1, site);
+}
+wg_tensor *wg_index_put(wg_tensor *x, wg_tensor *const *indices, int n, wg_tensor *values, bool accumulate) {
+    return put(x, indices, n, values, accumulate, false, WG_SITE);
+}
+wg_tensor *wg_index_put_(wg_tensor *x, wg_tensor *const *indices, int n, wg_tensor *values, bool accumulate) {
+    return put(x, indices, n, values, accumulate, true, WG_SITE);
+}
+
+/* ---- along one dim ------------------------------------------------------------------------------------------------------------------ */
+
+static wg_status check_index(const char *who, const wg_tensor *index, bool vector) {
+    if (index->dtype != WG_INT64 && index->dtype != WG_INT32)
+        return wg__raise(WG_ERR_RUNTIME, who, "%s(): Expected dtype int32 or int64 for index, but got %s", who,
+                         wg_dtype_name((wg_dtype)index->dtype));
+    if (vector && index->ndim > 1) return wg__raise(WG_ERR_INDEX, who, "%s(): Index is supposed to be a vector, but got dim: %d with type: %s", who, index->ndim, wg__dtype_scalar_name((wg_dtype)index->dtype));
+    return WG_OK;
+}
+static wg_status in_range(const char *who, const wg_tensor *index, int64_t size, int dim) {
+    const int64_t *p = ints(index);
+    for (int64_t i = 0; i < index->numel; i++)
+        if (p[i] < 0 || p[i] >= size) return out_of_bounds(who, p[i], dim, size);
+    return WG_OK;
+}
+static int dim_of(const wg_call *c, int ndim) {
+    int64_t d = c->attr[0].i;
+    return (int)(d < 0 ? d + ndim : d);
+}
+/* [outer, dim, inner] of a row-major tensor. */
+static void around(const wg_tensor *t, int d, int64_t *outer, int64_t *inner) {
+    *outer = *inner = 1;
+    for (int i = 0; i < t->ndim; i++) *(i < d ? outer : inner) *= i == d ? 1 : t->dims[i];
+}
+
+/* index_select */
+static wg_status select_shape(const wg_call *c, wg_geometry *g) {
+    const wg_tensor *x = c->in[0], *index = c->in[1];
+    wg_status st = check_index("index_select", index, true);
+    int d = st == WG_OK ? wg__wrap_dim("index_select", c->attr[0].i, x->ndim) : -1;
+    if (d < 0) return st == WG_OK ? WG_ERR_INDEX : st;
+    g->ndim = x->ndim;
+    memcpy(g->sizes, x->dims, (size_t)x->ndim * 8);
+    if (x->ndim) g->sizes[d] = index->numel;
+    return WG_OK;
+}
+static wg_status select_run(const wg_call *c) {
+    wg_tensor *out = c->out[0], *x = wg__contiguous(c->in[0], (wg_dtype)out->dtype), *index = positions(c->in[1]);
+    wg_status st = x && index ? WG_OK : WG_ERR_MEMORY;
+    int d = dim_of(c, c->in[0]->ndim);
+    int64_t outer, inner, size = st == WG_OK && x->ndim ? x->dims[d] : 1;
+    if (st == WG_OK) st = in_range("index_select", index, size, d);
+    if (st == WG_OK) {
+        around(x, d, &outer, &inner);
+        size_t run = (size_t)inner * wg__itemsize(x);
+        char *to = out->data;
+        for (int64_t o = 0; o < outer; o++)
+            for (int64_t i = 0; i < index->numel; i++, to += run)
+                memcpy(to, x->data + (size_t)(o * size + ints(index)[i]) * run, run);
+    }
+    wg_release(x);
+    wg_release(index);
+    return st;
+}
+static wg_tensor *select_vjp(const wg_call *c, wg_tensor *const *g, int i) {
+    int n;
+    const int64_t *sizes = wg__input_sizes(c, i, &n);
+    return wg_index_add(wg__zeros((wg_dtype)g[0]->dtype, n, sizes), c->attr[0].i, c->in[1], g[0]);
+}
+static const wg_op op_index_select = {.name = "index_select", .schema = "index_select(Tensor self, int dim, Tensor index) -> Tensor",
+                                      .doc = "slices of a dim, in the order of index", .traits = WG_LINEAR, .nin = 2, .nout = 1,
+                                      .saves = WG_USE_Y, .nondiff_in = 2, .shape = select_shape, .run = {select_run}, .vjp = select_vjp,
+                                      .formula = {"g added at the index"}};
+wg_tensor *wg_index_select(wg_tensor *x, int64_t dim, wg_tensor *index) {
+    wg_tensor *in[2] = {x, index};
+    return wg__apply(&op_index_select, in, 2, &WG_VAL_I(dim), 1, WG_SITE);
+}
+
+/* index_add, index_fill: in self, index, source */
+static wg_status like_self(const wg_call *c, wg_geometry *g) {
+    const wg_tensor *x = c->in[0];
+    g->ndim = x->ndim;
+    g->dtype = (wg_dtype)x->dtype;
+    memcpy(g->sizes, x->dims, (size_t)x->ndim * 8);
+    return WG_OK;
+}
+static wg_status index_add_shape(const wg_call *c, wg_geometry *g) {
+    const wg_tensor *x = c->in[0], *index = c->in[1], *s = c->in[2];
+    wg_status st = check_index("index_add", index, true);
+    int d = st == WG_OK ? wg__wrap_dim("index_add", c->attr[0].i, x->ndim) : -1;
+    if (d < 0) return st == WG_OK ? WG_ERR_INDEX : st;
+    if (s->dtype != x->dtype)
+        return wg__raise(WG_ERR_RUNTIME, "index_add", "index_add_(): self (%s) and source (%s) must have the same scalar type",
+                         wg__dtype_scalar_name((wg_dtype)x->dtype), wg__dtype_scalar_name((wg_dtype)s->dtype));
+    bool fits = s->ndim == x->ndim || (s->ndim == 0 && x->ndim <= 1) || (x->ndim == 0 && s->ndim == 1);
+    for (int i = 0; i < s->ndim && fits && s->ndim == x->ndim; i++) fits = i == d ? s->dims[i] == index->numel : s->dims[i] == x->dims[i];
+    if (!fits || (s->ndim == 0 && index->numel != 1))
+        return wg__raise(WG_ERR_RUNTIME, "index_add", "index_add_(): Number of indices (%lld) should be equal to source.size(dim) (%lld)",
+                         (long long)index->numel, (long long)(s->ndim > d ? s->dims[d] : 1));
+    return like_self(c, g);
+}
+static wg_status index_write(const wg_call *c, wg_tensor *source, bool single, move_fn move) {
+    wg_tensor *out = c->out[0], *index = positions(c->in[1]);
+    wg_dtype dt = (wg_dtype)out->dtype;
+    wg_tensor *s = wg__contiguous(source, dt), *whole = (out->flags & TF_CONTIG) ? wg__retain(out) : wg__temp(dt, out->ndim, out->dims);
+    wg_status st = index && s && whole ? WG_OK : WG_ERR_MEMORY;
+    int d = dim_of(c, out->ndim);
+    int64_t outer, inner, size = out->ndim ? out->dims[d] : 1;
+    for (int64_t i = 0; st == WG_OK && i < index->numel; i++)
+        if (ints(index)[i] < -(single ? size : 0) || ints(index)[i] >= size) st = out_of_bounds(c->op->name, ints(index)[i], d, size);
+    if (st == WG_OK && (whole != out || out != c->in[0])) st = wg__copy_into(whole, c->in[0]);
+    if (st == WG_OK) {
+        around(whole, d, &outer, &inner);
+        size_t item = wg__itemsize(out);
+        for (int64_t o = 0; o < outer; o++)
+            for (int64_t i = 0; i < index->numel; i++) {
+                int64_t at = ints(index)[i] < 0 ? ints(index)[i] + size : ints(index)[i];
+                char *to = whole->data + (size_t)((o * size + at) * inner) * item;
+                const char *from = s->data + (single ? 0 : (size_t)((o * index->numel + i) * inner) * item);
+                for (int64_t k = 0; k < inner; k++) move(to + (size_t)k * item, from + (single ? 0 : (size_t)k * item), dt, item);
+            }
+        if (whole != out) st = wg__copy_into(out, whole);
+    }
+    wg_release(whole);
+    wg_release(s);
+    wg_release(index);
+    return st;
+}
+static wg_status index_add_run(const wg_call *c) { return index_write(c, c->in[2], false, add_one); }
+static wg_tensor *index_add_vjp(const wg_call *c, wg_tensor *const *g, int i) {
+    if (i == 0) return g[0];
+    wg_tensor *r = wg_index_select(g[0], c->attr[0].i, c->in[1]);
+    int n;
+    const int64_t *sizes = wg__input_sizes(c, 2, &n);
+    return wg_is_poison(r) || r->ndim == n ? r : wg_reshape(r, n, sizes);
+}
+static const wg_op op_index_add = {.name = "index_add", .schema = "index_add(Tensor self, int dim, Tensor index, Tensor source) -> Tensor",
+                                   .doc = "self with source's slices added at index", .traits = WG_LINEAR, .nin = 3, .nout = 1,
+                                   .saves = WG_USE_Y, .nondiff_in = 2, .shape = index_add_shape, .run = {index_add_run},
+                                   .vjp = index_add_vjp, .formula = {"g", NULL, "g at the index"}};
+wg_tensor *wg_index_add(wg_tensor *x, int64_t dim, wg_tensor *index, wg_tensor *source) {
+    wg_tensor *in[3] = {x, index, source};
+    return wg__apply(&op_index_add, in, 3, &WG_VAL_I(dim), 1, WG_SITE);
+}
+
+static wg_status index_fill_shape(const wg_call *c, wg_geometry *g) {
+    wg_status st = check_index("index_fill", c->in[1], true);
+    if (st == WG_OK && wg__wrap_dim("index_fill", c->attr[0].i, c->in[0]->ndim) < 0) return WG_ERR_INDEX;
+    if (st == WG_OK && c->in[2]->ndim != 0)
+        st = wg__raise(WG_ERR_RUNTIME, "index_fill", "index_fill_ only supports a 0-dimensional value tensor, but got tensor with %d "
+                       "dimension(s).", c->in[2]->ndim);
+    return st == WG_OK ? like_self(c, g) : st;
+}
+static wg_status index_fill_run(const wg_call *c) { return index_write(c, c->in[2], true, copy_one); }
+static wg_tensor *index_fill_vjp(const wg_call *c, wg_tensor *const *g, int i) {
+    if (i == 0) return wg_index_fill(g[0], c->attr[0].i, c->in[1], wg_s(0));
+    return wg_sum_opt(wg_index_select(g[0], c->attr[0].i, c->in[1]), NULL);
+}
+static const wg_op op_index_fill = {.name = "index_fill", .schema = "index_fill(Tensor self, int dim, Tensor index, Tensor value) -> Tensor",
+                                    .doc = "self with a value in the slices at index", .traits = WG_LINEAR, .nin = 3, .nout = 1,
+                                    .saves = WG_USE_Y, .nondiff_in = 2, .shape = index_fill_shape, .run = {index_fill_run},
+                                    .vjp = index_fill_vjp, .formula = {"g, 0 at the index", NULL, "sum of g at the index"}};
+wg_tensor *wg_index_fill(wg_tensor *x, int64_t dim, wg_tensor *index, wg_tensor *value) {
+    wg_tensor *in[3] = {x, index, value};
+    return wg__apply(&op_index_fill, in, 3, &WG_VAL_I(dim), 1, WG_SITE);
+}
+
+/* ---- gather, scatter_add: the index has the dims of self ------------------------------------------------------------------------------ */
+
+static wg_status gather_check(const char *who, const wg_call *c, const wg_tensor *x, const wg_tensor *index) {
+    if (index->dtype != WG_INT64) return wg__raise(WG_ERR_RUNTIME, who, "%s(): Expected dtype int64 for index", who);
+    if (wg__wrap_dim(who, c->attr[0].i, x->ndim) < 0) return WG_ERR_INDEX;
+    if (index->numel == 0) return WG_OK;
+    int d = dim_of(c, x->ndim), nx = x->ndim ? x->ndim : 1, ni = index->ndim ? index->ndim : 1;
+    if (nx != ni) return wg__raise(WG_ERR_RUNTIME, who, "Index tensor must have the same number of dimensions as input tensor");
+    for (int i = 0; i < index->ndim && x->ndim; i++)
+        if (i != d && index->dims[i] > x->dims[i])
+            return wg__raise(WG_ERR_RUNTIME, who, "Size does not match at dimension %d expected index %s to be no larger than self %s apart "
+                             "from dimension %d", i, wg__sizes_text((char[256]){0}, 256, index->ndim, index->dims),
+                             wg__sizes_text((char[256]){0}, 256, x->ndim, x->dims), d);
+    return WG_OK;
+}
+static wg_status gather_shape(const wg_call *c, wg_geometry *g) {
+    g->ndim = c->in[1]->ndim;
+    memcpy(g->sizes, c->in[1]->dims, (size_t)g->ndim * 8);
+    return gather_check("gather", c, c->in[0], c->in[1]);
+}
+/* For every element of index (row-major counter i over its sizes): offsets of the place in a (with the index along d) and
+ * in b (the same counter). */
+static wg_status walk_index(const char *who, const wg_tensor *index, int d, char *a, const int64_t *as, int64_t size, char *b,
+                            const int64_t *bs, wg_dtype dt, bool read, move_fn move) {
+    int64_t counter[WG_MAX_DIMS] = {0}, at = 0, bt = 0;
+    size_t item = wg_dtype_size(dt);
+    const int64_t *p = ints(index);
+    for (int64_t i = 0; i < index->numel; i++) {
+        if (p[i] < 0 || p[i] >= size) return out_of_bounds(who, p[i], d, size);
+        char *pa = a + (at + p[i] * as[d]) * (int64_t)item, *pb = b + bt * (int64_t)item;
+        if (read) memcpy(pb, pa, item);
+        else move(pa, pb, dt, item);
+        for (int e = index->ndim; e-- > 0;) {
+            int64_t step = e == d ? 0 : as[e];
+            at += step;
+            bt += bs[e];
+            if (++counter[e] < index->dims[e]) break;
+            at -= step * index->dims[e];
+            bt -= bs[e] * index->dims[e];
+            counter[e] = 0;
+        }
+    }
+    return WG_OK;
+}
+static const int64_t unit_stride[1] = {1};
+static wg_status gather_run(const wg_call *c) {
+    wg_tensor *x = c->in[0], *out = c->out[0], *index = positions(c->in[1]);
+    if (!index) return WG_ERR_MEMORY;
+    int d = dim_of(c, x->ndim);
+    const int64_t *xs = x->ndim ? wg__strides(x) : unit_stride;
+    wg_status st = walk_index("gather", index, d < 0 ? 0 : d, x->data, xs, x->ndim ? x->dims[d] : 1, out->data, wg__strides(out),
+                              (wg_dtype)x->dtype, true, NULL);
+    wg_release(index);
+    return st;
+}
+static wg_tensor *gather_vjp(const wg_call *c, wg_tensor *const *g, int i) {
+    int n;
+    const int64_t *sizes = wg__input_sizes(c, i, &n);
+    return wg_scatter_add(wg__zeros((wg_dtype)g[0]->dtype, n, sizes), c->attr[0].i, c->in[1], g[0]);
+}
+static const wg_op op_gather = {.name = "gather", .schema = "gather(Tensor self, int dim, Tensor index) -> Tensor",
+                                .doc = "out[i][j] = self[index[i][j]][j] for dim 0", .traits = WG_LINEAR, .nin = 2, .nout = 1,
+                                .saves = WG_USE_Y, .nondiff_in = 2, .shape = gather_shape, .run = {gather_run}, .vjp = gather_vjp,
+                                .formula = {"g added where it was read"}};
+wg_tensor *wg_gather(wg_tensor *x, int64_t dim, wg_tensor *index) {
+    wg_tensor *in[2] = {x, index};
+    return wg__apply(&op_gather, in, 2, &WG_VAL_I(dim), 1, WG_SITE);
+}
+
+static wg_status scatter_shape(const wg_call *c, wg_geometry *g) {
+    const wg_tensor *x = c->in[0], *index = c->in[1], *s = c->in[2];
+    wg_status st = gather_check("scatter_add", c, x, index);
+    if (st == WG_OK && s->dtype != x->dtype)
+        st = wg__raise(WG_ERR_RUNTIME, "scatter_add", "scatter(): Expected self.dtype to be equal to src.dtype");
+    bool fits = index->numel == 0 || (s->ndim ? s->ndim : 1) == (index->ndim ? index->ndim : 1);
+    for (int i = 0; i < index->ndim && fits && s->ndim == index->ndim; i++) fits = index->numel == 0 || index->dims[i] <= s->dims[i];
+    if (st == WG_OK && !fits)
+        st = wg__raise(WG_ERR_RUNTIME, "scatter_add", "Expected index %s to be no larger than src %s in every dimension",
+                       wg__sizes_text((char[256]){0}, 256, index->ndim, index->dims), wg__sizes_text((char[256]){0}, 256, s->ndim, s->dims));
+    return st == WG_OK ? like_self(c, g) : st;
+}
+static wg_status scatter_run(const wg_call *c) {
+    wg_tensor *out = c->out[0], *s = c->in[2], *index = positions(c->in[1]);
+    wg_status st = index ? WG_OK : WG_ERR_MEMORY;
+    if (st == WG_OK && out != c->in[0]) st = wg__copy_into(out, c->in[0]);
+    int d = dim_of(c, out->ndim);
+    if (st == WG_OK)
+        st = walk_index("scatter_add", index, d < 0 ? 0 : d, out->data, out->ndim ? wg__strides(out) : unit_stride,
+                        out->ndim ? out->dims[d] : 1, s->data, s->ndim ? wg__strides(s) : unit_stride, (wg_dtype)out->dtype, false, add_one);
+    wg_release(index);
+    return st;
+}
+static wg_tensor *scatter_vjp(const wg_call *c, wg_tensor *const *g, int i) {
+    if (i == 0) return g[0];
+    wg_tensor *r = wg_gather(g[0], c->attr[0].i, c->in[1]);
+    int n;
+    const int64_t *sizes = wg__input_sizes(c, 2, &n);
+    if (wg_is_poison(r) || (r->ndim == n && memcmp(r->dims, sizes, (size_t)n * 8) == 0)) return r;
+    int64_t strides[WG_MAX_DIMS]; /* src may be larger than index: the rest gets 0 */
+    wg__row_major(n, sizes, strides);
+    return wg__as_strided_scatter(wg__zeros((wg_dtype)r->dtype, n, sizes), r, r->ndim, r->dims, strides, 0);
+}
+static const wg_op op_scatter_add = {.name = "scatter_add", .schema = "scatter_add(Tensor self, int dim, Tensor index, Tensor src) -> Tensor",
+                                     .doc = "self[index[i][j]][j] += src[i][j] for dim 0", .traits = WG_LINEAR | WG_SAFE_INPLACE, .nin = 3,
+                                     .nout = 1, .saves = WG_USE_Y, .nondiff_in = 2, .shape = scatter_shape, .run = {scatter_run},
+                                     .vjp = scatter_vjp, .formula = {"g", NULL, "g at the index"}};
+wg_tensor *wg_scatter_add(wg_tensor *x, int64_t dim, wg_tensor *index, wg_tensor *source) {
+    wg_tensor *in[3] = {x, index, source};
+    return wg__apply(&op_scatter_add, in, 3, &WG_VAL_I(dim), 1, WG_SITE);
+}
+
+/* ---- nonzero ---------------------------------------------------------------------------------------------------------------------------------- */
+
+static int64_t count_true(const wg_tensor *flat) {
+    int64_t n = 0;
+    for (int64_t i = 0; i < flat->numel; i++) n += flat->data[i] != 0;
+    return n;
+}
+static wg_status nonzero_shape(const wg_call *c, wg_geometry *g) {
+    wg_tensor *flat = wg__contiguous(c->in[0], WG_BOOL);
+    if (!flat) return WG_ERR_MEMORY;
+    g->ndim = 2;
+    g->dtype = WG_INT64;
+    g->sizes[0] = count_true(flat);
+    g->sizes[1] = c->in[0]->ndim;
+    wg_release(flat);
+    return WG_OK;
+}
+static wg_status nonzero_run(const wg_call *c) {
+    wg_tensor *flat = wg__contiguous(c->in[0], WG_BOOL);
+    if (!flat) return WG_ERR_MEMORY;
+    int64_t *to = (int64_t *)(void *)c->out[0]->data;
+    for (int64_t i = 0; i < flat->numel; i++) {
+        if (!flat->data[i]) continue;
+        int64_t rest = i;
+        for (int d = flat->ndim; d-- > 0; rest /= flat->dims[d]) to[d] = rest % flat->dims[d];
+        to += flat->ndim;
+    }
+    wg_release(flat);
+    return WG_OK;
+}
+static const wg_op op_nonzero = {.name = "nonzero", .schema = "nonzero(Tensor self) -> Tensor",
+                                 .doc = "coordinates of the elements that are not zero, row by row", .traits = WG_NONDIFF, .nin = 1,
+                                 .nout = 1, .shape = nonzero_shape, .run = {nonzero_run}};
+wg_tensor *wg_nonzero(wg_tensor *x) { return wg__apply(&op_nonzero, &x, 1, NULL, 0, WG_SITE); }
+
+/* ---- embedding -------------------------------------------------------------------------------------------------------------------------------- */
+
+/* in: weight, indices. attr: padding_idx. */
+static wg_status embedding_shape(const wg_call *c, wg_geometry *g) {
+    const wg_tensor *w = c->in[0], *i = c->in[1];
+    if (w->ndim != 2) return wg__raise(WG_ERR_RUNTIME, "embedding", "'weight' must be 2-D");
+    if (i->dtype != WG_INT64 && i->dtype != WG_INT32)
+        return wg__raise(WG_ERR_RUNTIME, "embedding",
+                         "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got "
+                         "torch.%sTensor instead (while checking arguments for embedding)", wg__dtype_scalar_name((wg_dtype)i->dtype));
+    if (i->ndim == WG_MAX_DIMS) return wg__raise(WG_ERR_RUNTIME, "embedding", "embedding: too many dims");
+    g->ndim = i->ndim + 1;
+    memcpy(g->sizes, i->dims, (size_t)i->ndim * 8);
+    g->sizes[i->ndim] = w->dims[1];
+    return WG_OK;
+}
+static wg_status embedding_run(const wg_call *c) {
+    wg_tensor *w = wg__contiguous(c->in[0], (wg_dtype)c->in[0]->dtype), *i = positions(c->in[1]);
+    wg_status st = w && i ? in_range("embedding", i, w->dims[0], 0) : WG_ERR_MEMORY;
+    if (st == WG_OK) {
+        size_t row = (size_t)w->dims[1] * wg__itemsize(w);
+        for (int64_t k = 0; k < i->numel; k++) memcpy(c->out[0]->data + (size_t)k * row, w->data + (size_t)ints(i)[k] * row, row);
+    }
+    wg_release(w);
+    wg_release(i);
+    return st;
+}
+/* The padding row takes part in the forward but gets no gradient. */
+static wg_tensor *embedding_vjp(const wg_call *c, wg_tensor *const *g, int i) {
+    int n;
+    const int64_t *sizes = wg__input_sizes(c, i, &n);
+    wg_tensor *rows = wg_flatten(c->in[1], 0, -1), *flat;
+    int64_t shape[2] = {rows->numel, sizes[1]}, pad = c->attr[0].tag == WG_V_NONE ? -1 : c->attr[0].i;
+    flat = wg_reshape(g[0], 2, shape);
+    if (pad >= 0) {
+        int64_t column[2] = {rows->numel, 1};
+        flat = wg_masked_fill(flat, wg_reshape(wg_eq(rows, wg_i(pad)), 2, column), wg_s(0));
+    }
+    return wg_index_add(wg__zeros((wg_dtype)g[0]->dtype, 2, sizes), 0, rows, flat);
+}
+static const wg_op op_embedding = {.name = "embedding", .schema = "embedding(Tensor weight, Tensor indices, int padding_idx=-1) -> Tensor",
+                                   .doc = "rows of weight", .traits = WG_LINEAR, .nin = 2, .nout = 1, .saves = WG_USE_Y, .nondiff_in = 2,
+                                   .shape = embedding_shape, .run = {embedding_run}, .vjp = embedding_vjp,
+                                   .formula = {"g added to the rows"}};
+wg_tensor *wg_embedding(wg_tensor *weight, wg_tensor *indices, int64_t padding_idx) {
+    wg_tensor *in[2] = {weight, indices};
+    return wg__apply(&op_embedding, in, 2, &WG_VAL_I(padding_idx), 1, WG_SITE);
+}
+
+const wg_op *const wg__ops_index[] = {&op_index, &op_put, &op_index_select, &op_index_add, &op_index_fill,
+                                      &op_gather, &op_scatter_add, &op_nonzero, &op_embedding, NULL};
