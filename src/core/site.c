@@ -1,0 +1,112 @@
+/* site.c - call sites: a word per node (a return address, or what a binding pinned), turned into text only when shown.
+ *
+ * The default resolver loads libdw (elfutils) when it is there and reads function, file and line from debug information;
+ * otherwise module and offset, which addr2line understands.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/tensor.h"
+#include "wengert/autograd.h"
+
+static size_t (*resolver)(void *user, void *site, char *text, size_t size);
+static void *resolver_user;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+void *wg_pin_site(void *site) {
+    void *before = wg__tls.site;
+    wg__tls.site = site;
+    return before;
+}
+void wg_set_site_resolver(size_t (*resolve)(void *user, void *site, char *text, size_t size), void *user) {
+    pthread_mutex_lock(&lock);
+    resolver = resolve;
+    resolver_user = user;
+    pthread_mutex_unlock(&lock);
+}
+
+/* ---- libdw, as far as it is needed ------------------------------------------------------------------------------------- */
+
+typedef struct callbacks { /* Dwfl_Callbacks of elfutils/libdwfl.h */
+    void *find_elf, *find_debuginfo, *section_address;
+    char **debuginfo_path;
+} callbacks;
+static struct {
+    void *(*begin)(const callbacks *);
+    int (*report)(void *, pid_t);
+    int (*report_end)(void *, void *, void *);
+    void *(*module)(void *, uint64_t);
+    const char *(*name)(void *, uint64_t);
+    void *(*line)(void *, uint64_t);
+    const char *(*info)(void *, uint64_t *, int *, int *, uint64_t *, uint64_t *);
+    void (*end)(void *);
+    callbacks calls;
+    char *path;
+    int state; /* 0: not tried, 1: there, -1: not */
+} dw;
+
+static void load(void) {
+    dw.state = -1;
+    void *h = dlopen("libdw.so.1", RTLD_NOW | RTLD_LOCAL);
+    if (!h) return;
+    *(void **)&dw.begin = dlsym(h, "dwfl_begin");
+    *(void **)&dw.report = dlsym(h, "dwfl_linux_proc_report");
+    *(void **)&dw.report_end = dlsym(h, "dwfl_report_end");
+    *(void **)&dw.module = dlsym(h, "dwfl_addrmodule");
+    *(void **)&dw.name = dlsym(h, "dwfl_module_addrname");
+    *(void **)&dw.line = dlsym(h, "dwfl_getsrc");
+    *(void **)&dw.info = dlsym(h, "dwfl_lineinfo");
+    *(void **)&dw.end = dlsym(h, "dwfl_end");
+    dw.calls = (callbacks){dlsym(h, "dwfl_linux_proc_find_elf"), dlsym(h, "dwfl_standard_find_debuginfo"), NULL, &dw.path};
+    if (dw.begin && dw.report && dw.report_end && dw.module && dw.name && dw.line && dw.info && dw.end && dw.calls.find_elf) dw.state = 1;
+}
+
+static size_t from_debug_info(uint64_t address, char *text, size_t size) {
+    if (dw.state == 0) load();
+    if (dw.state < 0) return 0;
+    void *d = dw.begin(&dw.calls);
+    size_t n = 0;
+    if (d && dw.report(d, getpid()) == 0 && dw.report_end(d, NULL, NULL) == 0) {
+        void *m = dw.module(d, address), *line = m ? dw.line(d, address) : NULL;
+        const char *function = m ? dw.name(m, address) : NULL;
+        int number = 0;
+        const char *file = line ? dw.info(line, NULL, &number, NULL, NULL, NULL) : NULL;
+        if (file) {
+            const char *base = strrchr(file, '/');
+            int w = snprintf(text, size, "%s (%s:%d)", function ? function : "?", base ? base + 1 : file, number);
+            n = w > 0 ? (size_t)w : 0;
+        }
+    }
+    if (d) dw.end(d);
+    return n;
+}
+
+static size_t from_module(const char *address, char *text, size_t size) {
+    Dl_info info;
+    if (!dladdr(address, &info) || !info.dli_fname) return (size_t)snprintf(text, size, "address %p", (const void *)address);
+    const char *base = strrchr(info.dli_fname, '/');
+    return (size_t)snprintf(text, size, "%s+0x%zx%s%s", base ? base + 1 : info.dli_fname,
+                            (size_t)(address - (const char *)info.dli_fbase), info.dli_sname ? " in " : "",
+                            info.dli_sname ? info.dli_sname : "");
+}
+
+size_t wg_site_text(void *site, char *text, size_t size) {
+    if (!text || size == 0) return 0;
+    text[0] = 0;
+    if (!site) return (size_t)snprintf(text, size, "an unknown place");
+    pthread_mutex_lock(&lock);
+    size_t n = 0;
+    if (resolver) {
+        n = resolver(resolver_user, site, text, size);
+    } else {
+        /* a return address is one past the call */
+        n = from_debug_info((uint64_t)(uintptr_t)site - 1, text, size);
+        if (!n) n = from_module((const char *)site - 1, text, size);
+    }
+    pthread_mutex_unlock(&lock);
+    return n;
+}

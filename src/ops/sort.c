@@ -1,0 +1,116 @@
+/* sort.c - sort along a dim: a stable merge sort of indices, nan last (first when descending), as PyTorch.
+ */
+#include "core/apply.h"
+#include "ops/reduce.h"
+#include "wengert/ops.h"
+
+/* attr: dim, descending, stable. Out: values, indices. */
+#define MERGE(name, T)                                                                                                \
+    static inline bool name##_before(T a, T b, bool descending) { /* strictly; a nan is greater than every number */  \
+        bool na = a != a, nb = b != b;                                                                                \
+        if (na || nb) return descending ? na && !nb : nb && !na;                                                      \
+        return descending ? a > b : a < b;                                                                            \
+    }                                                                                                                 \
+    static void name(const T *x, int64_t *index, int64_t *spare, int64_t n, bool descending) {                        \
+        int64_t *from = index, *to = spare;                                                                           \
+        for (int64_t i = 0; i < n; i++) index[i] = i;                                                                 \
+        for (int64_t width = 1; width < n; width *= 2) {                                                              \
+            for (int64_t lo = 0; lo < n; lo += 2 * width) {                                                           \
+                int64_t mid = lo + width < n ? lo + width : n, hi = lo + 2 * width < n ? lo + 2 * width : n;          \
+                int64_t a = lo, b = mid;                                                                              \
+                for (int64_t k = lo; k < hi; k++)                                                                     \
+                    to[k] = a < mid && (b >= hi || !name##_before(x[from[b]], x[from[a]], descending)) ? from[a++]    \
+                                                                                                       : from[b++];   \
+            }                                                                                                         \
+            int64_t *t = from;                                                                                        \
+            from = to;                                                                                                \
+            to = t;                                                                                                   \
+        }                                                                                                             \
+        if (from != index) memcpy(index, from, (size_t)n * sizeof(*index));                                           \
+    }
+MERGE(sort_f64, double)
+MERGE(sort_i64, int64_t)
+
+static wg_status shape(const wg_call *c, wg_geometry *g) {
+    const wg_tensor *t = c->in[0];
+    if (wg__wrap_dim("sort", c->attr[0].tag == WG_V_NONE ? -1 : c->attr[0].i, t->ndim) < 0) return WG_ERR_INDEX;
+    for (int o = 0; o < 2; o++) {
+        g[o].ndim = t->ndim;
+        memcpy(g[o].sizes, t->dims, (size_t)t->ndim * 8);
+    }
+    g[1].dtype = WG_INT64;
+    return WG_OK;
+}
+
+static int dim_of(const wg_call *c, int ndim) {
+    int64_t d = c->attr[0].tag == WG_V_NONE ? -1 : c->attr[0].i;
+    return ndim ? (int)(d < 0 ? d + ndim : d) : 0;
+}
+
+/* Rows of the dim, in the type to compare in; order[] of each row; both results back along the dim. */
+static wg_status run(const wg_call *c) {
+    wg_tensor *t = c->in[0], *out = c->out[0];
+    bool reduced[WG_MAX_DIMS] = {false}, descending = c->attr[1].tag != WG_V_NONE && c->attr[1].i;
+    bool floating = wg_dtype_is_floating((wg_dtype)t->dtype);
+    int d = dim_of(c, t->ndim);
+    wg__block b = {0};
+    if (t->ndim) reduced[d] = true;
+    if (out->numel == 0) return WG_OK;
+    wg_status st = wg__block_open(&b, t, reduced, floating ? WG_FLOAT64 : WG_INT64, true);
+    if (st != WG_OK) return st;
+    int64_t *spare = wg__malloc_array((size_t)b.n, 8), *order = wg__malloc_array((size_t)b.n, 8), step = 1;
+    for (int i = t->ndim; i-- > d + 1;) step *= t->dims[i];
+    if (!spare || !order) st = WG_ERR_MEMORY;
+    size_t item = wg__itemsize(out);
+    for (int64_t r = 0; st == WG_OK && r < b.outer; r++) {
+        const char *x = b.x->data + (size_t)(r * b.n) * 8;
+        if (floating) sort_f64((const double *)(const void *)x, order, spare, b.n, descending);
+        else sort_i64((const int64_t *)(const void *)x, order, spare, b.n, descending);
+        int64_t at = r / step * step * b.n + r % step; /* of the row's first element in the results */
+        for (int64_t i = 0; i < b.n; i++) {
+            const char *v = x + (size_t)order[i] * 8;
+            char *to = out->data + (size_t)(at + i * step) * item;
+            if (floating) wg__store_double(to, (wg_dtype)out->dtype, *(const double *)(const void *)v);
+            else wg__store_int(to, (wg_dtype)out->dtype, *(const int64_t *)(const void *)v);
+            ((int64_t *)(void *)c->out[1]->data)[at + i * step] = order[i];
+        }
+        if ((r & 255) == 255 && wg__poll()) st = WG_ERR_INTERRUPTED;
+    }
+    if (spare) wg__free_array(spare, (size_t)b.n, 8);
+    if (order) wg__free_array(order, (size_t)b.n, 8);
+    wg__block_close(&b);
+    return st;
+}
+
+static wg_tensor *vjp(const wg_call *c, wg_tensor *const *g, int i) {
+    int n;
+    const int64_t *sizes = wg__input_sizes(c, i, &n);
+    if (!g[0] || n == 0) return g[0];
+    return wg_scatter_add(wg__zeros((wg_dtype)g[0]->dtype, n, sizes), dim_of(c, n), c->out[1], g[0]);
+}
+static wg_tensor *jvp(const wg_call *c, wg_tensor *const *t, int o) {
+    if (o || !t[0]) return NULL;
+    return t[0]->ndim ? wg_gather(t[0], dim_of(c, t[0]->ndim), c->out[1]) : t[0];
+}
+static wg_status batch(const wg_call *c, const int *bdim, wg_tensor **out, int *out_bdim) {
+    wg_call named = *c;
+    wg_value attr[3] = {WG_VAL_I(c->attr[0].tag == WG_V_NONE ? -1 : c->attr[0].i), c->attr[1], c->attr[2]};
+    if (c->in[0]->ndim == 1) return wg__batch_loop(c, bdim, out, out_bdim);
+    named.attr = attr;
+    return wg__batch_dims(&named, bdim, 0, out, out_bdim);
+}
+static const wg_op op_sort = {.name = "sort",
+                              .schema = "sort(Tensor self, int dim=-1, bool descending=False, bool stable=False) -> (Tensor values, "
+                                        "Tensor indices)",
+                              .doc = "sorted values and where they came from; stable; nan is the greatest", .traits = WG_INT_SECOND,
+                              .nin = 1, .nout = 2, .saves = WG_USE_Z, .shape = shape, .run = {run}, .vjp = vjp, .jvp = jvp,
+                              .batch = batch, .formula = {"g where each element came from"}};
+wg_tensor *wg_sort(wg_tensor *x, int64_t dim, bool descending, bool stable, wg_tensor **indices) {
+    wg_value a[3] = {WG_VAL_I(dim), WG_VAL_B(descending), WG_VAL_B(stable)};
+    wg_tensor *out[2];
+    wg__apply_n(&op_sort, &x, 1, a, 3, out, 2, WG_SITE);
+    if (indices) *indices = out[1];
+    return out[0];
+}
+
+const wg_op *const wg__ops_sort[] = {&op_sort, NULL};
