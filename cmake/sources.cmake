@@ -22,7 +22,7 @@ set(FLAGS_baseline "")
 set(FLAGS_avx2 -mavx2 -mfma -mf16c)
 set(FLAGS_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c -mprefer-vector-width=512)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
-    list(PREPEND ISAS neon)
+    set(ISAS neon)
     set(FLAGS_neon "")
 endif()
 

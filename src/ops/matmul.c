@@ -159,7 +159,7 @@ static wg_status bmm_run(const wg_call *c) {
     const int64_t *sa = wg__strides(a), *sb = wg__strides(b);
     int64_t m = a->dims[1], n = b->dims[2], k = a->dims[2];
     return wg__gemm_batch((wg_dtype)out->dtype, a->dims[0], m, n, k, a->data, sa[0], sa[1], sa[2], b->data, sb[0], sb[1], sb[2],
-                          out->data, m * n, n, 1);
+                          out->data, m * n, n, 1, false);
 }
 static wg_tensor *bmm_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     return i == 0 ? wg_bmm(g[0], wg_transpose(wg_conj(c->in[1]), 1, 2)) : wg_bmm(wg_transpose(wg_conj(c->in[0]), 1, 2), g[0]);
