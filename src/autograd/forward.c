@@ -104,6 +104,21 @@ static wg_status set_tangent(wg_tensor *t, int level, wg_tensor *v) {
     return WG_OK;
 }
 
+wg_status wg__tangents_share(wg_tensor *to, const wg_tensor *from) {
+    wg_status st = WG_OK;
+    for (int k = 0; k < from->meta->ntangents && st == WG_OK; k++)
+        st = set_tangent(to, from->meta->tangents[k].level, wg__scope_push(wg__retain(from->meta->tangents[k].value)));
+    return st;
+}
+
+/* Also on the alias that out's node saved of it: the backward of exp is differentiated through exp's result. */
+static wg_status set_tangent_of_output(wg_tensor *out, int o, int level, wg_tensor *v) {
+    wg_tensor *saved = (out->flags & TF_VIEW) ? NULL : wg__saved_output(out->grad_fn, o);
+    wg_status st = WG_OK;
+    if (saved && !wg__tangent(saved, level)) st = set_tangent(saved, level, wg__scope_push(wg__retain_safe(v)));
+    return st == WG_OK ? set_tangent(out, level, v) : st;
+}
+
 void wg__tangents_drop(wg_tensor *t) {
     wg_meta *m = t->meta;
     pthread_mutex_lock(&duals_lock);
@@ -155,6 +170,27 @@ static wg_tensor *take_one(int level) {
     return found;
 }
 
+/* ---- fitting a tangent to its primal ---------------------------------------------------------------------------------------- */
+
+static wg_tensor *fit(wg_tensor *t, const wg_tensor *out) {
+    if (!t || wg_is_poison(t)) return t;
+    if (!wg__same_sizes(t, out)) t = wg_expand_as(t, out);
+    return t->dtype == out->dtype ? t : wg_to(t, (wg_dtype)out->dtype);
+}
+
+static bool same_strides(const wg_tensor *a, const wg_tensor *b) {
+    const int64_t *sa = wg__strides(a), *sb = wg__strides(b);
+    for (int i = 0; i < a->ndim; i++)
+        if (a->dims[i] > 1 && sa[i] != sb[i]) return false;
+    return true;
+}
+
+/* A tangent lies in memory as its primal does, so that what is a view of the one is a view of the other. */
+static wg_tensor *lay_as(wg_tensor *t, wg_tensor *out) {
+    if (wg_is_poison(t) || t->numel == 0 || same_strides(t, out) || wg__may_overlap_itself(out)) return t;
+    return wg_copy_(wg_empty_strided(t->ndim, t->dims, wg__strides(out), WG_DTYPE((wg_dtype)t->dtype)), t);
+}
+
 /* ---- levels ---------------------------------------------------------------------------------------------------------------- */
 
 int wg_dual_level_enter(void) { return ++wg__tls.levels; }
@@ -188,9 +224,9 @@ wg_tensor *wg_make_dual(wg_tensor *primal, wg_tensor *tangent, int level) {
     if (!primal || !tangent) return wg__fail(WG_ERR_TYPE, "make_dual", "make_dual expects a primal and a tangent");
     if (wg_is_poison(primal) || wg_is_poison(tangent)) return WG_POISON;
     if (check_dual(primal, tangent, level) != WG_OK) return WG_POISON;
-    wg_tensor *dual = wg_alias(primal);
-    if (wg_is_poison(dual)) return dual;
-    return set_tangent(dual, level, wg__scope_push(wg__retain_safe(tangent))) == WG_OK ? dual : WG_POISON;
+    wg_tensor *dual = wg_alias(primal), *own = wg__scope_push(wg__retain_safe(lay_as(tangent, primal)));
+    if (wg_is_poison(dual) || wg_is_poison(own)) return WG_POISON;
+    return set_tangent(dual, level, own) == WG_OK ? dual : WG_POISON;
 }
 
 wg_tensor *wg_tangent_of(wg_tensor *t, int level) {
@@ -208,12 +244,6 @@ wg_tensor *wg_primal_of(wg_tensor *t, int level) {
 }
 
 /* ---- rules --------------------------------------------------------------------------------------------------------------------- */
-
-static wg_tensor *fit(wg_tensor *t, const wg_tensor *out) {
-    if (!t || wg_is_poison(t)) return t;
-    if (!wg__same_sizes(t, out)) t = wg_expand_as(t, out);
-    return t->dtype == out->dtype ? t : wg_to(t, (wg_dtype)out->dtype);
-}
 
 static wg_tensor *jvp_pointwise(const wg_call *c, wg_tensor *const *t) {
     wg_tensor *sum = NULL;
@@ -272,9 +302,9 @@ static wg_status attach(const wg_op *op, wg_tensor **out, int nout, wg_tensor **
     for (int o = 0; o < nout; o++) {
         if (!dt[o] || !carries_tangent(op, o, out[o])) continue;
         if (wg_is_poison(dt[o])) return wg_error_pending() ? wg_last_status() : WG_ERR_RUNTIME;
-        wg_tensor *t = (op->traits & (WG_VIEW | WG_MULTI_VIEW)) ? dt[o] : fit(dt[o], out[o]);
+        wg_tensor *t = (op->traits & (WG_VIEW | WG_MULTI_VIEW)) ? dt[o] : lay_as(fit(dt[o], out[o]), out[o]);
         if (wg_is_poison(t)) return WG_ERR_RUNTIME;
-        wg_status st = set_tangent(out[o], level, t);
+        wg_status st = set_tangent_of_output(out[o], o, level, t);
         if (st != WG_OK) return st;
     }
     return WG_OK;

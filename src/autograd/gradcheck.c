@@ -22,12 +22,13 @@ typedef struct check {
 
 static double at(const wg_tensor *t, int64_t i) { return ((const double *)(const void *)t->data)[i]; }
 
-/* f at the inputs, as a contiguous float64 tensor, owned; NULL on failure. */
+/* f at the inputs, as a contiguous float64 tensor, owned; NULL on failure. A copy: what f returns may be a view of the
+ * input that is about to move. */
 static wg_tensor *value(check *c) {
     uint8_t no_grad = wg__tls.no_grad;
     wg__tls.no_grad = 1;
     wg_tensor *y = c->f(c->user, c->in, c->nin), *flat = NULL;
-    if (y && !wg_is_poison(y)) flat = wg__contiguous(y, WG_FLOAT64);
+    if (y && !wg_is_poison(y)) flat = wg__contiguous(wg_clone(y), WG_FLOAT64);
     wg__tls.no_grad = no_grad;
     if (!y) wg__raise(WG_ERR_TYPE, c->who, "%s: the function returned NULL", c->who);
     return flat;

@@ -177,6 +177,8 @@ typedef struct wg_unpacked {
 /* Checks versions and "a second time"; consume: the node gives its saved values away. */
 wg_status wg__unpack(wg_node *n, wg_unpacked *u, bool consume, void *site);
 void wg__unpack_done(wg_unpacked *u);
+/* The alias of output o that n saved, borrowed; NULL when there is none. */
+wg_tensor *wg__saved_output(wg_node *n, int o);
 
 /* ---- backward.c -------------------------------------------------------------------------------------------------- */
 
@@ -214,6 +216,7 @@ wg_tensor *wg__inplace_batched(const wg_op *op, wg_tensor *const *in, int nin, c
                                int level, void *site);
 void wg__tangents_drop(wg_tensor *t); /* when the handle dies */
 wg_tensor *wg__tangent(const wg_tensor *t, int level); /* borrowed */
+wg_status wg__tangents_share(wg_tensor *to, const wg_tensor *from); /* all levels */
 wg_tensor *wg__batched_bare(wg_tensor *t, bool fresh_version); /* detach, data of a batched handle */
 
 #endif

@@ -151,12 +151,20 @@ static wg_status check_input(wg_node *n, int i, wg_tensor *t) {
 /* A fresh handle on the saved alias, with the node as its history when a graph is being made. */
 static wg_tensor *rewrap(wg_node *n, const wg_tensor *saved, int o) {
     wg_tensor *t = detached(saved);
-    if (t && wg_dtype_is_floating((wg_dtype)t->dtype)) {
-        t->grad_fn = wg__node_retain(n);
-        t->output_nr = (uint32_t)o;
-        t->flags |= TF_REQUIRES;
+    if (!t || !wg_dtype_is_floating((wg_dtype)t->dtype)) return t;
+    t->grad_fn = wg__node_retain(n);
+    t->output_nr = (uint32_t)o;
+    t->flags |= TF_REQUIRES;
+    if ((saved->flags & TF_DUAL) && wg__tangents_share(t, saved) != WG_OK) {
+        wg_release(t);
+        return NULL;
     }
     return t;
+}
+
+wg_tensor *wg__saved_output(wg_node *n, int o) {
+    if (!n || n->op->backward || !(n->flags & NF_SAVED_OUT) || (n->flags & NF_RELEASED)) return NULL;
+    return n->nout == 1 ? n->u.saved_out : n->u.saved_outs[o].saved;
 }
 
 static wg_status unpack_out(wg_node *n, int o, wg_tensor *saved, uint32_t version, wg_tensor **out) {
