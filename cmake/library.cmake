@@ -45,6 +45,7 @@ include(CMakePackageConfigHelpers)
 configure_package_config_file(cmake/wengert-config.cmake.in ${CMAKE_BINARY_DIR}/wengert-config.cmake
     INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/wengert)
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/wengert-config-version.cmake COMPATIBILITY SameMinorVersion)
+file(RELATIVE_PATH WENGERT_PC_PREFIX ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 configure_file(cmake/wengert.pc.in ${CMAKE_BINARY_DIR}/wengert.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/wengert-config.cmake ${CMAKE_BINARY_DIR}/wengert-config-version.cmake
     DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/wengert)

@@ -1,0 +1,89 @@
+# The front door. CMake and Ninja do the work (CMakePresets.json); this only names the usual ways in.
+.DEFAULT_GOAL := help
+.PHONY: help demo test soak build asan tsan clang coverage bench install format lint check checks conformance counts \
+        aarch64 abi clean
+PREFIX ?= /usr/local
+Q := >build/log 2>&1 || { cat build/log; exit 1; }
+
+help: ## what can be asked for
+	@echo "Wengert: PyTorch's autograd as a small C library."; echo
+	@grep -E '^[a-z0-9]+:.*##' Makefile | sed -E 's/^([a-z0-9]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+demo: ## install what is missing, build, run the tutorial and train a network on Fashion-MNIST
+	@tools/setup demo
+	@$(MAKE) --no-print-directory build
+	@tools/demo build/release
+
+test: ## install what is missing, build, run every test
+	@tools/setup test
+	@tools/build release -DWENGERT_TESTS=ON
+	@tools/run_tests build/release test
+	@tests/install/run build/release
+	@tools/checks
+	@echo "Wengert works on this machine: every test passed."
+
+build: ## the library and the examples, in build/release
+	@tools/build release -DWENGERT_TESTS=OFF
+
+soak: ## the long runs: 200,000 random programs, every second-order check (half an hour)
+	@tools/setup test
+	@tools/build release -DWENGERT_TESTS=ON
+	@WG_SOAK=200000 tools/run_tests build/release soak fuzz_
+
+asan: ## every test under the address and undefined-behaviour sanitizers
+	@tools/setup test
+	@tools/build asan
+	@tools/run_tests build/asan asan
+
+tsan: ## tests with threads under the thread sanitizer
+	@tools/setup test
+	@tools/build tsan
+	@tools/run_tests build/tsan tsan threads
+
+clang: ## every test, built by clang with warnings as errors
+	@tools/setup ci
+	@tools/build clang
+	@tools/run_tests build/clang clang
+
+coverage: ## lines that the tests reach, in build/coverage/report.txt
+	@tools/setup test
+	@tools/build coverage
+	@tools/run_tests build/coverage coverage
+	@tools/coverage build/coverage
+
+bench: ## measure, and write BENCHMARKS.md
+	@tools/setup bench
+	@bench/run
+
+install: build ## into PREFIX (default /usr/local)
+	@cmake --install build/release --prefix $(PREFIX) >/dev/null && echo "Wengert is installed in $(PREFIX)."
+
+checks: ## records, documents, recorded data, ABI
+	@tools/checks
+
+aarch64: ## build for aarch64 and run under qemu
+	@tools/setup aarch64
+	@tools/aarch64
+
+abi: ## renew the ABI dump (at a release)
+	@tools/setup ci
+	@tools/build release -DWENGERT_TESTS=OFF
+	@tools/abi renew
+
+conformance: ## record PyTorch's answers anew (installs PyTorch in a venv outside the tree), and compare
+	@tools/conformance
+
+counts: ## accept the present number of tests as the least that must run
+	@tools/run_tests --accept
+
+format: ## clang-format
+	@tools/setup lint
+	@git ls-files '*.c' '*.h' | grep -v '^src/cpu/.*stamp' | xargs clang-format -i
+
+lint: ## clang-tidy
+	@tools/setup lint
+	@tools/build clang -DWENGERT_TESTS=OFF
+	@git ls-files 'src/*.c' | xargs clang-tidy --quiet -p build/clang
+
+clean: ## forget everything built
+	@rm -rf build out
