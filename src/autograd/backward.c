@@ -386,13 +386,18 @@ const wg_op wg__op_accumulate = {.name = "accumulate_grad", .schema = "accumulat
 
 /* ---- running one node --------------------------------------------------------------------------------------------------------- */
 
+/* Results of a node with more inputs than this stay in the scope until the node is done: looking for each of them there
+ * would take time that grows with the square of their number. */
+#define MANY_INPUTS 64
+
 static wg_status deliver(wg_walk *w, wg_node *n, uint32_t i, wg_tensor *g) {
     wg_node *m = n->in[i].node;
     wg_node_state *s = state_of(w, m);
     wg_status st = WG_OK;
     bool wanted = !w->selective || s->needed || s->captured;
     if (g && wanted) {
-        g = conform(n, (int)i, m, n->in[i].nr, wg__take(g));
+        g = n->nin > MANY_INPUTS ? wg__retain_safe(g) : wg__take(g);
+        if (g) g = conform(n, (int)i, m, n->in[i].nr, g);
         if (!g) return rule_failed(n);
         wg_tensor **slot = cot_slot(m, s, n->in[i].nr);
         st = slot ? accumulate(slot, g) : WG_ERR_MEMORY;

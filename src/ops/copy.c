@@ -128,15 +128,13 @@ static wg_status cat_run(const wg_call *c) {
     }
     return st;
 }
-/* Where input i begins: the lengths of those before it, which the node knows from its edges or the inputs themselves. A
- * constant input has no edge, so the lengths are attributes of the recorded call. */
+/* Where input i begins: the lengths of those before it. A constant input has no edge, so the node cannot tell: the
+ * places where the inputs begin, and where the last one ends, are an attribute of the recorded call. */
 static wg_tensor *cat_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     int n;
-    const int64_t *sizes = wg__input_sizes(c, i, &n), *lengths = c->attr[1].ints;
+    const int64_t *sizes = wg__input_sizes(c, i, &n), *starts = c->attr[1].ints;
     if (n == 1 && sizes[0] == 0) return wg__zeros(wg__input_dtype(c, i), 1, sizes);
-    int64_t dim = c->attr[0].i, start = 0;
-    for (int k = 0; k < i; k++) start += lengths[k];
-    return wg_narrow(g[0], dim, start, lengths[i]);
+    return wg_narrow(g[0], c->attr[0].i, starts[i], starts[i + 1] - starts[i]);
 }
 static wg_status cat_boxed(const wg_value *args, int nargs, wg_tensor **out, int max, int *n) {
     if (nargs < 2 || max < 1 || args[0].tag != WG_V_TENSORS)
@@ -159,15 +157,16 @@ static wg_status check_list(const char *who, wg_tensor *const *tensors, int n) {
 }
 
 static wg_tensor *cat(wg_tensor *const *tensors, int n, int64_t dim, void *site) {
-    int64_t small[32], *lengths = n <= 32 ? small : wg__malloc_array((size_t)n, 8);
-    if (!lengths) return wg__no_memory("cat", (size_t)n * 8), WG_POISON;
+    int64_t small[32], *starts = n < 32 ? small : wg__malloc_array((size_t)n + 1, 8);
+    if (!starts) return wg__no_memory("cat", (size_t)n * 8), WG_POISON;
+    starts[0] = 0;
     for (int i = 0; i < n; i++) {
         int64_t d = dim < 0 ? dim + tensors[i]->ndim : dim;
-        lengths[i] = d >= 0 && d < tensors[i]->ndim && !skipped(tensors[i]) ? tensors[i]->dims[d] : 0;
+        starts[i + 1] = starts[i] + (d >= 0 && d < tensors[i]->ndim && !skipped(tensors[i]) ? tensors[i]->dims[d] : 0);
     }
-    wg_value a[2] = {WG_VAL_I(dim), WG_VAL_INTS(lengths, n)};
+    wg_value a[2] = {WG_VAL_I(dim), WG_VAL_INTS(starts, n + 1)};
     wg_tensor *r = wg__apply(&op_cat, tensors, n, a, 2, site);
-    if (lengths != small) wg__free_array(lengths, (size_t)n, 8);
+    if (starts != small) wg__free_array(starts, (size_t)n + 1, 8);
     return r;
 }
 wg_tensor *wg_cat(wg_tensor *const *tensors, int n, int64_t dim) {

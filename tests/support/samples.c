@@ -109,7 +109,7 @@ static bool copies(const wg_op *op, int k, sample *s) {
     CASE("clone", 0, 1, 1, IN(0, T(1, -2, 2, 2, 3)))
     CASE("contiguous", 0, 1, 1, IN(0, T(1, -2, 2, 2, 3)))
     CASE("_to_copy", 0, 1, 1, IN(0, T(1, -2, 2, 2, 3)), ATTR(WG_VAL_DT(WG_FLOAT64)))
-    CASE("cat", 0, 2, 1, IN(0, T(1, -2, 2, 2, 3)), IN(1, T(2, -2, 2, 2, 1)), ATTR(AI(1), AL(3, 1)))
+    CASE("cat", 0, 2, 1, IN(0, T(1, -2, 2, 2, 3)), IN(1, T(2, -2, 2, 2, 1)), ATTR(AI(1), AL(0, 3, 4)))
     CASE("stack", 0, 3, 1, IN(0, T(1, -2, 2, 2, 3)), IN(1, T(2, -2, 2, 2, 3)), IN(2, T(3, -2, 2, 2, 3)), ATTR(AI(1)))
     CASE("copy_", 0, 2, 1, IN(0, T(1, -2, 2, 2, 3)), IN(1, T(2, -2, 2, 3)))
     CASE("zero_", 0, 1, 1, IN(0, T(1, -2, 2, 2, 3)))
