@@ -68,11 +68,11 @@ static inline wg_node_state *state_of(wg_walk *w, wg_node *n) {
 
 static bool list_push(wg_list *l, void *p, uint32_t at) {
     if (l->n == l->cap) {
-        size_t cap = l->cap ? l->cap * 2 : 64;
+        size_t cap = l->cap * 4;
         wg_list_item *bigger = wg__malloc_array(cap, sizeof(*bigger));
         if (!bigger) return false;
-        if (l->n) memcpy(bigger, l->v, l->n * sizeof(*bigger));
-        if (l->v) wg__free_array(l->v, l->cap, sizeof(*bigger));
+        memcpy(bigger, l->v, l->n * sizeof(*bigger));
+        if (l->v != l->small) wg__free_array(l->v, l->cap, sizeof(*bigger));
         l->v = bigger;
         l->cap = cap;
     }
@@ -80,8 +80,7 @@ static bool list_push(wg_list *l, void *p, uint32_t at) {
     return true;
 }
 static void list_free(wg_list *l) {
-    if (l->v) wg__free_array(l->v, l->cap, sizeof(*l->v));
-    *l = (wg_list){0};
+    if (l->v != l->small) wg__free_array(l->v, l->cap, sizeof(*l->v));
 }
 
 /* ---- the heap of ready nodes: larger sequence number first (O2) -------------------------------------------------------- */
@@ -181,8 +180,17 @@ static bool can_add_into(const wg_tensor *a, const wg_tensor *b) {
            !(b->flags & (TF_BATCHED | TF_DUAL));
 }
 
+static inline bool aligned(const wg_tensor *t) { return ((uintptr_t)t->data & (wg__itemsize(t) - 1)) == 0; }
+
+/* a += b; the same sizes and dtype. */
 static wg_status add_into(wg_tensor *a, wg_tensor *b) {
     const wg_op *add = wg__op_add();
+    if ((a->flags & b->flags & TF_CONTIG) && a->numel < WG_GRAIN && aligned(a) && aligned(b)) {
+        ptrdiff_t size = (ptrdiff_t)wg__itemsize(a), step[3] = {size, size, size};
+        char *p[3] = {a->data, a->data, b->data};
+        wg__kernel(add, (wg_dtype)a->dtype)(p, step, a->numel);
+        return WG_OK;
+    }
     wg_operand x[2] = {{.t = a, .data = a->data, .single = a->numel == 1},
                        {.t = b, .data = b->data, .single = b->numel == 1}};
     return wg__run_pointwise(wg__kernel(add, (wg_dtype)a->dtype), a, x, 2, (wg_dtype)a->dtype, NULL);
@@ -196,7 +204,7 @@ static wg_status accumulate(wg_tensor **slot, wg_tensor *g) {
     }
     if (can_add_into(*slot, g)) {
         wg_status st = add_into(*slot, g);
-        wg_release(g);
+        wg__drop(g);
         return st;
     }
     if (can_add_into(g, *slot)) {
@@ -239,7 +247,7 @@ static void drop_cots(wg_node *n, wg_node_state *s) {
  * reference; NULL on failure. */
 static wg_tensor *conform(const wg_node *from, int i, const wg_node *to, uint32_t nr, wg_tensor *g) {
     wg_out_info info = wg__node_out(to, (int)nr);
-    if (g->ndim != info.ndim || (info.ndim && memcmp(g->dims, info.sizes, info.ndim * sizeof(int64_t)) != 0)) {
+    if (!wg__has_sizes(g, info.ndim, info.sizes)) {
         wg_tensor *r = wg__reducible(g, info.ndim, info.sizes) ? wg__sum_to(g, info.ndim, info.sizes) : NULL;
         if (!r) {
             char a[256], b[256];
@@ -285,10 +293,10 @@ static wg_status rule_failed(const wg_node *n) {
     return wg__raise(WG_ERR_RUNTIME, n->op->name, "the derivative of %s failed", n->op->name);
 }
 
-wg_status wg__run_rule(wg_node *n, wg_tensor *const *g, wg_tensor **out, const bool *need, bool consume) {
+wg_status wg__run_rule_as(wg_node *n, wg_node *maker, wg_tensor *const *g, wg_tensor **out, const bool *need, bool consume) {
     if (n->op->backward) return n->op->backward(n, g, out, need, consume);
     wg_unpacked u;
-    wg_status st = wg__unpack(n, &u, consume, wg__tls.site);
+    wg_status st = wg__unpack(n, maker, &u, consume, wg__tls.site);
     u.need = need;
     bool pointwise = n->op->traits & WG_POINTWISE;
     for (uint32_t i = 0; i < n->nin; i++) {
@@ -302,6 +310,10 @@ wg_status wg__run_rule(wg_node *n, wg_tensor *const *g, wg_tensor **out, const b
     }
     wg__unpack_done(&u);
     return st;
+}
+
+wg_status wg__run_rule(wg_node *n, wg_tensor *const *g, wg_tensor **out, const bool *need, bool consume) {
+    return wg__run_rule_as(n, n, g, out, need, consume);
 }
 
 /* ---- leaves ----------------------------------------------------------------------------------------------------------------- */
@@ -473,7 +485,7 @@ static wg_status run_node(wg_walk *w, wg_node *n) {
         if (n->cold) st = wg__run_prehooks(n, g);
         if (st == WG_OK) st = run_rule_and_deliver(w, n, g);
     }
-    for (int o = 0; o < n->nout; o++) wg_release(g[o]);
+    for (int o = 0; o < n->nout; o++) wg__drop(g[o]);
     if (n->nout != 1) wg__mfree(many, n->nout * sizeof(wg_tensor *));
     return st;
 }
@@ -516,7 +528,43 @@ static wg_status run_all(wg_walk *w) {
     return st;
 }
 
-/* Cotangents that were not used up: after a failure, or of nodes that were not needed. */
+/* Cotangents that were not used up: after a failure, or of nodes that were not needed. The failure may be that there is
+ * no memory, so this must not need any: it goes the way that the discovery went, whose stack is large enough. (Before a
+ * complete discovery only roots have cotangents.) */
+static void forget_node(wg_node *n) {
+    drop_cots(n, &n->state);
+    n->state.visited = 0;
+}
+static bool must_forget(const wg_walk *w, const wg_node *n) {
+    return n && n->state.mark == w->mark && n->state.visited;
+}
+static void forget_all(wg_walk *w, wg_node *root) {
+    list_push(&w->stack, root, 0);
+    while (w->stack.n) {
+        wg_node *n = w->stack.v[--w->stack.n].p;
+        for (uint32_t i = 0; i < n->nin; i++) {
+            wg_node *m = n->in[i].node;
+            if (!must_forget(w, m)) continue;
+            forget_node(m);
+            if (m->nin) list_push(&w->stack, m, 0);
+        }
+    }
+}
+static void forget_needed(wg_walk *w, wg_node *root) {
+    list_push(&w->stack, root, 0);
+    while (w->stack.n) {
+        wg_list_item *top = &w->stack.v[w->stack.n - 1];
+        wg_node *n = top->p;
+        if (top->at == n->nin) {
+            w->stack.n--;
+            continue;
+        }
+        wg_node *m = n->in[top->at++].node;
+        if (!must_forget(w, m)) continue;
+        forget_node(m);
+        list_push(&w->stack, m, 0);
+    }
+}
 static void forget(wg_walk *w) {
     if (!w->in_node) {
         for (size_t i = 0; i < w->side_cap; i++)
@@ -524,14 +572,14 @@ static void forget(wg_walk *w) {
         return;
     }
     w->stack.n = 0;
-    for (int r = 0; r < w->nroots; r++) list_push(&w->stack, w->roots[r], 0);
-    while (w->stack.n) {
-        wg_node *n = w->stack.v[--w->stack.n].p;
+    for (int r = 0; r < w->nroots; r++) {
+        wg_node *n = w->roots[r];
         if (n->state.mark != w->mark) continue;
-        drop_cots(n, &n->state);
-        n->state.mark = 0;
-        for (uint32_t i = 0; i < n->nin; i++)
-            if (n->in[i].node && n->in[i].node->state.mark == w->mark) list_push(&w->stack, n->in[i].node, 0);
+        bool visited = n->state.visited;
+        forget_node(n);
+        if (!visited || !w->discovered) continue;
+        if (w->selective) forget_needed(w, n);
+        else forget_all(w, n);
     }
 }
 
@@ -654,7 +702,10 @@ static wg_status allocate_walk(wg_walk *w, int n, const wg_walk_opts *o) {
 
 wg_status wg__walk_begin(wg_walk *w, wg_tensor *const *out, int n, wg_tensor *const *g, const wg_walk_opts *o,
                          bool accumulate_mode, void *site) {
-    *w = (wg_walk){.site = site};
+    memset(w, 0, offsetof(wg_walk, small_stack));
+    w->site = site;
+    w->stack = (wg_list){w->small_stack, 0, WG_SMALL_LIST, w->small_stack};
+    w->ready = (wg_list){w->small_ready, 0, WG_SMALL_LIST, w->small_ready};
     w->create = o && o->create_graph;
     w->keep = o && (o->has_retain_graph ? o->retain_graph : (o->retain_graph || o->create_graph));
     wg_status st = allocate_walk(w, n, o);
@@ -663,6 +714,7 @@ wg_status wg__walk_begin(wg_walk *w, wg_tensor *const *out, int n, wg_tensor *co
     for (int k = 0; w->selective && k < o->ninputs && st == WG_OK; k++) st = capture(w, o->inputs[k], accumulate_mode);
     for (int i = 0; i < n && st == WG_OK; i++) st = seed_root(w, out[i], g ? g[i] : NULL, i);
     if (st == WG_OK) st = discover(w);
+    w->discovered = st == WG_OK;
     w->status = st;
     return st;
 }

@@ -12,7 +12,9 @@ typedef struct wg_list_item {
 typedef struct wg_list {
     wg_list_item *v;
     size_t n, cap;
+    wg_list_item *small; /* where it begins, before anything is allocated */
 } wg_list;
+#define WG_SMALL_LIST 16
 
 /* An input of autograd.grad, or of backward(inputs=). */
 typedef struct wg_capture {
@@ -25,7 +27,7 @@ typedef struct wg_capture {
 typedef struct wg_walk {
     uint32_t mark;
     bool in_node; /* state stands in the nodes; else in the side table */
-    bool started, selective, keep, create;
+    bool started, discovered, selective, keep, create;
     wg_status status;
     void *site; /* of the call to backward */
     wg_node *one_root, **roots;
@@ -35,6 +37,7 @@ typedef struct wg_walk {
     wg_list stack, ready;
     struct side_entry *side;
     size_t side_n, side_cap;
+    wg_list_item small_stack[WG_SMALL_LIST], small_ready[WG_SMALL_LIST];
 } wg_walk;
 
 wg_status wg__walk_begin(wg_walk *w, wg_tensor *const *out, int n, wg_tensor *const *g, const wg_walk_opts *o,

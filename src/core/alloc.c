@@ -157,6 +157,8 @@ void *wg__calloc(size_t bytes) {
     return p ? memset(p, 0, bytes) : NULL;
 }
 
+void *wg__calloc_own(size_t bytes) { return count_request(bytes) ? calloc(1, bytes) : NULL; }
+
 void wg__mfree(void *p, size_t bytes) {
     if (!p) return;
     if (UNLIKELY(host.deallocate != NULL)) host.deallocate(host.user, p, bytes);
@@ -359,7 +361,7 @@ static void set_up(void) {
  * change of the host's functions. */
 static thread_cache *thread_enter(void) {
     pthread_once(&once, set_up);
-    thread_cache *t = have_key ? calloc(1, sizeof(*t)) : NULL;
+    thread_cache *t = have_key ? wg__calloc_own(sizeof(*t)) : NULL;
     if (!t) return NULL;
     if (pthread_setspecific(exit_key, t)) {
         free(t);

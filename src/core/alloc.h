@@ -18,6 +18,9 @@ void wg__free(void *p, size_t bytes); /* p may be NULL */
 void *wg__malloc(size_t bytes);
 void *wg__calloc(size_t bytes);
 void wg__mfree(void *p, size_t bytes); /* p may be NULL */
+/* Zeroed memory of the C library, for the few things of a thread that outlive a change of the host's functions. Give
+ * it back with free. */
+void *wg__calloc_own(size_t bytes);
 
 /* The host's functions, or NULL for our own. Cached blocks go back to the old functions first; blocks in use must not
  * exist, for they would be given to the new ones. */

@@ -30,14 +30,23 @@ static pthread_key_t cold_key;
 static pthread_once_t cold_once = PTHREAD_ONCE_INIT;
 static bool cold_key_made;
 
-static void make_key(void) { cold_key_made = pthread_key_create(&cold_key, free) == 0; }
+static void free_cold(void *arg) {
+    wg__tls.cold = NULL; /* a later destructor of this thread may fail, too */
+    free(arg);
+}
+static void make_key(void) { cold_key_made = pthread_key_create(&cold_key, free_cold) == 0; }
 
 struct wg_cold *wg__cold(void) {
     struct wg_tls *s = &wg__tls;
     if (!s->cold) {
         pthread_once(&cold_once, make_key);
-        s->cold = calloc(1, sizeof(*s->cold));
-        if (s->cold && cold_key_made) pthread_setspecific(cold_key, s->cold);
+        s->cold = wg__calloc_own(sizeof(*s->cold));
+        if (!s->cold) return NULL;
+        if (cold_key_made) pthread_setspecific(cold_key, s->cold);
+        if (s->error_unread) { /* of an error whose slot could not be made */
+            s->cold->status = WG_ERR_MEMORY;
+            memcpy(s->cold->text, no_slot, sizeof(no_slot));
+        }
     }
     return s->cold;
 }
@@ -53,8 +62,8 @@ static void __attribute__((destructor)) free_main(void) {
 static void set(wg_status code, const char *op, const char *format, va_list args) {
     struct wg_tls *s = &wg__tls;
     if (s->error_unread) return;
-    s->error_unread = 1;
     struct wg_cold *c = wg__cold();
+    s->error_unread = 1;
     if (!c) return;
     c->status = code;
     snprintf(c->op, sizeof(c->op), "%s", op ? op : "");

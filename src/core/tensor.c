@@ -40,18 +40,32 @@ static wg_binding binding;
 #define BLOCK_CACHE 65536 /* blocks a thread keeps */
 #endif
 #define BLOCK_BYTES sizeof(wg_tensor)
+#define FIRST_SCOPE 256 /* handles */
 
-struct thread_entry {
-    struct wg_tls *tls;
-    struct thread_entry *next;
-};
 static pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct thread_entry *threads;
+static struct wg_tls *threads;
 static int64_t gone_tensors, gone_nodes; /* counts of threads that ended */
 static pthread_key_t exit_key;
 static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
+static bool have_exit_key;
+
+#if !defined(NDEBUG) && BLOCK_CACHE > 0
+/* Debug builds keep dead handles for a while, so that using one is noticed: see wg__check_closed in apply.c. */
+#define QUARANTINE 512
+static __thread void *quarantine[QUARANTINE];
+static __thread unsigned quarantine_at;
+static void free_quarantine(void) {
+    for (int i = 0; i < QUARANTINE; i++) {
+        wg__mfree(quarantine[i], BLOCK_BYTES);
+        quarantine[i] = NULL;
+    }
+}
+#else
+static void free_quarantine(void) {}
+#endif
 
 static void free_block_list(struct wg_tls *s) {
+    free_quarantine();
     while (s->free_blocks) {
         void *b = s->free_blocks;
         s->free_blocks = *(void **)b;
@@ -60,35 +74,52 @@ static void free_block_list(struct wg_tls *s) {
     s->nfree = 0;
 }
 
-static void thread_exit(void *arg) {
-    struct thread_entry *e = arg;
-    struct wg_tls *s = e->tls;
-    wg_scope_close(0);
-    free(s->scope);
+static void free_scope(struct wg_tls *s) {
+    wg__mfree(s->scope, s->scope_cap * sizeof(*s->scope));
     s->scope = NULL;
     s->scope_cap = 0;
-    free_block_list(s);
-    pthread_mutex_lock(&threads_lock);
+}
+
+/* Takes the thread off the list; what it still counts is added to those that ended. */
+static void unlist(struct wg_tls *s) {
     gone_tensors += atomic_load_explicit(&s->live_tensors, memory_order_relaxed);
     gone_nodes += atomic_load_explicit(&s->live_nodes, memory_order_relaxed);
     atomic_store_explicit(&s->live_tensors, 0, memory_order_relaxed);
     atomic_store_explicit(&s->live_nodes, 0, memory_order_relaxed);
-    for (struct thread_entry **p = &threads; *p; p = &(*p)->next)
-        if (*p == e) {
-            *p = e->next;
+    for (struct wg_tls **p = &threads; *p; p = &(*p)->next)
+        if (*p == s) {
+            *p = s->next;
             break;
         }
+    s->listed = s->leaving = false;
+}
+
+static void leave(struct wg_tls *s) {
+    wg_scope_close(0);
+    free_scope(s);
+    free_block_list(s);
+}
+
+/* Other keys' destructors may still release tensors: what they leave is looked at in a second round. */
+static void thread_exit(void *arg) {
+    struct wg_tls *s = arg;
+    leave(s);
+    if (!s->leaving && pthread_setspecific(exit_key, s) == 0) {
+        s->leaving = true;
+        return;
+    }
+    pthread_mutex_lock(&threads_lock);
+    unlist(s);
     pthread_mutex_unlock(&threads_lock);
-    free(e);
 }
 
 /* At the end of the process the main thread's lists go back too, so that leak checkers see only leaks. */
 static void __attribute__((destructor)) process_exit(void) {
-    struct thread_entry *e = pthread_getspecific(exit_key);
-    if (exit_once != PTHREAD_ONCE_INIT && e) {
-        pthread_setspecific(exit_key, NULL);
-        thread_exit(e);
-    }
+    struct wg_tls *s = &wg__tls;
+    if (!s->listed) return;
+    pthread_setspecific(exit_key, NULL);
+    leave(s);
+    unlist(s);
 }
 
 static void fork_lock(void) { pthread_mutex_lock(&threads_lock); }
@@ -97,41 +128,33 @@ static void fork_unlock(void) { pthread_mutex_unlock(&threads_lock); }
 static void fork_child(void) {
     pthread_mutex_init(&threads_lock, NULL);
     struct wg_tls *self = &wg__tls;
-    for (struct thread_entry **p = &threads; *p;) {
-        struct thread_entry *e = *p;
-        if (e->tls == self) {
-            p = &e->next;
-            continue;
-        }
-        gone_tensors += atomic_load_explicit(&e->tls->live_tensors, memory_order_relaxed);
-        gone_nodes += atomic_load_explicit(&e->tls->live_nodes, memory_order_relaxed);
-        *p = e->next;
-        free(e);
+    for (struct wg_tls *s = threads, *next; s; s = next) {
+        next = s->next;
+        if (s != self) unlist(s);
     }
 }
 
 static void make_exit_key(void) {
-    pthread_key_create(&exit_key, thread_exit);
+    have_exit_key = pthread_key_create(&exit_key, thread_exit) == 0;
     pthread_atfork(fork_lock, fork_unlock, fork_child);
 }
 
-/* First tensor of a thread. A failure only means that its lists stay until the process ends. */
+/* First tensor of a thread. */
 static bool thread_enter(struct wg_tls *s) {
     if (s->scope) return true;
-    s->scope = malloc(256 * sizeof(*s->scope));
-    if (!s->scope) return false;
-    s->scope_cap = 256;
     pthread_once(&exit_once, make_exit_key);
     wg__cpu_init();
-    struct thread_entry *e = malloc(sizeof(*e));
-    if (!e) return true;
-    e->tls = s;
-    pthread_mutex_lock(&threads_lock);
-    e->next = threads;
-    threads = e;
-    pthread_mutex_unlock(&threads_lock);
-    pthread_setspecific(exit_key, e);
-    return true;
+    if (!s->listed) {
+        if (!have_exit_key || pthread_setspecific(exit_key, s)) return false;
+        pthread_mutex_lock(&threads_lock);
+        s->next = threads;
+        threads = s;
+        s->listed = true;
+        pthread_mutex_unlock(&threads_lock);
+    }
+    s->scope = wg__malloc(FIRST_SCOPE * sizeof(*s->scope));
+    s->scope_cap = s->scope ? FIRST_SCOPE : 0;
+    return s->scope != NULL;
 }
 
 void wg_memory_stats_get(wg_memory_stats *stats) {
@@ -140,15 +163,17 @@ void wg_memory_stats_get(wg_memory_stats *stats) {
     pthread_mutex_lock(&threads_lock);
     stats->live_tensors = gone_tensors;
     stats->live_nodes = gone_nodes;
-    for (struct thread_entry *e = threads; e; e = e->next) {
-        stats->live_tensors += atomic_load_explicit(&e->tls->live_tensors, memory_order_relaxed);
-        stats->live_nodes += atomic_load_explicit(&e->tls->live_nodes, memory_order_relaxed);
+    for (struct wg_tls *s = threads; s; s = s->next) {
+        stats->live_tensors += atomic_load_explicit(&s->live_tensors, memory_order_relaxed);
+        stats->live_nodes += atomic_load_explicit(&s->live_nodes, memory_order_relaxed);
     }
     pthread_mutex_unlock(&threads_lock);
 }
 
 void wg_empty_cache(void) {
-    free_block_list(&wg__tls);
+    struct wg_tls *s = &wg__tls;
+    if (!s->scope_top) free_scope(s); /* also so that another host's allocator finds nothing of this one's */
+    free_block_list(s);
     wg__alloc_trim();
 }
 
@@ -164,22 +189,19 @@ static void *block_new_slow(struct wg_tls *s) {
 void *wg__block_new(struct wg_tls *s) {
     void *b = s->free_blocks;
     if (WG_LIKELY(b != NULL)) {
-        s->free_blocks = *(void **)b;
+        char *next = *(void **)b;
+        s->free_blocks = next;
         s->nfree--;
+        __builtin_prefetch(next, 1); /* the next block will be wanted soon, and may be far away */
+        __builtin_prefetch(next + 64, 1);
+        __builtin_prefetch(next + 128, 1);
         return b;
     }
     return block_new_slow(s);
 }
 
-#ifndef NDEBUG
-/* Debug builds keep dead handles for a while, so that using one is noticed: see wg__check_closed in apply.c. */
-#define QUARANTINE 512
-static __thread void *quarantine[QUARANTINE];
-static __thread unsigned quarantine_at;
-#endif
-
 static void block_recycle(struct wg_tls *s, void *block) {
-    if (s->nfree >= BLOCK_CACHE || !s->scope) {
+    if (s->nfree + 1 > BLOCK_CACHE || !s->scope) {
         wg__mfree(block, BLOCK_BYTES);
         return;
     }
@@ -307,6 +329,29 @@ no_memory:
     wg__block_free(s, t);
     wg__no_memory(NULL, bytes);
     return NULL;
+}
+
+/* Small results of small operands are most of what small programs make: nothing to check, everything in one block. */
+wg_tensor *wg__tensor_like(const wg_tensor *x, wg_dtype dtype) {
+    enum { SMALL_NDIM = 2 };
+    size_t bytes = (size_t)x->numel * wg__dtype_bytes[dtype & 31], used = (size_t)x->ndim * 16;
+    if (x->ndim > SMALL_NDIM || bytes > WG_INLINE_BYTES - used) return wg__tensor_new(dtype, x->ndim, x->dims, NULL);
+    struct wg_tls *s = &wg__tls;
+    wg_tensor *t = wg__block_new(s);
+    if (WG_UNLIKELY(!t)) return NULL;
+    init_handle(t, dtype);
+    t->flags = TF_CONTIG;
+    t->ndim = x->ndim;
+    t->numel = x->numel;
+    t->dims = (int64_t *)(void *)t->inline_;
+    for (int i = 0; i < x->ndim * 2; i++) t->dims[i] = x->dims[i];
+    t->own.bytes = bytes;
+    t->own.data = t->inline_ + used;
+    t->own.flags = SF_INLINE;
+    own_storage(t);
+    fresh_version_cell(t);
+    count(&s->live_tensors, 1);
+    return t;
 }
 
 /* A copy of one number from a caller's frame. */
@@ -500,14 +545,17 @@ void wg_set_slot(wg_tensor *t, void *object) {
 #define IS_MARK(p) (((uintptr_t)(p)) & 1)
 
 static bool grow(struct wg_tls *s) {
-    if (!s->scope) return thread_enter(s);
-    wg_tensor **bigger = realloc(s->scope, s->scope_cap * 2 * sizeof(*bigger));
+    size_t cap = s->scope ? s->scope_cap * 2 : FIRST_SCOPE, bytes = cap * sizeof(*s->scope);
+    if (!s->scope && thread_enter(s)) return true;
+    wg_tensor **bigger = s->scope ? wg__malloc(bytes) : NULL;
     if (!bigger) {
-        wg__no_memory("scope", s->scope_cap * 2 * sizeof(*bigger));
+        wg__no_memory("scope", bytes);
         return false;
     }
+    memcpy(bigger, s->scope, s->scope_top * sizeof(*bigger));
+    wg__mfree(s->scope, s->scope_cap * sizeof(*bigger));
     s->scope = bigger;
-    s->scope_cap *= 2;
+    s->scope_cap = cap;
     return true;
 }
 

@@ -20,6 +20,13 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(__has_include)
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#define WG_HAVE_SINGLE_THREADED 1
+#endif
+#endif
+
 #include "wengert/core.h"
 
 #define WG_LIKELY(x) __builtin_expect(!!(x), 1)
@@ -132,20 +139,43 @@ struct wg_tls {
     _Atomic int64_t live_tensors, live_nodes; /* written by this thread only */
     void *pending;        /* blocks waiting to be destroyed */
     struct wg_cold *cold;
+    struct wg_tls *next;  /* of the list of threads: tensor.c */
+    bool listed, leaving;
 };
 extern __thread struct wg_tls wg__tls __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 /* ---- counting ---------------------------------------------------------------------------------------------------- */
 
-static inline void wg__inc(atomic_uint *c) { atomic_fetch_add_explicit(c, 1, memory_order_relaxed); }
+/* While the process has one thread nobody can interfere, and a plain addition will do: the C library tells us, and
+ * takes it back before a second thread can run. */
+static inline bool wg__one_thread(void) {
+#ifdef WG_HAVE_SINGLE_THREADED
+    return __libc_single_threaded;
+#else
+    return false;
+#endif
+}
+static inline void wg__inc(atomic_uint *c) {
+    if (WG_LIKELY(wg__one_thread()))
+        atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + 1, memory_order_relaxed);
+    else
+        atomic_fetch_add_explicit(c, 1, memory_order_relaxed);
+}
 /* True when the caller was the last. A count of 1 that only we can see needs no locked operation. */
 static inline bool wg__dec(atomic_uint *c) {
-    if (atomic_load_explicit(c, memory_order_acquire) == 1) {
-        atomic_store_explicit(c, 0, memory_order_relaxed);
-        return true;
+    unsigned n = atomic_load_explicit(c, memory_order_acquire);
+    if (n == 1 || WG_LIKELY(wg__one_thread())) {
+        atomic_store_explicit(c, n - 1, memory_order_relaxed);
+        return n == 1;
     }
     return atomic_fetch_sub_explicit(c, 1, memory_order_acq_rel) == 1;
 }
+/* A lock around a few instructions that start no thread: a node's saved values. */
+static inline void wg__lock(atomic_flag *f) {
+    if (wg__one_thread()) return;
+    while (atomic_flag_test_and_set_explicit(f, memory_order_acquire)) {}
+}
+static inline void wg__unlock(atomic_flag *f) { atomic_flag_clear_explicit(f, memory_order_release); }
 
 /* ---- blocks and handles: tensor.c -------------------------------------------------------------------------------- */
 
@@ -157,6 +187,8 @@ void wg__block_free(struct wg_tls *s, void *block);
 /* An uninitialised tensor of its own storage, owned by the caller (refs 1, in no scope). sizes may alias nothing.
  * strides NULL: row-major. NULL on failure, with the error raised. */
 wg_tensor *wg__tensor_new(wg_dtype dtype, int ndim, const int64_t *sizes, const int64_t *strides);
+/* The same for a result shaped as x, row-major. x is row-major. */
+wg_tensor *wg__tensor_like(const wg_tensor *x, wg_dtype dtype);
 /* A handle over t's storage with another geometry (offset in elements relative to t->data); shares the version cell
  * unless fresh_version. Not yet a differentiable view: see wg__make_view in autograd/view.c. Owned by the caller. */
 wg_tensor *wg__alias(const wg_tensor *t, int ndim, const int64_t *sizes, const int64_t *strides, int64_t offset,
@@ -175,11 +207,16 @@ static inline wg_tensor *wg__retain(wg_tensor *t) {
     wg__inc(&t->refs);
     return t;
 }
+static inline void wg__drop(wg_tensor *t) { /* wg_release, without the call for what owns nothing */
+    if (t && !(t->flags & (TF_POISON | TF_STACK))) wg__tensor_release(t);
+}
 /* Retain, but a number in a caller's frame is copied to the heap. NULL on no memory. */
 wg_tensor *wg__retain_safe(wg_tensor *t);
 
 static inline const int64_t *wg__strides(const wg_tensor *t) { return t->dims + t->ndim; }
-static inline size_t wg__itemsize(const wg_tensor *t) { return wg_dtype_size((wg_dtype)t->dtype); }
+extern const uint8_t wg__dtype_bytes[32] __attribute__((visibility("hidden"))); /* dtype.c */
+static inline size_t wg__itemsize(const wg_tensor *t) { return wg__dtype_bytes[t->dtype & 31]; }
+static inline bool wg__is_floating(unsigned dtype) { return dtype - WG_FLOAT16 <= (unsigned)(WG_FLOAT64 - WG_FLOAT16); }
 static inline bool wg__ok(const wg_tensor *t) { return !(t->flags & TF_POISON); }
 static inline bool wg__requires(const wg_tensor *t) { return (t->flags & TF_REQUIRES) != 0; }
 static inline wg_tensor *wg__home(const wg_storage *s) {
@@ -205,7 +242,15 @@ typedef struct wg_geometry {
 int64_t wg__numel(int ndim, const int64_t *sizes);                       /* -1 on overflow */
 void wg__row_major(int ndim, const int64_t *sizes, int64_t *strides);
 bool wg__is_row_major(int ndim, const int64_t *sizes, const int64_t *strides);
-bool wg__same_sizes(const wg_tensor *a, const wg_tensor *b);
+static inline bool wg__has_sizes(const wg_tensor *t, int ndim, const int64_t *sizes) {
+    if (t->ndim != ndim) return false;
+    for (int i = 0; i < ndim; i++)
+        if (t->dims[i] != sizes[i]) return false;
+    return true;
+}
+static inline bool wg__same_sizes(const wg_tensor *a, const wg_tensor *b) {
+    return wg__has_sizes(a, b->ndim, b->dims);
+}
 bool wg__is_dense(int ndim, const int64_t *sizes, const int64_t *strides); /* non-overlapping and dense */
 bool wg__may_overlap_itself(const wg_tensor *t);
 /* Wraps a negative dim; -1 with PyTorch's IndexError raised when out of range. ndim 0 accepts -1 and 0. */

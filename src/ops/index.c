@@ -85,7 +85,10 @@ static wg_status expand_masks(const char *who, const wg_tensor *x, wg_tensor *co
                                      wg__sizes_text((char[256]){0}, 256, x->ndim, x->dims), *count + d);
             wg_tensor *where = wg_nonzero(t);
             if (wg_is_poison(where)) return WG_ERR_RUNTIME;
-            for (int d = 0; d < t->ndim; d++) list[(*count)++] = wg_select(where, 1, d);
+            for (int d = 0; d < t->ndim; d++, (*count)++) {
+                list[*count] = wg_select(where, 1, d);
+                if (wg_is_poison(list[*count])) return WG_ERR_MEMORY;
+            }
             continue;
         }
         if (t && wg_dtype_is_floating((wg_dtype)t->dtype))
