@@ -352,6 +352,17 @@ static wg_tensor *tangent_target(wg_tensor *t, int level) {
     return part;
 }
 
+/* What the write's node saved of its target carries tangents too: the result the new one, the value before the old. */
+static wg_status tangents_of_saved(wg_tensor *target, const wg_node *before, int level, wg_tensor *now, wg_tensor *was) {
+    wg_node *n = wg__last_write(target);
+    if (!n || n == before || n->op->backward) return WG_OK;
+    wg_tensor *result = wg__saved_output(n, 0), *old = n->nin ? n->in[0].saved : NULL;
+    wg_status st = WG_OK;
+    if (result && !wg__tangent(result, level)) st = set_tangent(result, level, wg__scope_push(wg__retain(now)));
+    if (st == WG_OK && old && was && !wg__tangent(old, level)) st = set_tangent(old, level, was);
+    return st;
+}
+
 wg_tensor *wg__inplace_dual(const wg_op *op, wg_tensor *const *in, int nin, const wg_value *attr, int nattr, int level,
                             void *site) {
     wg_tensor *target = in[0], *values[16], *t[16], *dt = NULL;
@@ -359,8 +370,10 @@ wg_tensor *wg__inplace_dual(const wg_op *op, wg_tensor *const *in, int nin, cons
     void *pinned = wg__tls.site;
     wg_hidden before = wg__hide_from(level);
     wg__tls.site = wg__site(&wg__tls, site);
-    wg_tensor *old = wg_clone(target), *result = WG_POISON;
-    if (wg_is_poison(old) || wg_is_poison(wg__apply_inplace(op, in, nin, attr, nattr, site))) goto done;
+    wg_tensor *old = wg_clone(target), *result = WG_POISON, *was = wg__tangent(target, level);
+    const wg_node *last = wg__last_write(target);
+    if (was) was = wg_clone(was); /* the tangent is written over below */
+    if (wg_is_poison(old) || (was && wg_is_poison(was)) || wg_is_poison(wg__apply_inplace(op, in, nin, attr, nattr, site))) goto done;
     for (int i = 0; i < nin; i++) {
         values[i] = in[i] == target ? old : in[i];
         t[i] = wg__tangent(in[i], level);
@@ -371,7 +384,7 @@ wg_tensor *wg__inplace_dual(const wg_op *op, wg_tensor *const *in, int nin, cons
     wg_tensor *into = tangent_target(target, level);
     if (wg_is_poison(into)) goto done;
     wg_tensor *written = dt ? wg_copy_(into, fit(dt, target)) : wg_zero_(into);
-    if (!wg_is_poison(written)) result = target;
+    if (!wg_is_poison(written) && tangents_of_saved(target, last, level, into, was) == WG_OK) result = target;
 done:
     wg__tls.site = pinned;
     wg__unhide(before);

@@ -118,11 +118,11 @@ wg_status wg__node_set_attrs(wg_node *n, const wg_value *attr, int nattr) {
 
 wg_status wg__node_set_edge(wg_node *n, int i, wg_tensor *t) {
     if (!wg__wants_grad(t)) return WG_OK;
-    wg_node *to = (t->flags & TF_VIEW) ? wg__grad_fn(t) : t->grad_fn;
-    if (!to) {
-        if (wg_error_pending() && (t->flags & TF_VIEW)) return wg_last_status();
-        to = wg__accumulator(t);
-    }
+    wg_node *to = t->grad_fn;
+    wg_status st = (t->flags & TF_VIEW) ? wg__view_grad_fn(t, &to) : WG_OK;
+    if (st != WG_OK) return st;
+    if (!to && !(t->flags & TF_REQUIRES)) return WG_OK; /* a view without history of a base that requires grad */
+    if (!to) to = wg__accumulator(t);
     if (!to) return WG_ERR_MEMORY;
     n->in[i].node = wg__node_retain(to);
     n->in[i].nr = t->output_nr;

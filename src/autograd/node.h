@@ -158,8 +158,11 @@ wg_status wg__record(const wg_op *op, wg_tensor *const *in, int nin, const wg_va
 wg_status wg__mark_view(wg_tensor *alias, wg_tensor *t, int kind);
 /* grad_fn, regenerated when the base was written since (V3). NULL with an error for bad views. */
 wg_node *wg__grad_fn(wg_tensor *t);
-/* May t be written in place now (V1)? */
-wg_status wg__check_inplace(const wg_op *op, wg_tensor *t);
+wg_status wg__view_grad_fn(wg_tensor *view, wg_node **n); /* the same; *n is NULL for a leaf */
+/* May in[0] be written in place by op(in...) now (V1)? */
+wg_status wg__check_inplace(const wg_op *op, wg_tensor *const *in, int nin);
+/* The node of the last recorded write to t or its base, inside CopySlices if it was to a view; borrowed, may be NULL. */
+wg_node *wg__last_write(const wg_tensor *t);
 /* In-place history in two halves, so that nothing can fail once the target is written. */
 wg_status wg__rebase_begin(wg_tensor *t, wg_node *n, wg_node **copy_slices);
 void wg__rebase_end(wg_tensor *t, wg_node *n, wg_node *copy_slices);
@@ -174,8 +177,9 @@ typedef struct wg_unpacked {
     wg_tensor **in, **out; /* own the references */
     bool const *need;
 } wg_unpacked;
-/* Checks versions and "a second time"; consume: the node gives its saved values away. */
-wg_status wg__unpack(wg_node *n, wg_unpacked *u, bool consume, void *site);
+/* Checks versions and "a second time"; consume: the node gives its saved values away. maker: the history of saved
+ * outputs, n itself unless n is the inner node of a CopySlices. */
+wg_status wg__unpack(wg_node *n, wg_node *maker, wg_unpacked *u, bool consume, void *site);
 void wg__unpack_done(wg_unpacked *u);
 /* The alias of output o that n saved, borrowed; NULL when there is none. */
 wg_tensor *wg__saved_output(wg_node *n, int o);
@@ -184,6 +188,8 @@ wg_tensor *wg__saved_output(wg_node *n, int o);
 
 /* Runs a node's rule for the inputs in need[]; out[nin] belong to the current scope (NULL: no gradient). */
 wg_status wg__run_rule(wg_node *n, wg_tensor *const *g, wg_tensor **out, const bool *need, bool consume);
+wg_status wg__run_rule_as(wg_node *n, wg_node *maker, wg_tensor *const *g, wg_tensor **out, const bool *need,
+                          bool consume);
 /* g times partial i (or its transpose: the same, elementwise). */
 wg_tensor *wg__partial_product(const wg_call *c, wg_tensor *g, int i);
 /* Accumulates g, whose reference is the caller's and is consumed, into leaf's grad (A1). */

@@ -16,10 +16,8 @@
 
 bool wg__requires_now(wg_tensor *t) {
     if (t->flags & TF_REQUIRES) return true;
-    if (!(t->flags & TF_VIEW)) return false;
-    /* A view taken before its base began to require a gradient (by an in-place write) follows it. */
-    return (t->meta->base->flags & TF_REQUIRES) && wg_dtype_is_floating((wg_dtype)t->dtype) &&
-           wg__version(t) != t->meta->view_version;
+    /* A view requires what its base requires, also one taken under no_grad or before the base began to. */
+    return (t->flags & TF_VIEW) && (t->meta->base->flags & TF_REQUIRES) && wg_dtype_is_floating((wg_dtype)t->dtype);
 }
 
 static inline bool takes_gradient(const wg_op *op, int i) {
@@ -148,7 +146,7 @@ static wg_status check_input(wg_node *n, int i, wg_tensor *t) {
     return modified(n, t, current_maker(t), (int)t->output_nr, n->in[i].version);
 }
 
-/* A fresh handle on the saved alias, with the node as its history when a graph is being made. */
+/* A fresh handle on the saved alias, with its maker as its history when a graph is being made. */
 static wg_tensor *rewrap(wg_node *n, const wg_tensor *saved, int o) {
     wg_tensor *t = detached(saved);
     if (!t || !wg_dtype_is_floating((wg_dtype)t->dtype)) return t;
@@ -167,10 +165,10 @@ wg_tensor *wg__saved_output(wg_node *n, int o) {
     return n->nout == 1 ? n->u.saved_out : n->u.saved_outs[o].saved;
 }
 
-static wg_status unpack_out(wg_node *n, int o, wg_tensor *saved, uint32_t version, wg_tensor **out) {
+static wg_status unpack_out(wg_node *n, wg_node *maker, int o, wg_tensor *saved, uint32_t version, wg_tensor **out) {
     if (!saved) return WG_OK;
     if (wg__version(saved) != version) return modified(n, saved, n, o, version);
-    *out = wg__tls.no_grad ? wg__retain(saved) : rewrap(n, saved, o);
+    *out = wg__tls.no_grad ? wg__retain(saved) : rewrap(maker, saved, o);
     return *out ? WG_OK : WG_ERR_MEMORY;
 }
 
@@ -225,7 +223,7 @@ static wg_status grab(wg_node *n, wg_unpacked *u, bool consume, void *site) {
     return WG_OK;
 }
 
-static wg_status check_all(wg_node *n, wg_unpacked *u, bool consumed) {
+static wg_status check_all(wg_node *n, wg_node *maker, wg_unpacked *u, bool consumed) {
     for (uint32_t i = 0; i < n->nin; i++) {
         wg_status st = u->in[i] ? check_input(n, (int)i, u->in[i]) : WG_OK;
         if (st != WG_OK) return st;
@@ -237,7 +235,7 @@ static wg_status check_all(wg_node *n, wg_unpacked *u, bool consumed) {
         bool many_done = consumed && n->nout > 1;
         uint32_t version = many_done ? wg__version(saved)
                                      : (n->nout == 1 ? n->out_version : n->u.saved_outs[o].version);
-        wg_status st = unpack_out(n, o, saved, version, &fresh);
+        wg_status st = unpack_out(n, maker, o, saved, version, &fresh);
         u->out[o] = fresh;
         wg_release(saved);
         if (st != WG_OK) return st;
@@ -245,7 +243,7 @@ static wg_status check_all(wg_node *n, wg_unpacked *u, bool consumed) {
     return WG_OK;
 }
 
-wg_status wg__unpack(wg_node *n, wg_unpacked *u, bool consume, void *site) {
+wg_status wg__unpack(wg_node *n, wg_node *maker, wg_unpacked *u, bool consume, void *site) {
     u->call = (wg_call){.op = n->op, .attr = n->attr, .nattr = n->nattr, .nin = (int)n->nin, .nout = n->nout, .node = n};
     u->in = u->in_buf;
     u->out = u->out_buf;
@@ -264,7 +262,7 @@ wg_status wg__unpack(wg_node *n, wg_unpacked *u, bool consume, void *site) {
     u->call.in = u->in;
     u->call.out = u->out;
     wg_status st = grab(n, u, consume, site);
-    return st == WG_OK ? check_all(n, u, consume) : st;
+    return st == WG_OK ? check_all(n, maker, u, consume) : st;
 }
 
 void wg__unpack_done(wg_unpacked *u) {
@@ -276,7 +274,7 @@ void wg__unpack_done(wg_unpacked *u) {
 wg_tensor *wg_node_saved(wg_node *n, int i) {
     if (!n || n->op->backward || i < -1 || i >= (int)n->nin) return NULL;
     wg_unpacked u;
-    if (wg__unpack(n, &u, false, NULL) != WG_OK) {
+    if (wg__unpack(n, n, &u, false, NULL) != WG_OK) {
         wg__unpack_done(&u);
         return WG_POISON;
     }

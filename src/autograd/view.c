@@ -35,7 +35,10 @@ static wg_status refuse_view(wg_tensor *t, const char *what) {
     switch (t->meta->view_kind) {
     case VIEW_MULTI:
     case VIEW_CUSTOM:
-        if (t->grad_fn) wg__node_op_name(t->grad_fn, name, sizeof(name));
+        if (!t->grad_fn)
+            return wg__raise(WG_ERR_RUNTIME, NULL,
+                             t->meta->view_kind == VIEW_MULTI ? WG_MSG_NO_GRAD_MULTI_VIEW : WG_MSG_NO_GRAD_CUSTOM_VIEW, what);
+        wg__node_op_name(t->grad_fn, name, sizeof(name));
         if (t->meta->view_kind == VIEW_MULTI)
             return wg__raise(WG_ERR_RUNTIME, NULL, WG_MSG_MULTI_VIEW, (int)t->output_nr, name, what);
         return wg__raise(WG_ERR_RUNTIME, NULL, WG_MSG_CUSTOM_VIEW, (int)t->output_nr, name, what);
@@ -46,20 +49,26 @@ static wg_status refuse_view(wg_tensor *t, const char *what) {
     }
 }
 
-wg_status wg__check_inplace(const wg_op *op, wg_tensor *t) {
-    if (t->storage && (t->storage->flags & SF_READ_ONLY)) return wg__raise(WG_ERR_RUNTIME, op->name, WG_MSG_READ_ONLY);
-    if (wg__may_overlap_itself(t)) return wg__raise(WG_ERR_RUNTIME, op->name, WG_MSG_SELF_OVERLAP);
-    if (wg__tls.no_grad) return WG_OK;
+static wg_status check_history(const wg_op *op, wg_tensor *t) {
+    bool required = wg__wants_grad(t);
     if (t->flags & TF_VIEW) {
-        wg_tensor *base = t->meta->base;
-        bool matters = wg__wants_grad(t) || wg__requires(base);
-        if (t->meta->view_kind != VIEW_NORMAL && matters) return refuse_view(t, WG_MSG_VIEW_WRITTEN);
-        if (wg__requires(base) && !base->grad_fn)
+        if (t->meta->view_kind != VIEW_NORMAL) return refuse_view(t, WG_MSG_VIEW_WRITTEN);
+        if (required && !t->meta->base->grad_fn)
             return wg__raise(WG_ERR_RUNTIME, op->name, WG_MSG_INPLACE_VIEW_OF_LEAF, op->name);
         return WG_OK;
     }
-    if (wg__requires(t) && !t->grad_fn) return wg__raise(WG_ERR_RUNTIME, op->name, WG_MSG_INPLACE_LEAF, op->name);
+    if (required && !t->grad_fn) return wg__raise(WG_ERR_RUNTIME, op->name, WG_MSG_INPLACE_LEAF, op->name);
     return WG_OK;
+}
+
+wg_status wg__check_inplace(const wg_op *op, wg_tensor *const *in, int nin) {
+    wg_tensor *t = in[0];
+    if (t->storage && (t->storage->flags & SF_READ_ONLY)) return wg__raise(WG_ERR_RUNTIME, op->name, WG_MSG_READ_ONLY);
+    bool any = false;
+    for (int i = 0; i < nin && !any && !wg__tls.no_grad; i++) any = in[i] && wg__wants_grad(in[i]);
+    wg_status st = any ? check_history(op, t) : WG_OK;
+    if (st == WG_OK && wg__may_overlap_itself(t)) return wg__raise(WG_ERR_RUNTIME, op->name, WG_MSG_SELF_OVERLAP);
+    return st;
 }
 
 /* ---- grad_fn of a view --------------------------------------------------------------------------------------------- */
@@ -68,6 +77,24 @@ static const wg_op *as_strided_op(void) {
     static const wg_op *_Atomic op;
     if (!op) op = wg__op_find("as_strided");
     return op;
+}
+
+/* retain_grad follows the tensor to its new history (L6). */
+static void retaining_follows(wg_tensor *t, wg_node *old, wg_node *n) {
+    if (!(t->flags & TF_RETAINS) || !old || !old->cold || !old->cold->retaining) return;
+    old->cold->retaining[t->output_nr] = NULL;
+    wg_node_cold *cold = wg__node_cold(n);
+    if (cold && !cold->retaining) cold->retaining = wg__calloc(n->nout * sizeof(wg_tensor *));
+    if (cold && cold->retaining) cold->retaining[0] = t;
+}
+
+static void set_history(wg_tensor *t, wg_node *n) {
+    wg_node *old = t->grad_fn;
+    retaining_follows(t, old, n);
+    t->grad_fn = n;
+    t->output_nr = 0;
+    t->flags |= TF_REQUIRES;
+    if (old) wg__node_release(old);
 }
 
 /* The base was written since: the view's history is now "this part of the base". */
@@ -84,23 +111,25 @@ static wg_node *regenerate(wg_tensor *t) {
         wg__node_release(n);
         return NULL;
     }
-    wg_node *old = t->grad_fn;
-    t->grad_fn = n;
-    t->output_nr = 0;
-    t->flags |= TF_REQUIRES;
+    set_history(t, n);
     t->meta->view_version = wg__version(t);
-    if (old) wg__node_release(old);
     return n;
 }
 
-wg_node *wg__grad_fn(wg_tensor *t) {
-    if (!(t->flags & TF_VIEW)) return t->grad_fn;
+wg_status wg__view_grad_fn(wg_tensor *t, wg_node **n) {
     wg_tensor *base = t->meta->base;
-    if (!t->grad_fn && !wg__requires(base)) return NULL;
-    if (wg__version(t) == t->meta->view_version) return t->grad_fn;
-    if (!wg__requires(base) || !wg_dtype_is_floating((wg_dtype)t->dtype)) return t->grad_fn;
-    if (t->meta->view_kind != VIEW_NORMAL && refuse_view(t, WG_MSG_BASE_WRITTEN) != WG_OK) return NULL;
-    return regenerate(t);
+    *n = t->grad_fn;
+    if (wg__version(t) == t->meta->view_version || !wg__requires(base)) return WG_OK;
+    if (!wg_dtype_is_floating((wg_dtype)t->dtype)) return WG_OK;
+    wg_status st = t->meta->view_kind == VIEW_NORMAL ? WG_OK : refuse_view(t, WG_MSG_BASE_WRITTEN);
+    if (st == WG_OK) *n = regenerate(t);
+    return st == WG_OK && !*n ? WG_ERR_MEMORY : st;
+}
+
+wg_node *wg__grad_fn(wg_tensor *t) {
+    wg_node *n = t->grad_fn;
+    if (!(t->flags & TF_VIEW)) return n;
+    return wg__view_grad_fn(t, &n) == WG_OK ? n : NULL;
 }
 
 /* ---- laying out ---------------------------------------------------------------------------------------------------- */
@@ -143,6 +172,30 @@ static size_t slices_bytes(int base_ndim, int view_ndim) {
     return sizeof(slices) + (size_t)(base_ndim + view_ndim) * 2 * sizeof(int64_t);
 }
 
+/* What a result that the inner rule saved is now: the written part of the base. Owned. */
+static wg_node *part_of_base(wg_node *n, const slices *s) {
+    wg_node *m = wg__node_new(as_strided_op(), 1, 1, n->site);
+    wg_value attr[5] = {WG_VAL_INTS(view_sizes(s), s->view_ndim), WG_VAL_INTS(view_strides(s), s->view_ndim),
+                        WG_VAL_I(s->offset), WG_VAL_INTS(s->numbers + s->base_ndim, s->base_ndim), WG_VAL_I(0)};
+    if (!m) return NULL;
+    if (wg__node_set_attrs(m, attr, 5) != WG_OK || wg__node_set_out(m, 0, s->fn->u.saved_out) != WG_OK) {
+        wg__node_release(m);
+        return NULL;
+    }
+    m->in[0] = (wg_input){.node = wg__node_retain(n)};
+    return m;
+}
+
+static wg_status run_inner(wg_node *n, slices *s, wg_tensor *g, wg_tensor **out, const bool *need, bool consume) {
+    bool saved_result = !wg__tls.no_grad && (s->fn->flags & NF_SAVED_OUT) && !(s->fn->flags & NF_RELEASED);
+    if (!saved_result) return wg__run_rule(s->fn, &g, out, need, consume);
+    wg_node *maker = part_of_base(n, s);
+    if (!maker) return WG_ERR_MEMORY;
+    wg_status st = wg__run_rule_as(s->fn, maker, &g, out, need, consume);
+    wg__node_release(maker);
+    return st;
+}
+
 /* V4: the slice of G goes through the write's rule, its result takes the slice's place, the rest of G passes. */
 static wg_status copy_slices_backward(wg_node *n, wg_tensor *const *g, wg_tensor **out, const bool *need,
                                       bool consume) {
@@ -157,7 +210,7 @@ static wg_status copy_slices_backward(wg_node *n, wg_tensor *const *g, wg_tensor
     wg_status st = inner && inner_need ? WG_OK : wg__no_memory("CopySlices", n->nin * sizeof(*inner));
     if (st == WG_OK) {
         for (uint32_t i = 0; i < n->nin; i++) inner_need[i] = i == 0 ? true : need[i];
-        st = wg__run_rule(s->fn, &rule_g, inner, inner_need, consume);
+        st = run_inner(n, s, rule_g, inner, inner_need, consume);
     }
     if (st == WG_OK && need[0]) {
         wg_tensor *slice = inner[0] ? inner[0] : wg__zeros((wg_dtype)part->dtype, part->ndim, part->dims);
@@ -208,27 +261,17 @@ static wg_node *copy_slices_new(wg_tensor *view, wg_tensor *base, wg_node *fn) {
     return n;
 }
 
+wg_node *wg__last_write(const wg_tensor *t) {
+    wg_node *n = (t->flags & TF_VIEW) ? t->meta->base->grad_fn : t->grad_fn;
+    return n && n->op == &wg__op_copy_slices ? ((slices *)n->u.payload)->fn : n;
+}
+
 wg_status wg__rebase_begin(wg_tensor *t, wg_node *n, wg_node **copy_slices) {
     *copy_slices = NULL;
     if (wg__node_set_out(n, 0, t) != WG_OK) return WG_ERR_MEMORY;
     if (!(t->flags & TF_VIEW)) return WG_OK;
     *copy_slices = copy_slices_new(t, t->meta->base, n);
     return *copy_slices ? WG_OK : WG_ERR_MEMORY;
-}
-
-static void set_history(wg_tensor *t, wg_node *n) {
-    wg_node *old = t->grad_fn;
-    if ((t->flags & TF_RETAINS) && old && old->cold && old->cold->retaining) {
-        /* retain_grad follows the tensor to its new history (L6) */
-        old->cold->retaining[t->output_nr] = NULL;
-        wg_node_cold *cold = wg__node_cold(n);
-        if (cold && !cold->retaining) cold->retaining = wg__calloc(n->nout * sizeof(wg_tensor *));
-        if (cold && cold->retaining) cold->retaining[0] = t;
-    }
-    t->grad_fn = n;
-    t->output_nr = 0;
-    t->flags |= TF_REQUIRES;
-    if (old) wg__node_release(old);
 }
 
 void wg__rebase_end(wg_tensor *t, wg_node *n, wg_node *copy_slices) {

@@ -170,15 +170,33 @@ typedef struct history {
     wg_tensor *old; /* the value before, for rules that read input 0 */
 } history;
 
+/* A copy of t's value, with its history, so that the rule can be differentiated through it. */
+static wg_status value_before(wg_tensor *t, wg_tensor **copy) {
+    wg_node *n = NULL;
+    wg_status st = WG_OK;
+    if (wg__wants_grad(t)) {
+        n = t->grad_fn;
+        if (t->flags & TF_VIEW) st = wg__view_grad_fn(t, &n);
+    }
+    if (st != WG_OK) return st;
+    *copy = wg__temp((wg_dtype)t->dtype, t->ndim, t->dims);
+    if (!*copy) return WG_ERR_MEMORY;
+    if (n) {
+        (*copy)->grad_fn = wg__node_retain(n);
+        (*copy)->output_nr = t->output_nr;
+        (*copy)->flags |= TF_REQUIRES;
+    }
+    return wg__copy_into(*copy, t);
+}
+
 static wg_status history_begin(history *h, write_plan *w, void *site) {
     *h = (history){0};
     struct wg_tls *s = &wg__tls;
-    if (!wg__recording(s) || !wg__any_requires(w->op, w->in, w->nin)) return WG_OK;
+    if (!wg__recording(s) || !wg_dtype_is_floating((wg_dtype)w->target->dtype)) return WG_OK;
+    if (!wg__any_requires(w->op, w->in, w->nin)) return WG_OK;
     unsigned mask = wg__saved_mask(w->op, w->in, w->nin);
-    if ((mask & WG_USE_X) && (w->op->nin > 0)) {
-        h->old = wg__temp((wg_dtype)w->target->dtype, w->target->ndim, w->target->dims);
-        if (!h->old) return WG_ERR_MEMORY;
-        wg_status st = wg__copy_into(h->old, w->target);
+    if (mask & WG_USE_X) {
+        wg_status st = value_before(w->target, &h->old);
         if (st != WG_OK) return st;
     }
     h->node = wg__record_begin(w->op, w->in, w->nin, w->attr, w->nattr, 1, h->old, site);
@@ -234,7 +252,7 @@ wg_tensor *wg__apply_inplace(const wg_op *op, wg_tensor *const *in, int nin, con
     write_plan w = {.op = op, .target = in[0], .in = in, .nin = nin, .attr = attr, .nattr = nattr};
     history h = {0};
     bool touched = false;
-    wg_status st = wg__check_inplace(op, in[0]);
+    wg_status st = wg__check_inplace(op, in, nin);
     if (st == WG_OK) st = plan(&w);
     if (st == WG_OK) st = history_begin(&h, &w, site);
     if (st == WG_OK) st = write(&w, &touched);

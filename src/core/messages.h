@@ -47,6 +47,16 @@
     "error-prone, it is forbidden. You can clarify your code by moving both the view and the inplace either both "    \
     "inside the no_grad block (if you don't want the inplace to be tracked) or both outside (if you want the "        \
     "inplace to be tracked)."
+/* A view without history of its own, because its base had none then: PyTorch has these words for it. */
+#define WG_MSG_NO_GRAD_MULTI_VIEW                                                                                      \
+    "A view was created in no_grad mode and %s with grad mode enabled. This view is the output of a function that "    \
+    "returns multiple views. Such functions do not allow the output views to be modified inplace. You should replace " \
+    "the inplace operation by an out-of-place one."
+#define WG_MSG_NO_GRAD_CUSTOM_VIEW                                                                                     \
+    "A view was created in no_grad mode and %s with grad mode enabled. This view was created inside a custom Function "\
+    "(or because an input was returned as-is) and the autograd logic to handle view+inplace would override the custom "\
+    "backward associated with the custom Function, leading to incorrect gradients. This behavior is forbidden. You "   \
+    "can fix this by cloning the output of the custom Function."
 #define WG_MSG_INT_REQUIRES "only Tensors of floating point dtype can require gradients"
 #define WG_MSG_INT_REQUIRES_NEW "Only Tensors of floating point and complex dtype can require gradients"
 #define WG_MSG_REQUIRES_NON_LEAF                                                                                       \
