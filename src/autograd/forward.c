@@ -363,32 +363,42 @@ static wg_status tangents_of_saved(wg_tensor *target, const wg_node *before, int
     return st;
 }
 
+/* Copies, with their history, of the values and tangents that the write changes: the rule reads them as they were. */
+static wg_status before_write(wg_tensor *const *in, int nin, int level, wg_tensor **values, wg_tensor **t) {
+    for (int i = 0; i < nin; i++) {
+        bool changes = in[i] && wg_same_storage(in[i], in[0]);
+        values[i] = in[i] == in[0] && i ? values[0] : changes ? wg_clone(in[i]) : in[i];
+        t[i] = wg__tangent(in[i], level);
+        if (t[i] && changes) t[i] = in[i] == in[0] && i ? t[0] : wg_clone(t[i]);
+        if ((values[i] && wg_is_poison(values[i])) || (t[i] && wg_is_poison(t[i]))) return WG_ERR_RUNTIME;
+    }
+    return WG_OK;
+}
+
+static wg_status write_tangent(wg_tensor *target, int level, wg_tensor *dt, const wg_node *last, wg_tensor *was) {
+    wg_tensor *into = tangent_target(target, level);
+    if (wg_is_poison(into)) return WG_ERR_RUNTIME;
+    wg_tensor *written = dt ? wg_copy_(into, fit(dt, target)) : wg_zero_(into);
+    return wg_is_poison(written) ? WG_ERR_RUNTIME : tangents_of_saved(target, last, level, into, was);
+}
+
 wg_tensor *wg__inplace_dual(const wg_op *op, wg_tensor *const *in, int nin, const wg_value *attr, int nattr, int level,
                             void *site) {
     wg_tensor *target = in[0], *values[16], *t[16], *dt = NULL;
     if (nin > 16) return wg__fail(WG_ERR_NOT_IMPLEMENTED, op->name, WG_MSG_NO_FORWARD, op->name);
     void *pinned = wg__tls.site;
     wg_hidden before = wg__hide_from(level);
-    wg__tls.site = wg__site(&wg__tls, site);
-    wg_tensor *old = wg_clone(target), *result = WG_POISON, *was = wg__tangent(target, level);
     const wg_node *last = wg__last_write(target);
-    if (was) was = wg_clone(was); /* the tangent is written over below */
-    if (wg_is_poison(old) || (was && wg_is_poison(was)) || wg_is_poison(wg__apply_inplace(op, in, nin, attr, nattr, site))) goto done;
-    for (int i = 0; i < nin; i++) {
-        values[i] = in[i] == target ? old : in[i];
-        t[i] = wg__tangent(in[i], level);
-    }
-    wg_tensor *out = target;
-    wg_call c = {.op = op, .in = values, .nin = nin, .attr = attr, .nattr = nattr, .out = &out, .nout = 1};
-    if (push_forward(&c, t, &dt) != WG_OK || (dt && wg_is_poison(dt))) goto done;
-    wg_tensor *into = tangent_target(target, level);
-    if (wg_is_poison(into)) goto done;
-    wg_tensor *written = dt ? wg_copy_(into, fit(dt, target)) : wg_zero_(into);
-    if (!wg_is_poison(written) && tangents_of_saved(target, last, level, into, was) == WG_OK) result = target;
-done:
+    wg__tls.site = wg__site(&wg__tls, site);
+    wg_status st = before_write(in, nin, level, values, t);
+    if (st == WG_OK && wg_is_poison(wg__apply_inplace(op, in, nin, attr, nattr, site))) st = WG_ERR_RUNTIME;
+    wg_call c = {.op = op, .in = values, .nin = nin, .attr = attr, .nattr = nattr, .out = &target, .nout = 1};
+    if (st == WG_OK) st = push_forward(&c, t, &dt);
+    if (st == WG_OK && dt && wg_is_poison(dt)) st = WG_ERR_RUNTIME;
+    if (st == WG_OK) st = write_tangent(target, level, dt, last, t[0]);
     wg__tls.site = pinned;
     wg__unhide(before);
-    return result;
+    return st == WG_OK ? target : WG_POISON;
 }
 
 /* ---- custom functions ----------------------------------------------------------------------------------------------------------------- */
