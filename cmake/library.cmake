@@ -8,7 +8,7 @@ set(WENGERT_LINK m Threads::Threads ${CMAKE_DL_LIBS})
 # The shared library: nothing leaves it but wg_ names, each with a version.
 add_library(wengert SHARED ${ALL_OBJECTS})
 target_link_libraries(wengert PRIVATE ${WENGERT_LINK})
-target_link_options(wengert PRIVATE -Wl,--version-script=${CMAKE_SOURCE_DIR}/cmake/wengert.map -Wl,--no-undefined
+target_link_options(wengert PRIVATE -Wl,--version-script=${CMAKE_SOURCE_DIR}/cmake/wengert.map -Wl,--no-undefined -Wl,-Bsymbolic-functions
     -Wl,-z,nodelete)
 set_target_properties(wengert PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 0
     LINK_DEPENDS ${CMAKE_SOURCE_DIR}/cmake/wengert.map)

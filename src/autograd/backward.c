@@ -66,16 +66,18 @@ static inline wg_node_state *state_of(wg_walk *w, wg_node *n) {
 
 /* ---- growing lists ---------------------------------------------------------------------------------------------------- */
 
-static bool list_push(wg_list *l, void *p, uint32_t at) {
-    if (l->n == l->cap) {
-        size_t cap = l->cap * 4;
-        wg_list_item *bigger = wg__malloc_array(cap, sizeof(*bigger));
-        if (!bigger) return false;
-        memcpy(bigger, l->v, l->n * sizeof(*bigger));
-        if (l->v != l->small) wg__free_array(l->v, l->cap, sizeof(*bigger));
-        l->v = bigger;
-        l->cap = cap;
-    }
+static bool list_grow(wg_list *l) {
+    size_t cap = l->cap * 4;
+    wg_list_item *bigger = wg__malloc_array(cap, sizeof(*bigger));
+    if (!bigger) return false;
+    memcpy(bigger, l->v, l->n * sizeof(*bigger));
+    if (l->v != l->small) wg__free_array(l->v, l->cap, sizeof(*bigger));
+    l->v = bigger;
+    l->cap = cap;
+    return true;
+}
+static inline bool list_push(wg_list *l, void *p, uint32_t at) {
+    if (WG_UNLIKELY(l->n == l->cap) && !list_grow(l)) return false;
     l->v[l->n++] = (wg_list_item){p, at};
     return true;
 }
@@ -296,7 +298,7 @@ static wg_status rule_failed(const wg_node *n) {
 wg_status wg__run_rule_as(wg_node *n, wg_node *maker, wg_tensor *const *g, wg_tensor **out, const bool *need, bool consume) {
     if (n->op->backward) return n->op->backward(n, g, out, need, consume);
     wg_unpacked u;
-    wg_status st = wg__unpack(n, maker, &u, consume, wg__tls.site);
+    wg_status st = wg__unpack(n, maker, &u, consume, wg__tls.walk_site);
     u.need = need;
     bool pointwise = n->op->traits & WG_POINTWISE;
     for (uint32_t i = 0; i < n->nin; i++) {
@@ -468,7 +470,50 @@ static wg_status run_rule_and_deliver(wg_walk *w, wg_node *n, wg_tensor **g) {
     return st;
 }
 
+/* Most nodes of most graphs: pointwise, of few inputs, unwatched, in a walk that wants everything. */
+static inline bool is_simple(const wg_walk *w, const wg_node *n) {
+    return (n->op->traits & WG_POINTWISE) && n->nin <= WG_NODE_INLINE && !n->cold && !w->selective && w->in_node &&
+           n->state.cot.one;
+}
+
+static inline wg_status deliver_simple(wg_walk *w, wg_node *n, uint32_t i, wg_tensor *g) {
+    wg_node *m = n->in[i].node;
+    if (m->nout != 1 || !g) return deliver(w, n, i, g);
+    g = wg__take(g);
+    if (WG_UNLIKELY(!g)) return rule_failed(n);
+    wg_out_info info = wg__node_out(m, 0);
+    if (WG_UNLIKELY(g->dtype != info.dtype || !wg__has_sizes(g, info.ndim, info.sizes) || (g->flags & TF_POISON))) {
+        g = conform(n, (int)i, m, n->in[i].nr, g);
+        if (!g) return rule_failed(n);
+    }
+    wg_status st = WG_OK;
+    if (m->state.cot.one) st = accumulate(&m->state.cot.one, g);
+    else m->state.cot.one = g;
+    if (--m->state.deps == 0 && !heap_push(&w->ready, m)) return no_room();
+    return st;
+}
+
+static wg_status run_simple(wg_walk *w, wg_node *n) {
+    wg_unpacked u;
+    wg_tensor *g = n->state.cot.one, *out[WG_NODE_INLINE];
+    wg_status st = WG_OK;
+    n->state.cot.one = NULL;
+    wg__tls.site = n->site;
+    if (n->flags & NF_SAVES) st = wg__unpack(n, n, &u, !w->keep, w->site);
+    else u.call = (wg_call){.op = n->op, .nin = (int)n->nin, .nout = 1, .attr = n->attr, .nattr = n->nattr, .node = n};
+    for (uint32_t i = 0; i < n->nin && st == WG_OK; i++) {
+        out[i] = n->in[i].node ? wg__partial_product(&u.call, g, (int)i) : NULL;
+        if (WG_UNLIKELY(out[i] && (out[i]->flags & TF_POISON))) st = rule_failed(n);
+    }
+    if (n->flags & NF_SAVES) wg__unpack_done(&u);
+    for (uint32_t i = 0; i < n->nin && st == WG_OK; i++)
+        if (n->in[i].node) st = deliver_simple(w, n, i, out[i]);
+    wg__drop(g);
+    return st;
+}
+
 static wg_status run_node(wg_walk *w, wg_node *n) {
+    if (WG_LIKELY(is_simple(w, n))) return run_simple(w, n);
     wg_node_state *s = state_of(w, n);
     wg_tensor *one = s->cot.one, **many = s->cot.many, **g = n->nout == 1 ? &one : many;
     s->cot.one = NULL;
@@ -497,13 +542,15 @@ int wg__walk_step(wg_walk *w, wg_node **ran) {
     struct wg_tls *s = &wg__tls;
     wg_node *n = heap_pop(&w->ready);
     uint8_t no_grad = s->no_grad;
-    void *site = s->site;
+    void *site = s->site, *walk_site = s->walk_site;
     s->no_grad = !w->create;
+    s->walk_site = w->site;
     size_t mark = wg_scope_open();
     w->status = run_node(w, n);
     wg_scope_close(mark);
     s->no_grad = no_grad;
     s->site = site;
+    s->walk_site = walk_site;
     if (ran) *ran = n;
     if (w->status != WG_OK) return -1;
     return w->ready.n ? 1 : 0;
@@ -512,19 +559,20 @@ int wg__walk_step(wg_walk *w, wg_node **ran) {
 static wg_status run_all(wg_walk *w) {
     struct wg_tls *s = &wg__tls;
     uint8_t no_grad = s->no_grad;
-    void *site = s->site;
+    void *site = s->site, *walk_site = s->walk_site;
     wg_status st = WG_OK;
     s->no_grad = !w->create;
+    s->walk_site = w->site;
     size_t mark = wg_scope_open();
     for (unsigned count = 0; w->ready.n && st == WG_OK; count++) {
         st = run_node(w, heap_pop(&w->ready));
-        wg_scope_close(mark);
-        mark = wg_scope_open();
+        if (s->scope_top > mark) wg__scope_trim(s, mark);
         if ((count & 63) == 63 && wg__poll()) st = wg__raise(WG_ERR_INTERRUPTED, "backward", "backward was interrupted");
     }
     wg_scope_close(mark);
     s->no_grad = no_grad;
     s->site = site;
+    s->walk_site = walk_site;
     return st;
 }
 

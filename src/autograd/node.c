@@ -12,45 +12,23 @@
 /* ---- birth --------------------------------------------------------------------------------------------------------- */
 
 wg_node *wg__node_new(const wg_op *op, int nin, int nout, void *site) {
-    struct wg_tls *s = &wg__tls;
-    wg_node *n = wg__block_new(s);
+    if (nin <= WG_NODE_INLINE) return wg__node_new_small(op, nin, nout, site);
+    wg_node *n = wg__node_new_small(op, 0, nout, site);
     if (!n) return NULL;
-    atomic_store_explicit(&n->refs, 1, memory_order_relaxed);
-    atomic_flag_clear(&n->lock);
-    n->flags = 0;
-    n->nout = (uint16_t)nout;
-    n->seq = s->seq++;
-    n->op = op;
-    n->in = n->inline_in;
-    n->nin = (uint32_t)nin;
-    n->nattr = 0;
-    n->dtype = n->ndim = 0;
-    n->site = site;
-    n->attr = NULL;
-    n->cold = NULL;
-    n->state = (wg_node_state){.cot.one = NULL};
-    n->u.payload = NULL;
-    n->out_version = 0;
-    n->attr_bytes = 0;
-    n->numbers = 0;
-    n->info.outs = NULL;
-    if (nin > WG_NODE_INLINE) {
-        n->in = wg__calloc((size_t)nin * sizeof(wg_input));
-        if (!n->in) {
-            wg__block_free(s, n);
-            wg__no_memory(op->name, (size_t)nin * sizeof(wg_input));
-            return NULL;
-        }
-        n->flags |= NF_HEAP_IN;
-    } else {
-        for (int i = 0; i < nin; i++) n->inline_in[i] = (wg_input){0};
+    n->in = wg__calloc((size_t)nin * sizeof(wg_input));
+    if (!n->in) {
+        n->in = n->inline_in;
+        wg__node_release(n);
+        wg__no_memory(op->name, (size_t)nin * sizeof(wg_input));
+        return NULL;
     }
-    wg__count_node(1);
+    n->nin = (uint32_t)nin;
+    n->flags |= NF_HEAP_IN;
     return n;
 }
 
 /* sizes of more than three dims, or of several outputs, stand in one allocation: infos, then numbers. */
-static wg_status set_outs(wg_node *n, int o, const wg_tensor *t) {
+wg_status wg__node_set_outs(wg_node *n, int o, const wg_tensor *t) {
     if (!(n->flags & NF_OUTS)) {
         n->info.outs = wg__calloc(n->nout * sizeof(wg_out_info));
         if (!n->info.outs) return wg__no_memory(n->op->name, n->nout * sizeof(wg_out_info));
@@ -65,23 +43,6 @@ static wg_status set_outs(wg_node *n, int o, const wg_tensor *t) {
     }
     *info = (wg_out_info){.dtype = t->dtype, .ndim = t->ndim, .sizes = sizes};
     return WG_OK;
-}
-
-wg_status wg__node_set_out(wg_node *n, int o, const wg_tensor *t) {
-    if (n->nout > 1 || t->ndim > 3) return set_outs(n, o, t);
-    n->dtype = t->dtype;
-    n->ndim = t->ndim;
-    for (int i = 0; i < t->ndim; i++) n->info.sizes[i] = t->dims[i];
-    return WG_OK;
-}
-
-wg_out_info wg__node_out(const wg_node *n, int o) {
-    if (n->flags & NF_ACCUMULATE) {
-        const wg_tensor *leaf = n->inline_in[0].saved;
-        return (wg_out_info){.dtype = leaf->dtype, .ndim = leaf->ndim, .sizes = leaf->dims};
-    }
-    if (n->flags & NF_OUTS) return n->info.outs[o];
-    return (wg_out_info){.dtype = n->dtype, .ndim = n->ndim, .sizes = n->info.sizes};
 }
 
 wg_status wg__node_set_attrs(wg_node *n, const wg_value *attr, int nattr) {
@@ -118,23 +79,14 @@ wg_status wg__node_set_attrs(wg_node *n, const wg_value *attr, int nattr) {
 
 wg_status wg__node_set_edge(wg_node *n, int i, wg_tensor *t) {
     if (!wg__wants_grad(t)) return WG_OK;
-    wg_node *to = t->grad_fn;
-    wg_status st = (t->flags & TF_VIEW) ? wg__view_grad_fn(t, &to) : WG_OK;
-    if (st != WG_OK) return st;
-    if (!to && !(t->flags & TF_REQUIRES)) return WG_OK; /* a view without history of a base that requires grad */
-    if (!to) to = wg__accumulator(t);
+    wg_node *to = (t->flags & TF_VIEW) ? wg__grad_fn(t) : t->grad_fn;
+    if (!to) {
+        if (wg_error_pending() && (t->flags & TF_VIEW)) return wg_last_status();
+        to = wg__accumulator(t);
+    }
     if (!to) return WG_ERR_MEMORY;
-    n->in[i].node = wg__node_retain(to);
-    n->in[i].nr = t->output_nr;
+    wg__node_edge(n, i, to, t->output_nr);
     return WG_OK;
-}
-
-wg_node *wg__node_retain(wg_node *n) {
-    if (n->flags & NF_ACCUMULATE)
-        wg__retain(n->inline_in[0].saved);
-    else
-        wg__inc(&n->refs);
-    return n;
 }
 
 wg_node_cold *wg__node_cold(wg_node *n) {
@@ -184,11 +136,6 @@ void wg__accumulator_free(wg_node *n) {
     wg__block_free(&wg__tls, n);
 }
 
-static void lock(wg_node *n) {
-    while (atomic_flag_test_and_set_explicit(&n->lock, memory_order_acquire)) {}
-}
-static void unlock(wg_node *n) { atomic_flag_clear_explicit(&n->lock, memory_order_release); }
-
 static void drop_outs(wg_node *n, wg_tensor *one, wg_input *many) {
     if (one) wg_release(one);
     if (many) {
@@ -199,13 +146,13 @@ static void drop_outs(wg_node *n, wg_tensor *one, wg_input *many) {
 
 void wg__node_free_saved(wg_node *n, void *site) {
     if (!(n->flags & NF_SAVES) || n->op->backward) return;
-    lock(n);
+    wg__lock(&n->lock);
     bool gone = n->flags & NF_RELEASED;
     n->flags |= NF_RELEASED;
     wg_tensor *one = !gone && n->nout == 1 ? n->u.saved_out : NULL;
     wg_input *many = !gone && n->nout > 1 ? n->u.saved_outs : NULL;
     if (!gone) n->u.freed_site = site;
-    unlock(n);
+    wg__unlock(&n->lock);
     if (gone) return;
     drop_outs(n, one, many);
     for (uint32_t i = 0; i < n->nin; i++) {

@@ -116,11 +116,59 @@ void wg__node_slot_released(void *object); /* tells the binding */
 
 /* A node of op with room for nin inputs, all empty; refs 1, next sequence number. NULL on no memory. */
 wg_node *wg__node_new(const wg_op *op, int nin, int nout, void *site);
+static inline wg_node *wg__node_new_small(const wg_op *op, int nin, int nout, void *site) { /* nin <= WG_NODE_INLINE */
+    struct wg_tls *s = &wg__tls;
+    wg_node *n = wg__block_new(s);
+    if (WG_UNLIKELY(!n)) return NULL;
+    atomic_store_explicit(&n->refs, 1, memory_order_relaxed);
+    atomic_flag_clear_explicit(&n->lock, memory_order_relaxed);
+    n->flags = 0;
+    n->nout = (uint16_t)nout;
+    n->seq = s->seq++;
+    n->op = op;
+    n->in = n->inline_in;
+    n->nin = (uint32_t)nin;
+    n->nattr = 0;
+    n->dtype = n->ndim = 0;
+    n->site = site;
+    n->attr = NULL;
+    n->cold = NULL;
+    n->state = (wg_node_state){.cot.one = NULL};
+    n->u.payload = NULL;
+    n->out_version = 0;
+    n->attr_bytes = 0;
+    n->numbers = 0;
+    n->info.outs = NULL;
+    for (int i = 0; i < nin; i++) n->inline_in[i] = (wg_input){0};
+    wg__count(&s->live_nodes, 1);
+    return n;
+}
 void wg__node_release(wg_node *n);
-wg_node *wg__node_retain(wg_node *n);
+static inline wg_node *wg__node_retain(wg_node *n) {
+    wg__inc((n->flags & NF_ACCUMULATE) ? &n->inline_in[0].saved->refs : &n->refs);
+    return n;
+}
+static inline void wg__node_edge(wg_node *n, int i, wg_node *to, uint32_t nr) {
+    n->in[i].node = wg__node_retain(to);
+    n->in[i].nr = nr;
+}
 /* Describes output o. */
-wg_status wg__node_set_out(wg_node *n, int o, const wg_tensor *t);
-wg_out_info wg__node_out(const wg_node *n, int o);
+wg_status wg__node_set_outs(wg_node *n, int o, const wg_tensor *t);
+static inline wg_status wg__node_set_out(wg_node *n, int o, const wg_tensor *t) {
+    if (WG_UNLIKELY(n->nout > 1 || t->ndim > 3)) return wg__node_set_outs(n, o, t);
+    n->dtype = t->dtype;
+    n->ndim = t->ndim;
+    for (int i = 0; i < t->ndim; i++) n->info.sizes[i] = t->dims[i];
+    return WG_OK;
+}
+static inline wg_out_info wg__node_out(const wg_node *n, int o) {
+    if (n->flags & NF_ACCUMULATE) {
+        const wg_tensor *leaf = n->inline_in[0].saved;
+        return (wg_out_info){.dtype = leaf->dtype, .ndim = leaf->ndim, .sizes = leaf->dims};
+    }
+    if (n->flags & NF_OUTS) return n->info.outs[o];
+    return (wg_out_info){.dtype = n->dtype, .ndim = n->ndim, .sizes = n->info.sizes};
+}
 wg_status wg__node_set_attrs(wg_node *n, const wg_value *attr, int nattr);
 /* Edge of input i to where t's gradient goes; nothing when t does not require one. */
 wg_status wg__node_set_edge(wg_node *n, int i, wg_tensor *t);
@@ -151,6 +199,9 @@ unsigned wg__saved_mask(const wg_op *op, wg_tensor *const *in, int nin);
 wg_status wg__record_end(wg_node *n, wg_tensor *const *out, int nout);
 wg_status wg__record(const wg_op *op, wg_tensor *const *in, int nin, const wg_value *attr, int nattr,
                      wg_tensor *const *out, int nout, void *site);
+
+/* Both halves at once for a pointwise call without attributes; nothing when no input requires a gradient. */
+wg_status wg__record_pointwise(const wg_op *op, wg_tensor *const *in, int nin, wg_tensor *out, void *site);
 
 /* ---- view.c ------------------------------------------------------------------------------------------------------ */
 

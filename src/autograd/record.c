@@ -93,7 +93,7 @@ static wg_status save_outputs(wg_node *n, wg_tensor *const *out, int nout) {
 }
 
 static bool differentiable_out(const wg_op *op, int o, const wg_tensor *t) {
-    return t && wg_dtype_is_floating((wg_dtype)t->dtype) && !(o > 0 && (op->traits & WG_INT_SECOND));
+    return t && wg__is_floating(t->dtype) && !(o > 0 && (op->traits & WG_INT_SECOND));
 }
 
 wg_status wg__record_end(wg_node *n, wg_tensor *const *out, int nout) {
@@ -115,6 +115,50 @@ wg_status wg__record(const wg_op *op, wg_tensor *const *in, int nin, const wg_va
                      wg_tensor *const *out, int nout, void *site) {
     wg_node *n = wg__record_begin(op, in, nin, attr, nattr, nout, NULL, site);
     return n ? wg__record_end(n, out, nout) : (wg_last_status() ? wg_last_status() : WG_ERR_MEMORY);
+}
+
+static inline void save_input(wg_node *n, int i, wg_tensor *t) {
+    n->in[i].saved = wg__retain_safe(t);
+    if (n->in[i].saved) n->in[i].version = wg__version(n->in[i].saved);
+}
+
+static inline wg_status set_edge(wg_node *n, int i, wg_tensor *t) {
+    if (WG_UNLIKELY((t->flags & TF_VIEW) || !t->grad_fn)) return wg__node_set_edge(n, i, t);
+    wg__node_edge(n, i, t->grad_fn, t->output_nr);
+    return WG_OK;
+}
+
+wg_status wg__record_pointwise(const wg_op *op, wg_tensor *const *in, int nin, wg_tensor *out, void *site) {
+    unsigned wants = 0, mask = op->saves;
+    for (int i = 0; i < nin; i++) {
+        if (op->partial[i].kind == WG_P_NONE || !wg__wants_grad(in[i])) continue;
+        wants |= 1u << i;
+        mask |= op->partial[i].uses;
+    }
+    if (!wants || (op->traits & WG_NONDIFF)) return WG_OK;
+    wg_node *n = wg__node_new_small(op, nin, 1, site);
+    if (WG_UNLIKELY(!n)) return WG_ERR_MEMORY;
+    bool failed = false;
+    for (int i = 0; i < nin; i++) {
+        if (in[i]->flags & TF_NUMBER) n->numbers |= 1u << i;
+        if (wants >> i & 1) failed |= set_edge(n, i, in[i]) != WG_OK;
+        if (!(mask >> i & 1)) continue;
+        save_input(n, i, in[i]);
+        failed |= !n->in[i].saved;
+    }
+    if (mask) n->flags |= NF_SAVES;
+    if (mask & WG_USE_Z) {
+        n->flags |= NF_SAVED_OUT;
+        n->u.saved_out = detached(out);
+        failed |= !n->u.saved_out; /* its version is 0, as a fresh tensor's */
+    }
+    if (WG_UNLIKELY(failed || wg__node_set_out(n, 0, out) != WG_OK)) {
+        wg__node_release(n);
+        return wg_error_pending() ? wg_last_status() : WG_ERR_MEMORY;
+    }
+    out->grad_fn = n;
+    out->flags |= TF_REQUIRES;
+    return WG_OK;
 }
 
 /* ---- unpacking ----------------------------------------------------------------------------------------------------- */
@@ -149,7 +193,7 @@ static wg_status check_input(wg_node *n, int i, wg_tensor *t) {
 /* A fresh handle on the saved alias, with its maker as its history when a graph is being made. */
 static wg_tensor *rewrap(wg_node *n, const wg_tensor *saved, int o) {
     wg_tensor *t = detached(saved);
-    if (!t || !wg_dtype_is_floating((wg_dtype)t->dtype)) return t;
+    if (!t || !wg__is_floating(t->dtype)) return t;
     t->grad_fn = wg__node_retain(n);
     t->output_nr = (uint32_t)o;
     t->flags |= TF_REQUIRES;
@@ -172,17 +216,12 @@ static wg_status unpack_out(wg_node *n, wg_node *maker, int o, wg_tensor *saved,
     return *out ? WG_OK : WG_ERR_MEMORY;
 }
 
-static void lock(wg_node *n) {
-    while (atomic_flag_test_and_set_explicit(&n->lock, memory_order_acquire)) {}
-}
-static void unlock(wg_node *n) { atomic_flag_clear_explicit(&n->lock, memory_order_release); }
-
 /* Under the node's lock: retains what the node saved, or takes it when it is consumed. */
 static wg_status grab(wg_node *n, wg_unpacked *u, bool consume, void *site) {
-    lock(n);
+    wg__lock(&n->lock);
     if ((n->flags & NF_RELEASED) && (n->flags & NF_SAVES)) {
         void *freed = n->u.freed_site;
-        unlock(n);
+        wg__unlock(&n->lock);
         return second_time(n, freed);
     }
     for (uint32_t i = 0; i < n->nin; i++) {
@@ -208,7 +247,7 @@ static wg_status grab(wg_node *n, wg_unpacked *u, bool consume, void *site) {
         n->flags |= NF_RELEASED;
         n->u.freed_site = site;
     }
-    unlock(n);
+    wg__unlock(&n->lock);
     if (array && !(n->flags & NF_SAVED_OUT)) array = NULL;
     if (array) {
         /* keep the versions for the check below */
@@ -243,10 +282,44 @@ static wg_status check_all(wg_node *n, wg_node *maker, wg_unpacked *u, bool cons
     return WG_OK;
 }
 
+/* The usual node: few inputs, one output. */
+static wg_status unpack_small(wg_node *n, wg_node *maker, wg_unpacked *u, bool consume, void *site) {
+    u->out[0] = NULL;
+    for (uint32_t i = 0; i < n->nin; i++) u->in[i] = NULL;
+    if (!(n->flags & NF_SAVES)) return WG_OK;
+    wg__lock(&n->lock);
+    if (n->flags & NF_RELEASED) {
+        void *freed = n->u.freed_site;
+        wg__unlock(&n->lock);
+        return second_time(n, freed);
+    }
+    wg_tensor *saved_out = (n->flags & NF_SAVED_OUT) ? n->u.saved_out : NULL;
+    for (uint32_t i = 0; i < n->nin; i++) {
+        wg_tensor *t = u->in[i] = n->in[i].saved;
+        if (consume) n->in[i].saved = NULL;
+        else if (t) wg__retain(t);
+    }
+    if (saved_out && !consume) wg__retain(saved_out);
+    if (consume) {
+        n->flags |= NF_RELEASED;
+        n->u.freed_site = site;
+    }
+    wg__unlock(&n->lock);
+    wg_status st = WG_OK;
+    for (uint32_t i = 0; i < n->nin && st == WG_OK; i++)
+        if (u->in[i]) st = check_input(n, (int)i, u->in[i]);
+    if (!saved_out) return st;
+    if (st == WG_OK) st = unpack_out(n, maker, 0, saved_out, n->out_version, &u->out[0]);
+    wg__drop(saved_out);
+    return st;
+}
+
 wg_status wg__unpack(wg_node *n, wg_node *maker, wg_unpacked *u, bool consume, void *site) {
-    u->call = (wg_call){.op = n->op, .attr = n->attr, .nattr = n->nattr, .nin = (int)n->nin, .nout = n->nout, .node = n};
     u->in = u->in_buf;
     u->out = u->out_buf;
+    u->call = (wg_call){.op = n->op, .in = u->in, .out = u->out, .attr = n->attr, .nattr = n->nattr,
+                        .nin = (int)n->nin, .nout = n->nout, .node = n};
+    if (WG_LIKELY(n->nin <= WG_UNPACK_INLINE && n->nout == 1)) return unpack_small(n, maker, u, consume, site);
     if (n->nin > WG_UNPACK_INLINE || n->nout > WG_UNPACK_INLINE) {
         size_t bytes = (n->nin + n->nout) * sizeof(wg_tensor *);
         u->in = wg__malloc(bytes);
@@ -266,8 +339,8 @@ wg_status wg__unpack(wg_node *n, wg_node *maker, wg_unpacked *u, bool consume, v
 }
 
 void wg__unpack_done(wg_unpacked *u) {
-    for (int i = 0; i < u->call.nin; i++) wg_release(u->in[i]);
-    for (int o = 0; o < u->call.nout; o++) wg_release(u->out[o]);
+    for (int i = 0; i < u->call.nin; i++) wg__drop(u->in[i]);
+    for (int o = 0; o < u->call.nout; o++) wg__drop(u->out[o]);
     if (u->in != u->in_buf) wg__mfree(u->in, (size_t)(u->call.nin + u->call.nout) * sizeof(wg_tensor *));
 }
 

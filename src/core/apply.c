@@ -47,7 +47,7 @@ static wg_status refuse_dtype(const wg_op *op, wg_dtype d) {
 
 static wg_status pointwise_dtypes(const wg_op *op, wg_tensor *const *in, int nin, wg_dtype *compute, wg_dtype *result) {
     wg_dtype d = wg__result_type(in, nin);
-    if (op->kind == WG_K_FLT && !wg_dtype_is_floating(d)) d = wg_default_dtype();
+    if (op->kind == WG_K_FLT && !wg__is_floating(d)) d = wg_default_dtype();
     *compute = d;
     *result = op->kind == WG_K_FLAG ? WG_BOOL : d;
     if (op->kind == WG_K_NUM && d <= WG_INT64 && wg__kernel(op, d)) return wg__check_integers(op, in);
@@ -58,7 +58,7 @@ static wg_status pointwise_dtypes(const wg_op *op, wg_tensor *const *in, int nin
 /* ---- operands: an input as the kernel wants it --------------------------------------------------------------------- */
 
 static void number_operand(wg_operand *o, const wg_tensor *t, wg_dtype d) {
-    if (wg_dtype_is_floating(d) || wg_dtype_is_floating((wg_dtype)t->dtype))
+    if (wg__is_floating(d) || wg__is_floating(t->dtype))
         wg__store_double(o->number, d, wg__load_double(t->data, (wg_dtype)t->dtype));
     else
         wg__store_int(o->number, d, wg__load_int(t->data, (wg_dtype)t->dtype));
@@ -374,13 +374,14 @@ static inline wg_kernel short_kernel(const wg_op *op, const wg_tensor *x) {
 }
 
 static inline wg_tensor *result_like(const wg_op *op, const wg_tensor *x) {
-    return wg__tensor_new(op->kind == WG_K_FLAG ? WG_BOOL : (wg_dtype)x->dtype, x->ndim, x->dims, NULL);
+    return wg__tensor_like(x, op->kind == WG_K_FLAG ? WG_BOOL : (wg_dtype)x->dtype);
 }
 
-static wg_tensor *finish(const wg_op *op, wg_tensor *const *in, int nin, unsigned flags, wg_tensor *out, void *site) {
+static inline wg_tensor *finish(const wg_op *op, wg_tensor *const *in, int nin, unsigned flags, wg_tensor *out,
+                                void *site) {
     struct wg_tls *s = &wg__tls;
-    if (wg__recording(s) && (flags & (TF_REQUIRES | TF_VIEW)) && wg__any_requires(op, in, nin) &&
-        WG_UNLIKELY(wg__record(op, in, nin, NULL, 0, &out, 1, wg__site(s, site)) != WG_OK)) {
+    if (wg__recording(s) && (flags & (TF_REQUIRES | TF_VIEW)) &&
+        WG_UNLIKELY(wg__record_pointwise(op, in, nin, out, wg__site(s, site)) != WG_OK)) {
         wg_release(out);
         return WG_POISON;
     }
@@ -404,7 +405,7 @@ general:
 /* y is a number that does not change x's dtype. */
 static inline bool plain_number(const wg_tensor *x, const wg_tensor *y) {
     if (!(y->flags & TF_NUMBER) || (x->flags & TF_NUMBER)) return false;
-    return wg_dtype_is_floating((wg_dtype)x->dtype) || (y->dtype <= WG_INT64 && x->dtype != WG_BOOL);
+    return wg__is_floating(x->dtype) || (y->dtype <= WG_INT64 && x->dtype != WG_BOOL);
 }
 
 wg_tensor *wg__binary(const wg_op *op, wg_tensor *x, wg_tensor *y, void *site) {
@@ -416,7 +417,7 @@ wg_tensor *wg__binary(const wg_op *op, wg_tensor *x, wg_tensor *y, void *site) {
     wg_operand number;
     char *ydata = y->data;
     ptrdiff_t size = (ptrdiff_t)wg__itemsize(x), ystep = size;
-    if (x->dtype == y->dtype && x->ndim == y->ndim && memcmp(x->dims, y->dims, (size_t)x->ndim * 8) == 0) {
+    if (x->dtype == y->dtype && wg__same_sizes(x, y)) {
     } else if (plain_number(x, y)) {
         number_operand(&number, y, (wg_dtype)x->dtype);
         ydata = number.data;

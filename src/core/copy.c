@@ -114,10 +114,18 @@ wg_status wg__fill_zero(wg_tensor *t) {
 }
 
 wg_status wg__fill_value(wg_tensor *t, const void *value) {
+    enum { SMALL = 32768 };
+    size_t size = wg__itemsize(t);
+    if ((t->flags & TF_CONTIG) && t->numel < SMALL && ((uintptr_t)t->data & (size - 1)) == 0) {
+        char *one[2] = {t->data, (char *)(uintptr_t)value};
+        ptrdiff_t step[2] = {(ptrdiff_t)size, 0};
+        wg__fill_kernel(size)(one, step, t->numel);
+        return WG_OK;
+    }
     int64_t to[WG_MAX_DIMS], from[WG_MAX_DIMS] = {0};
     const int64_t *strides[2] = {to, from};
     char *p[2] = {t->data, (char *)(uintptr_t)value};
     if (t->numel == 0) return WG_OK;
     wg__broadcast_strides(t, t->ndim, t->dims, to);
-    return wg__loop(wg__fill_kernel(wg__itemsize(t)), 2, p, t->ndim, t->dims, strides, NULL);
+    return wg__loop(wg__fill_kernel(size), 2, p, t->ndim, t->dims, strides, NULL);
 }

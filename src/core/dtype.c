@@ -29,6 +29,10 @@ static const struct {
 };
 #define NTYPES ((int)(sizeof(types) / sizeof(types[0])))
 
+const uint8_t wg__dtype_bytes[32] = {[WG_BOOL] = 1,    [WG_UINT8] = 1,   [WG_INT8] = 1,     [WG_INT16] = 2,
+                                     [WG_INT32] = 4,   [WG_INT64] = 8,   [WG_FLOAT16] = 2,  [WG_BFLOAT16] = 2,
+                                     [WG_FLOAT32] = 4, [WG_FLOAT64] = 8};
+
 bool wg__dtype_exists(int d) { return d >= 0 && d < NTYPES && types[d].bytes; }
 const char *wg_dtype_name(wg_dtype d) { return (int)d >= 0 && (int)d < NTYPES ? types[d].name : "unknown"; }
 const char *wg__dtype_scalar_name(wg_dtype d) { return (int)d >= 0 && (int)d < NTYPES ? types[d].scalar_name : "Undefined"; }

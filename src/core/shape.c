@@ -35,9 +35,6 @@ bool wg__is_row_major(int ndim, const int64_t *sizes, const int64_t *strides) {
     return true;
 }
 
-bool wg__same_sizes(const wg_tensor *a, const wg_tensor *b) {
-    return a->ndim == b->ndim && memcmp(a->dims, b->dims, (size_t)a->ndim * sizeof(int64_t)) == 0;
-}
 
 /* Dims of size > 1 in order of stride, smallest first. Returns how many. */
 static int by_stride(int ndim, const int64_t *sizes, const int64_t *strides, int *order) {

@@ -179,25 +179,11 @@ void wg_empty_cache(void) {
 
 /* ---- blocks -------------------------------------------------------------------------------------------------------- */
 
-static void *block_new_slow(struct wg_tls *s) {
+void *wg__block_new_slow(struct wg_tls *s) {
     void *b = NULL;
     if (thread_enter(s)) b = wg__malloc(BLOCK_BYTES);
     if (!b) wg__no_memory(NULL, BLOCK_BYTES);
     return b;
-}
-
-void *wg__block_new(struct wg_tls *s) {
-    void *b = s->free_blocks;
-    if (WG_LIKELY(b != NULL)) {
-        char *next = *(void **)b;
-        s->free_blocks = next;
-        s->nfree--;
-        __builtin_prefetch(next, 1); /* the next block will be wanted soon, and may be far away */
-        __builtin_prefetch(next + 64, 1);
-        __builtin_prefetch(next + 128, 1);
-        return b;
-    }
-    return block_new_slow(s);
 }
 
 static void block_recycle(struct wg_tls *s, void *block) {
@@ -226,10 +212,7 @@ static void handle_block_free(struct wg_tls *s, wg_tensor *t) {
     block_recycle(s, t);
 }
 
-static inline void count(_Atomic int64_t *c, int64_t d) { /* only this thread writes: no locked operation */
-    atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + d, memory_order_relaxed);
-}
-void wg__count_node(int d) { count(&wg__tls.live_nodes, d); }
+void wg__count_node(int d) { wg__count(&wg__tls.live_nodes, d); }
 
 /* ---- making handles ------------------------------------------------------------------------------------------------ */
 
@@ -322,7 +305,7 @@ wg_tensor *wg__tensor_new(wg_dtype dtype, int ndim, const int64_t *sizes, const 
     if (!place_data(t, bytes)) goto no_memory;
     own_storage(t);
     fresh_version_cell(t);
-    count(&s->live_tensors, 1);
+    wg__count(&s->live_tensors, 1);
     return t;
 no_memory:
     if (t->flags & TF_HEAPDIMS && t->dims) wg__mfree(t->dims, (size_t)ndim * 16);
@@ -344,13 +327,16 @@ wg_tensor *wg__tensor_like(const wg_tensor *x, wg_dtype dtype) {
     t->ndim = x->ndim;
     t->numel = x->numel;
     t->dims = (int64_t *)(void *)t->inline_;
-    for (int i = 0; i < x->ndim * 2; i++) t->dims[i] = x->dims[i];
+    for (int i = 0; i < x->ndim; i++) {
+        t->dims[i] = x->dims[i];
+        t->dims[x->ndim + i] = x->dims[x->ndim + i];
+    }
     t->own.bytes = bytes;
     t->own.data = t->inline_ + used;
     t->own.flags = SF_INLINE;
     own_storage(t);
     fresh_version_cell(t);
-    count(&s->live_tensors, 1);
+    wg__count(&s->live_tensors, 1);
     return t;
 }
 
@@ -412,21 +398,18 @@ wg_tensor *wg__alias(const wg_tensor *t, int ndim, const int64_t *sizes, const i
     } else {
         share_version(a, t);
     }
-    count(&s->live_tensors, 1);
+    wg__count(&s->live_tensors, 1);
     return a;
 }
 
 wg_meta *wg__meta(wg_tensor *t) {
-    if (!t->meta) {
-        wg_meta *m = wg__calloc(sizeof(*m));
-        if (!m) {
-            wg__no_memory(NULL, sizeof(*m));
-            return NULL;
-        }
-        atomic_flag_clear(&m->lock);
-        t->meta = m;
-    }
-    return t->meta;
+    _Static_assert(sizeof(wg_meta) <= sizeof(wg_tensor), "a meta fits a block");
+    if (t->meta) return t->meta;
+    wg_meta *m = wg__block_new(&wg__tls);
+    if (!m) return NULL;
+    memset(m, 0, sizeof(*m));
+    atomic_flag_clear(&m->lock);
+    return t->meta = m;
 }
 
 /* ---- giving back --------------------------------------------------------------------------------------------------- */
@@ -462,7 +445,7 @@ static void destroy_meta(wg_tensor *t) {
     if (m->base) wg_release(m->base);
     if (m->batch_value) wg_release(m->batch_value);
     free(m->name);
-    wg__mfree(m, sizeof(*m));
+    wg__block_free(&wg__tls, m);
     t->meta = NULL;
 }
 
@@ -474,7 +457,7 @@ static void destroy_tensor(struct wg_tls *s, wg_tensor *t) {
     if (t->flags & TF_HEAPDIMS) wg__mfree(t->dims, t->ndim ? (size_t)t->ndim * 16 : 16);
     if (t->flags & TF_VSEP) block_unref(s, t->vhome);
     if (t->storage) storage_unref(s, t->storage);
-    count(&s->live_tensors, -1);
+    wg__count(&s->live_tensors, -1);
     block_unref(s, t);
 }
 
@@ -500,7 +483,7 @@ void wg__tensor_release(wg_tensor *t) {
     struct wg_tls *s = &wg__tls;
     if (dies_alone(t)) {
         if (!(t->own.flags & SF_INLINE)) wg__free(t->own.data, t->own.bytes);
-        count(&s->live_tensors, -1);
+        wg__count(&s->live_tensors, -1);
         handle_block_free(s, t);
         return;
     }
@@ -590,13 +573,15 @@ size_t wg_scope_open(void) {
     return s->scope_top; /* never 0: closing 0 empties the root scope, at thread exit */
 }
 
-size_t wg_scope_close(size_t mark) {
-    struct wg_tls *s = &wg__tls;
-    size_t bottom = mark ? mark - 1 : 0;
-    while (s->scope_top > bottom) {
+void wg__scope_trim(struct wg_tls *s, size_t top) {
+    while (s->scope_top > top) {
         wg_tensor *t = s->scope[--s->scope_top];
         if (t && !IS_MARK(t)) wg__tensor_release(t);
     }
+}
+
+size_t wg_scope_close(size_t mark) {
+    wg__scope_trim(&wg__tls, mark ? mark - 1 : 0);
     return 0;
 }
 
@@ -684,6 +669,6 @@ wg_tensor *wg__tensor_new_batched(wg_dtype dtype, int ndim, const int64_t *sizes
     t->vhome = value->vhome;
     wg__inc(&t->vhome->block_refs);
     t->flags |= TF_BATCHED | TF_VSEP;
-    count(&s->live_tensors, 1);
+    wg__count(&s->live_tensors, 1);
     return t;
 }

@@ -135,6 +135,7 @@ struct wg_tls {
     int ceiling, hidden_top; /* levels in [ceiling, hidden_top] are invisible; ceiling 0: none (see forward.c) */
     int levels;           /* levels open now */
     void *site;           /* pinned call site, or NULL */
+    void *walk_site;      /* of the call to backward that is running */
     uint64_t seq;         /* next sequence number */
     _Atomic int64_t live_tensors, live_nodes; /* written by this thread only */
     void *pending;        /* blocks waiting to be destroyed */
@@ -170,6 +171,9 @@ static inline bool wg__dec(atomic_uint *c) {
     }
     return atomic_fetch_sub_explicit(c, 1, memory_order_acq_rel) == 1;
 }
+static inline void wg__count(_Atomic int64_t *c, int64_t d) { /* of this thread: nobody else writes it */
+    atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + d, memory_order_relaxed);
+}
 /* A lock around a few instructions that start no thread: a node's saved values. */
 static inline void wg__lock(atomic_flag *f) {
     if (wg__one_thread()) return;
@@ -182,7 +186,19 @@ static inline void wg__unlock(atomic_flag *f) { atomic_flag_clear_explicit(f, me
 extern wg_tensor wg__poison_tensor;
 #define WG_POISON (&wg__poison_tensor)
 
-void *wg__block_new(struct wg_tls *s); /* 192 bytes, uninitialised; NULL on no memory (error raised) */
+void *wg__block_new_slow(struct wg_tls *s);
+/* 192 bytes, uninitialised; NULL on no memory (error raised). The next block will be wanted soon and may be far away. */
+static inline void *wg__block_new(struct wg_tls *s) {
+    void *b = s->free_blocks;
+    if (WG_UNLIKELY(!b)) return wg__block_new_slow(s);
+    char *next = *(void **)b;
+    s->free_blocks = next;
+    s->nfree--;
+    __builtin_prefetch(next, 1);
+    __builtin_prefetch(next + 64, 1);
+    __builtin_prefetch(next + 128, 1);
+    return b;
+}
 void wg__block_free(struct wg_tls *s, void *block);
 /* An uninitialised tensor of its own storage, owned by the caller (refs 1, in no scope). sizes may alias nothing.
  * strides NULL: row-major. NULL on failure, with the error raised. */
@@ -200,6 +216,8 @@ wg_meta *wg__meta(wg_tensor *t); /* NULL on no memory (error raised) */
 void wg__tensor_release(wg_tensor *t);
 /* Owned handle to the innermost scope; returns it, or poison (and releases) when the scope cannot grow. */
 wg_tensor *wg__scope_push(wg_tensor *t);
+/* Releases what was pushed since the stack was top high. */
+void wg__scope_trim(struct wg_tls *s, size_t top);
 /* The opposite: takes a result back out of the scope. Pops when it is on top (the usual case). */
 wg_tensor *wg__take(wg_tensor *t);
 

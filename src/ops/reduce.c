@@ -18,7 +18,8 @@
 wg_status wg__reduced_dims(const char *op, const wg_value *v, int ndim, bool *reduced) {
     bool all = v->tag == WG_V_NONE || (v->tag == WG_V_INTS && v->n == 0);
     int n = v->tag == WG_V_INTS ? (int)v->n : 1;
-    for (int i = 0; i < WG_MAX_DIMS; i++) reduced[i] = all && i < ndim;
+    reduced[0] = all;
+    for (int i = 1; i < ndim; i++) reduced[i] = all;
     for (int k = 0; k < n && !all; k++) {
         int d = wg__wrap_dim(op, v->tag == WG_V_INTS ? v->ints[k] : v->i, ndim);
         if (d < 0) return WG_ERR_INDEX;
@@ -62,7 +63,19 @@ static int64_t reduced_count(const wg_call *c, const wg_value *dims) {
 static wg_tensor *expanded(const wg_call *c, wg_tensor *g, const wg_value *dims, bool keepdim) {
     int n;
     const int64_t *sizes = wg__input_sizes(c, 0, &n);
+    if (dims->tag == WG_V_NONE && g->ndim == 0) return wg_expand(g, n, sizes);
     return wg_expand(wg__restore(c, g, dims, keepdim), n, sizes);
+}
+/* One number divided and spread over sizes: expand, then divide, without the steps between. */
+static wg_tensor *spread_quotient(const wg_tensor *g, int n, const int64_t *sizes, double by) {
+    wg_tensor *t = wg__tensor_new((wg_dtype)g->dtype, n, sizes, NULL);
+    if (!t) return WG_POISON;
+    _Alignas(16) char one[16];
+    double v = wg__load_double(g->data, (wg_dtype)g->dtype);
+    wg__store_double(one, (wg_dtype)g->dtype, g->dtype == WG_FLOAT64 ? v / by : (double)((float)v / (float)by));
+    if (wg__fill_value(t, one) == WG_OK) return wg__scope_push(t);
+    wg_release(t);
+    return WG_POISON;
 }
 
 /* vmap: every dim named, one higher than in the sample. */
@@ -302,7 +315,11 @@ static wg_status mean_shape(const wg_call *c, wg_geometry *g) {
 }
 static wg_status mean_run(const wg_call *c) { return sum_like(c, true); }
 static wg_tensor *mean_vjp(const wg_call *c, wg_tensor *const *g, int i) {
+    int ndim;
+    const int64_t *sizes = wg__input_sizes(c, 0, &ndim);
     double n = (double)reduced_count(c, &c->attr[0]);
+    if (wg__tls.no_grad && g[0]->numel == 1 && c->attr[0].tag == WG_V_NONE && !(g[0]->flags & TF_SLOW))
+        return spread_quotient(g[0], ndim, sizes, n);
     return (void)i, wg_div(expanded(c, g[0], &c->attr[0], c->attr[1].i), wg_s(n));
 }
 static const char *mean_name(const wg_call *c) { return c->attr[0].tag == WG_V_NONE ? "MeanBackward0" : "MeanBackward1"; }
