@@ -40,9 +40,9 @@ static void extent(const wg_tensor *t, const char **lo, const char **hi) {
     *hi = t->data + (up + 1) * (int64_t)wg__itemsize(t);
 }
 
-/* Same memory walked the same way is fine; memory that partly overlaps must be copied first. */
+/* Same memory walked the same way is fine; memory that may overlap otherwise is copied first. */
 static bool overlaps(const wg_tensor *t, const wg_tensor *other) {
-    if (other->storage != t->storage || other->numel == 0 || t->numel == 0) return false;
+    if (!other || other->storage != t->storage || other->numel == 0 || t->numel == 0) return false;
     if (other->data == t->data && other->ndim == t->ndim && other->dtype == t->dtype &&
         memcmp(other->dims, t->dims, (size_t)t->ndim * 16) == 0)
         return false;
@@ -50,6 +50,19 @@ static bool overlaps(const wg_tensor *t, const wg_tensor *other) {
     extent(t, &a, &b);
     extent(other, &c, &d);
     return c < b && a < d;
+}
+
+/* What PyTorch refuses: two dense tensors over memory that they share, but not element by element. A 0-d value of an op
+ * that is not pointwise (fill_) is read first. */
+static wg_status check_overlap(const wg_op *op, wg_tensor *const *in, int nin) {
+    const wg_tensor *t = in[0];
+    for (int i = 1; i < nin; i++) {
+        if (!overlaps(t, in[i]) || (in[i]->ndim == 0 && !(op->traits & WG_POINTWISE))) continue;
+        if (!wg__is_dense(t->ndim, t->dims, wg__strides(t)) || !wg__is_dense(in[i]->ndim, in[i]->dims, wg__strides(in[i])))
+            continue;
+        return wg__raise(WG_ERR_RUNTIME, op->name, WG_MSG_PARTIAL_OVERLAP);
+    }
+    return WG_OK;
 }
 
 /* ---- computing into the target --------------------------------------------------------------------------------------- */
@@ -122,7 +135,7 @@ static wg_status plan_structured(write_plan *w) {
     st = check_cast(w->op, w->target, g.dtype);
     if (st != WG_OK) return st;
     bool direct = (w->op->traits & WG_SAFE_INPLACE) && g.dtype == (wg_dtype)w->target->dtype;
-    for (int i = 1; i < w->nin && direct; i++) direct = !(w->in[i] && overlaps(w->target, w->in[i]));
+    for (int i = 1; i < w->nin && direct; i++) direct = !overlaps(w->target, w->in[i]);
     if (direct) return WG_OK;
     w->temp = wg__tensor_new(g.dtype, g.ndim, g.sizes, NULL);
     if (!w->temp) return WG_ERR_MEMORY;
@@ -138,6 +151,8 @@ static wg_status write_structured(write_plan *w) {
 }
 
 static wg_status plan(write_plan *w) {
+    wg_status st = check_overlap(w->op, w->in, w->nin);
+    if (st != WG_OK) return st;
     return (w->op->traits & WG_POINTWISE) ? plan_pointwise(w) : plan_structured(w);
 }
 

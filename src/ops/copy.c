@@ -270,7 +270,6 @@ static const wg_op op_copy = {.name = "copy_", .schema = "copy_(Tensor self, Ten
                               .grad_name = copy_name, .formula = {"0", "1"}};
 wg_tensor *wg_copy_(wg_tensor *x, wg_tensor *source) {
     wg_tensor *in[2] = {x, source};
-    if (x && x == source) return x;
     return wg__apply_inplace(&op_copy, in, 2, NULL, 0, WG_SITE);
 }
 
