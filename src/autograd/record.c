@@ -84,7 +84,8 @@ static wg_status save_outputs(wg_node *n, wg_tensor *const *out, int nout) {
     n->u.saved_outs = wg__calloc((size_t)nout * sizeof(wg_input));
     if (!n->u.saved_outs) return wg__no_memory(n->op->name, (size_t)nout * sizeof(wg_input));
     for (int o = 0; o < nout; o++) {
-        if (!out[o]) continue;
+        bool read = o > 0 || !(n->op->traits & WG_INT_SECOND); /* rules with indices read those, not the values */
+        if (!out[o] || !read) continue;
         n->u.saved_outs[o].saved = detached(out[o]);
         n->u.saved_outs[o].version = wg__version(out[o]);
         if (!n->u.saved_outs[o].saved) return WG_ERR_MEMORY;
@@ -183,6 +184,11 @@ static wg_status modified(const wg_node *n, const wg_tensor *t, const wg_node *m
                      which, wg__version(t), expected, mine, here, write);
 }
 
+static wg_status modified_out(const wg_node *n, int o, const wg_tensor *saved, uint32_t expected) {
+    bool made = wg__is_floating(saved->dtype) && !(o > 0 && (n->op->traits & WG_INT_SECOND));
+    return modified(n, saved, made ? n : NULL, o, expected);
+}
+
 static wg_node *current_maker(wg_tensor *t) { return (t->flags & TF_VIEW) ? wg__grad_fn(t) : t->grad_fn; }
 
 static wg_status check_input(wg_node *n, int i, wg_tensor *t) {
@@ -211,7 +217,7 @@ wg_tensor *wg__saved_output(wg_node *n, int o) {
 
 static wg_status unpack_out(wg_node *n, wg_node *maker, int o, wg_tensor *saved, uint32_t version, wg_tensor **out) {
     if (!saved) return WG_OK;
-    if (wg__version(saved) != version) return modified(n, saved, n, o, version);
+    if (wg__version(saved) != version) return modified_out(n, o, saved, version);
     *out = wg__tls.no_grad ? wg__retain(saved) : rewrap(maker, saved, o);
     return *out ? WG_OK : WG_ERR_MEMORY;
 }
@@ -253,7 +259,7 @@ static wg_status grab(wg_node *n, wg_unpacked *u, bool consume, void *site) {
         /* keep the versions for the check below */
         for (int o = 0; o < n->nout; o++)
             if (u->out[o] && wg__version(u->out[o]) != array[o].version) {
-                wg_status st = modified(n, u->out[o], n, o, array[o].version);
+                wg_status st = modified_out(n, o, u->out[o], array[o].version);
                 wg__mfree(array, n->nout * sizeof(wg_input));
                 return st;
             }
@@ -352,6 +358,7 @@ wg_tensor *wg_node_saved(wg_node *n, int i) {
         return WG_POISON;
     }
     wg_tensor *t = i < 0 ? u.out[0] : u.in[i];
+    for (int o = 1; i < 0 && !t && o < u.call.nout; o++) t = u.out[o];
     if (t) t = wg__scope_push(wg__retain(t));
     wg__unpack_done(&u);
     return t;
