@@ -1,5 +1,5 @@
 /* elementwise.c - add, mul, relu, exp, tanh on 10^4, 10^6, 10^7 float32: microseconds a call for Wengert, whose results lie
- * in memory used before, and for C on the same data into memory of its own, where the best of several loops counts:
+ * in memory used before, and for C on the same memory, where the best of several loops counts:
  *
  *   plain   the loop that anyone writes, with the C library's function
  *   wide    vectors as long as this machine's, polynomials for exp and tanh
@@ -174,7 +174,7 @@ static const row rows[] = {
 static const struct {
     size_t n;
     int calls, rounds;
-} sizes[] = {{10000, 50, 40}, {1000000, 1, 40}, {10000000, 1, 9}};
+} sizes[] = {{10000, 100, 40}, {1000000, 15, 15}, {10000000, 2, 7}};
 
 static void verify(const row *r, const job *j, const float *out, const char *who) {
     for (size_t i = 0; i < j->n; i += 7) {
@@ -216,17 +216,18 @@ static void measure(const row *r, job *j, int calls, int rounds) {
 
 int main(void) {
     check(wg_set_num_threads(1));
+    wg_manual_seed(0);
     for (size_t s = 0; s < sizeof(sizes) / sizeof(*sizes); s++) {
         size_t n = sizes[s].n;
-        job j = {.n = n, .x = random_floats(n, -3, 3), .y = random_floats(n, -3, 3), .out = random_floats(n, 0, 1)};
         WG_SCOPE {
-            j.tx = wg_from_data(j.x, WG_FLOAT32, WG_SHAPE((int64_t)n), NULL);
-            j.ty = wg_from_data(j.y, WG_FLOAT32, WG_SHAPE((int64_t)n), NULL);
+            job j = {.n = n};
+            j.tx = wg_uniform_(wg_empty(WG_SHAPE((int64_t)n), NULL), -3, 3, NULL);
+            j.ty = wg_uniform_(wg_empty(WG_SHAPE((int64_t)n), NULL), -3, 3, NULL);
+            j.x = wg_data(j.tx);
+            j.y = wg_data(j.ty);
+            j.out = wg_data(wg_empty(WG_SHAPE((int64_t)n), NULL));
             for (size_t r = 0; r < sizeof(rows) / sizeof(*rows); r++) measure(&rows[r], &j, sizes[s].calls, sizes[s].rounds);
         }
-        free(j.x);
-        free(j.y);
-        free(j.out);
     }
     return finish();
 }
