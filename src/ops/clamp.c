@@ -12,37 +12,37 @@ static wg_tensor *both(wg_tensor *a, wg_tensor *b) { return wg_logical_and(a, b)
 static wg_tensor *either(wg_tensor *a, wg_tensor *b) { return wg_logical_or(a, b); }
 static wg_tensor *half(wg_tensor *g) { return wg_mul(g, wg_s(0.5)); }
 
-/* One bound that is a tensor: as maximum (minimum), but nan gives all to x. above: x is the greater side. */
+/* One bound that is a tensor: as maximum (minimum); where x or the bound is nan, each gets all. above: x is the greater side. */
 static wg_tensor *one_x(wg_tensor *g, wg_tensor *passes, wg_tensor *tie) {
     return wg_where(tie, half(g), keep_where(passes, g));
 }
 static wg_tensor *lo_dx(const wg_call *c, wg_tensor *g) {
     wg_tensor *x = c->in[0], *lo = c->in[1];
     if (number(lo)) return keep_where(wg_gt(x, lo), g);
-    return one_x(g, either(wg_gt(x, lo), wg_isnan(x)), wg_eq(x, lo));
+    return one_x(g, wg_logical_not(wg_lt(x, lo)), wg_eq(x, lo));
 }
 static wg_tensor *lo_dlo(const wg_call *c, wg_tensor *g) {
     wg_tensor *x = c->in[0], *lo = c->in[1];
-    return one_x(g, wg_lt(x, lo), wg_eq(x, lo));
+    return one_x(g, wg_logical_not(wg_gt(x, lo)), wg_eq(x, lo));
 }
 static wg_tensor *hi_dx(const wg_call *c, wg_tensor *g) {
     wg_tensor *x = c->in[0], *hi = c->in[1];
     if (number(hi)) return keep_where(wg_lt(x, hi), g);
-    return one_x(g, either(wg_lt(x, hi), wg_isnan(x)), wg_eq(x, hi));
+    return one_x(g, wg_logical_not(wg_gt(x, hi)), wg_eq(x, hi));
 }
 static wg_tensor *hi_dhi(const wg_call *c, wg_tensor *g) {
     wg_tensor *x = c->in[0], *hi = c->in[1];
-    return one_x(g, wg_gt(x, hi), wg_eq(x, hi));
+    return one_x(g, wg_logical_not(wg_lt(x, hi)), wg_eq(x, hi));
 }
 
-/* Two bounds. lo > hi: the result is hi, whatever x. lo = hi = x: all to x. */
+/* Two bounds. lo > hi: the result is hi, whatever x. lo = hi = x: all to x. A bound that is nan holds nothing back. */
 static wg_tensor *two_dx(const wg_call *c, wg_tensor *g) {
     wg_tensor *x = c->in[0], *lo = c->in[1], *hi = c->in[2];
-    wg_tensor *inside = both(wg_gt(x, lo), wg_lt(x, hi));
-    if (number(lo) && number(hi)) return keep_where(inside, g);
+    if (number(lo) && number(hi)) return keep_where(both(wg_gt(x, lo), wg_lt(x, hi)), g);
     wg_tensor *on_lo = wg_eq(x, lo), *on_hi = wg_eq(x, hi);
     wg_tensor *share = both(wg_logical_xor(on_lo, on_hi), wg_lt(lo, hi));
-    wg_tensor *all = either(either(inside, both(on_lo, on_hi)), wg_isnan(x));
+    wg_tensor *outside = either(either(wg_lt(x, lo), wg_gt(x, hi)), wg_gt(lo, hi));
+    wg_tensor *all = either(wg_logical_not(outside), wg_isnan(x));
     return wg_where(share, half(g), keep_where(all, g));
 }
 static wg_tensor *two_dlo(const wg_call *c, wg_tensor *g) {

@@ -306,7 +306,8 @@ static wg_status check_bool(const char *who, const char *what, const wg_tensor *
                      wg__dtype_scalar_name((wg_dtype)t->dtype));
 }
 static wg_status where_shape(const wg_call *c, wg_geometry *g) {
-    wg_status st = check_bool("where", "condition", c->in[0]);
+    /* a uint8 condition is an old form that PyTorch still takes */
+    wg_status st = c->in[0]->dtype == WG_UINT8 ? WG_OK : check_bool("where", "condition", c->in[0]);
     if (st == WG_OK) st = wg__broadcast("where", (const wg_tensor *const *)c->in, 3, g);
     g->strided = false;
     g->dtype = wg__result_type(c->in + 1, 2);
@@ -369,6 +370,13 @@ wg_tensor *wg_where(wg_tensor *condition, wg_tensor *x, wg_tensor *y) {
     return wg__apply(&op_where, in, 3, NULL, 0, WG_SITE);
 }
 
+/* Is the value of that 0-d tensor in the range of an integer dtype? Its fraction may go. */
+static bool fits(const wg_tensor *value, wg_dtype d) {
+    static const double top[] = {[WG_UINT8] = 0x1p8, [WG_INT8] = 0x1p7, [WG_INT16] = 0x1p15, [WG_INT32] = 0x1p31, [WG_INT64] = 0x1p63};
+    if (!wg_dtype_is_integral(d)) return true;
+    double v = wg__load_double(value->data, (wg_dtype)value->dtype);
+    return v < top[d] && v >= -top[d];
+}
 static wg_status masked_fill_shape(const wg_call *c, wg_geometry *g) {
     wg_status st = WG_OK;
     if (c->in[1]->dtype != WG_BOOL)
@@ -380,10 +388,13 @@ static wg_status masked_fill_shape(const wg_call *c, wg_geometry *g) {
     if (st == WG_OK) st = wg__broadcast("masked_fill", (const wg_tensor *const *)c->in, 2, g);
     g->strided = false;
     g->dtype = (wg_dtype)c->in[0]->dtype;
-    if (st == WG_OK && !wg__can_cast((wg_dtype)c->in[2]->dtype, g->dtype))
+    if (st == WG_OK && !fits(c->in[2], g->dtype))
         st = wg__raise(WG_ERR_RUNTIME, "masked_fill", "value cannot be converted to type %s without overflow",
                        wg_dtype_name(g->dtype));
     return st;
+}
+static const char *masked_fill_name(const wg_call *c) {
+    return c->node->numbers & 4 ? "MaskedFillBackward0" : "MaskedFillBackward1";
 }
 static wg_status masked_fill_run(const wg_call *c) { return select_into(c->out[0], c->in[1], c->in[2], c->in[0]); }
 static wg_tensor *masked_fill_vjp(const wg_call *c, wg_tensor *const *g, int i) {
@@ -399,7 +410,7 @@ static wg_tensor *masked_fill_jvp(const wg_call *c, wg_tensor *const *t, int o) 
 static const wg_op op_masked_fill = {.name = "masked_fill", .schema = "masked_fill(Tensor self, Tensor mask, Tensor value) -> Tensor",
                                      .doc = "value where mask, else self", .traits = WG_SAFE_INPLACE, .nin = 3, .nout = 1,
                                      .saves = WG_USE_Y, .nondiff_in = 2, .shape = masked_fill_shape, .run = {masked_fill_run},
-                                     .vjp = masked_fill_vjp, .jvp = masked_fill_jvp,
+                                     .vjp = masked_fill_vjp, .jvp = masked_fill_jvp, .grad_name = masked_fill_name,
                                      .formula = {"0 where mask, else 1", NULL, "sum of g where mask"}};
 wg_tensor *wg_masked_fill(wg_tensor *x, wg_tensor *mask, wg_tensor *value) {
     wg_tensor *in[3] = {x, mask, value};

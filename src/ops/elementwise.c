@@ -67,7 +67,23 @@ static const char *pow_name(const wg_call *c) {
     static const char *const names[] = {"PowBackward1", "PowBackward2", "PowBackward0", "PowBackward0"};
     return names[c->node->numbers & 3];
 }
-static const char *row_name(const wg_call *c) { return strcmp(c->op->name, "pow") == 0 ? pow_name(c) : NULL; }
+/* PyTorch's names of the overloads: with a tensor, with a number on the right, with a number on the left. */
+static const struct {
+    const char *op, *tensors, *right, *left;
+} overloads[] = {
+    {"floor_divide", "torch::autograd::NotImplemented", "torch::autograd::NotImplemented", "torch::autograd::NotImplemented"},
+    {"remainder", "RemainderBackward1", "RemainderBackward0", "torch::autograd::NotImplemented"},
+    {"fmod", "FmodBackward1", "FmodBackward0", "FmodBackward1"},
+    {"_div_floor", "DivBackward2", "DivBackward2", "DivBackward2"},
+};
+static const char *row_name(const wg_call *c) {
+    unsigned numbers = c->node->numbers;
+    if (strcmp(c->op->name, "pow") == 0) return pow_name(c);
+    for (size_t i = 0; i < sizeof(overloads) / sizeof(*overloads); i++)
+        if (strcmp(c->op->name, overloads[i].op) == 0)
+            return numbers & 2 ? overloads[i].right : numbers & 1 ? overloads[i].left : overloads[i].tensors;
+    return NULL;
+}
 
 /* ---- records ------------------------------------------------------------------------------------------------------- */
 
@@ -177,7 +193,7 @@ wg_tensor *wg_conj(wg_tensor *x) { return x ? x : wg__fail(WG_ERR_TYPE, "conj", 
 
 static const char *add_name(const wg_call *c) { return c ? "AddBackward0" : NULL; }
 static const char *sub_name(const wg_call *c) { return c ? "SubBackward0" : NULL; }
-static const char *rsub_name(const wg_call *c) { return c ? "RsubBackward1" : NULL; }
+static const char *rsub_name(const wg_call *c) { return c->node->numbers & 2 ? "RsubBackward1" : "RsubBackward0"; }
 
 static wg_tensor *attr_number(const wg_value *v) {
     return v->tag == WG_V_DOUBLE ? wg_s(v->d) : v->tag == WG_V_INT ? wg_i(v->i) : wg_i(1);
@@ -187,16 +203,19 @@ static wg_tensor *scaled_minus_dy(const wg_call *c, wg_tensor *g) { return wg_ne
 static wg_tensor *pass_g(const wg_call *c, wg_tensor *g) { return (void)c, g; }
 static wg_tensor *minus_g(const wg_call *c, wg_tensor *g) { return (void)c, wg_neg(g); }
 
-#define SCALED(op_, name_, grad_, schema_, doc_, px, fx, ky, py, fy)                                                  \
+#define SCALED(op_, name_, grad_, schema_, doc_, boxed_, px, fx, ky, py, fy)                                                \
     static const wg_op op_ = {                                                                                        \
         .name = name_, .schema = schema_, .doc = doc_, .traits = WG_POINTWISE, .nin = 2, .nout = 1,                   \
         .kind = WG_K_ANY, .kernel = offsetof(struct wg_cpu_table, op_), .grad_name = grad_, .lo = -2, .hi = 2,        \
+        .boxed = boxed_,                                                                                              \
         .partial = {{.kind = px, .fn = pass_g, .formula = fx}, {.kind = ky, .fn = py, .formula = fy}},                \
         .formula = {fx, fy}};
+static wg_status add_boxed(const wg_value *a, int nargs, wg_tensor **out, int max, int *n);
+static wg_status sub_boxed(const wg_value *a, int nargs, wg_tensor **out, int max, int *n);
 SCALED(add_scaled, "add.alpha", add_name, "add.alpha(Tensor self, Tensor other, Scalar alpha) -> Tensor",
-       "x + alpha y, rounded once", WG_P_ONE, "1", WG_P_PRODUCT, scaled_dy, "alpha")
+       "x + alpha y, rounded once", add_boxed, WG_P_ONE, "1", WG_P_PRODUCT, scaled_dy, "alpha")
 SCALED(sub_scaled, "sub.alpha", sub_name, "sub.alpha(Tensor self, Tensor other, Scalar alpha) -> Tensor",
-       "x - alpha y, rounded once", WG_P_ONE, "1", WG_P_PRODUCT, scaled_minus_dy, "-alpha")
+       "x - alpha y, rounded once", sub_boxed, WG_P_ONE, "1", WG_P_PRODUCT, scaled_minus_dy, "-alpha")
 
 static const wg_op op_rsub = {.name = "rsub", .schema = "rsub(Tensor self, Tensor other) -> Tensor", .doc = "y - x",
                               .traits = WG_POINTWISE, .nin = 2, .nout = 1, .kind = WG_K_NUM,
@@ -215,6 +234,21 @@ wg_tensor *wg_add_alpha(wg_tensor *x, wg_tensor *y, double a) { return scaled(&a
 wg_tensor *wg_sub_alpha(wg_tensor *x, wg_tensor *y, double a) { return scaled(&sub_scaled, x, y, a, false, WG_SITE); }
 wg_tensor *wg_add_alpha_(wg_tensor *x, wg_tensor *y, double a) { return scaled(&add_scaled, x, y, a, true, WG_SITE); }
 wg_tensor *wg_sub_alpha_(wg_tensor *x, wg_tensor *y, double a) { return scaled(&sub_scaled, x, y, a, true, WG_SITE); }
+/* The kernels read alpha as a double: a boxed int becomes one. */
+static wg_status scaled_boxed(const wg_op *op, const wg_value *a, int nargs, wg_tensor **out, int max, int *n) {
+    if (nargs < 3 || max < 1 || a[0].tag != WG_V_TENSOR || a[1].tag != WG_V_TENSOR)
+        return wg__raise(WG_ERR_TYPE, op->name, "%s(): expected two tensors and a number", op->name);
+    double alpha = a[2].tag == WG_V_DOUBLE ? a[2].d : a[2].tag == WG_V_INT ? (double)a[2].i : 1;
+    out[0] = scaled(op, a[0].t, a[1].t, alpha, false, WG_SITE);
+    *n = 1;
+    return wg_is_poison(out[0]) ? wg_last_status() : WG_OK;
+}
+static wg_status add_boxed(const wg_value *a, int nargs, wg_tensor **out, int max, int *n) {
+    return scaled_boxed(&add_scaled, a, nargs, out, max, n);
+}
+static wg_status sub_boxed(const wg_value *a, int nargs, wg_tensor **out, int max, int *n) {
+    return scaled_boxed(&sub_scaled, a, nargs, out, max, n);
+}
 wg_tensor *wg_rsub(wg_tensor *x, wg_tensor *y) { return wg__binary(&op_rsub, x, y, WG_SITE); }
 
 /* ---- the family ---------------------------------------------------------------------------------------------------- */

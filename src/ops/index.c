@@ -343,6 +343,13 @@ wg_tensor *wg_index(wg_tensor *x, wg_tensor *const *indices, int n) {
 
 /* ---- index_put: in[0] self, in[1] values, then indices. attr: accumulate. -------------------------------------------------------- */
 
+/* A copy of self keeps its dense strides. */
+static wg_status laid_as_self(const wg_call *c, wg_geometry *g) {
+    const wg_tensor *x = c->in[0];
+    g->strided = !(x->flags & TF_CONTIG) && wg__is_dense(x->ndim, x->dims, wg__strides(x));
+    if (g->strided) memcpy(g->strides, wg__strides(x), (size_t)x->ndim * 8);
+    return WG_OK;
+}
 static wg_status put_shape(const wg_call *c, wg_geometry *g) {
     const wg_tensor *x = c->in[0], *v = c->in[1];
     indexing k;
@@ -367,7 +374,7 @@ static wg_status put_shape(const wg_call *c, wg_geometry *g) {
     g->ndim = x->ndim;
     g->dtype = (wg_dtype)x->dtype;
     memcpy(g->sizes, x->dims, (size_t)x->ndim * 8);
-    return WG_OK;
+    return laid_as_self(c, g);
 }
 static wg_tensor *wide_copy(wg_tensor *v, wg_dtype d, int ndim, const int64_t *sizes) {
     int64_t strides[WG_MAX_DIMS];
@@ -515,7 +522,10 @@ static wg_status index_add_shape(const wg_call *c, wg_geometry *g) {
     if (s->dtype != x->dtype)
         return wg__raise(WG_ERR_RUNTIME, "index_add", "index_add_(): self (%s) and source (%s) must have the same scalar type",
                          wg__dtype_scalar_name((wg_dtype)x->dtype), wg__dtype_scalar_name((wg_dtype)s->dtype));
-    bool fits = s->ndim == x->ndim || (s->ndim == 0 && x->ndim <= 1) || (x->ndim == 0 && s->ndim == 1);
+    bool fits = s->ndim == x->ndim || (s->ndim == 0 && x->ndim <= 1);
+    if (x->ndim == 0 && s->ndim == 1)
+        return wg__raise(WG_ERR_RUNTIME, "index_add", "source tensor shape must match self tensor shape, excluding the specified "
+                         "dimension. Got self.shape = [] source.shape = [%lld]", (long long)s->dims[0]);
     for (int i = 0; i < s->ndim && fits && s->ndim == x->ndim; i++) fits = i == d ? s->dims[i] == index->numel : s->dims[i] == x->dims[i];
     if (!fits || (s->ndim == 0 && index->numel != 1))
         return wg__raise(WG_ERR_RUNTIME, "index_add", "index_add_(): Number of indices (%lld) should be equal to source.size(dim) (%lld)",
@@ -572,8 +582,10 @@ static wg_status index_fill_shape(const wg_call *c, wg_geometry *g) {
     if (st == WG_OK && c->in[2]->ndim != 0)
         st = wg__raise(WG_ERR_RUNTIME, "index_fill", "index_fill_ only supports a 0-dimensional value tensor, but got tensor with %d "
                        "dimension(s).", c->in[2]->ndim);
-    return st == WG_OK ? like_self(c, g) : st;
+    if (st == WG_OK) st = like_self(c, g);
+    return st == WG_OK ? laid_as_self(c, g) : st;
 }
+static const char *index_fill_name(const wg_call *c) { return c->node->numbers & 4 ? "IndexFillBackward0" : "IndexFillBackward1"; }
 static wg_status index_fill_run(const wg_call *c) { return index_write(c, c->in[2], true, copy_one); }
 static wg_tensor *index_fill_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     if (i == 0) return wg_index_fill(g[0], c->attr[0].i, c->in[1], wg_s(0));
@@ -582,7 +594,7 @@ static wg_tensor *index_fill_vjp(const wg_call *c, wg_tensor *const *g, int i) {
 static const wg_op op_index_fill = {.name = "index_fill", .schema = "index_fill(Tensor self, int dim, Tensor index, Tensor value) -> Tensor",
                                     .doc = "self with a value in the slices at index", .traits = WG_LINEAR, .nin = 3, .nout = 1,
                                     .saves = WG_USE_Y, .nondiff_in = 2, .shape = index_fill_shape, .run = {index_fill_run},
-                                    .vjp = index_fill_vjp, .formula = {"g, 0 at the index", NULL, "sum of g at the index"}};
+                                    .vjp = index_fill_vjp, .grad_name = index_fill_name, .formula = {"g, 0 at the index", NULL, "sum of g at the index"}};
 wg_tensor *wg_index_fill(wg_tensor *x, int64_t dim, wg_tensor *index, wg_tensor *value) {
     wg_tensor *in[3] = {x, index, value};
     return wg__apply(&op_index_fill, in, 3, &WG_VAL_I(dim), 1, WG_SITE);
@@ -713,6 +725,9 @@ static wg_status nonzero_shape(const wg_call *c, wg_geometry *g) {
     g->dtype = WG_INT64;
     g->sizes[0] = count_true(flat);
     g->sizes[1] = c->in[0]->ndim;
+    g->strided = true; /* column by column, as PyTorch's */
+    g->strides[0] = 1;
+    g->strides[1] = g->sizes[0];
     wg_release(flat);
     return WG_OK;
 }
@@ -723,8 +738,8 @@ static wg_status nonzero_run(const wg_call *c) {
     for (int64_t i = 0; i < flat->numel; i++) {
         if (!flat->data[i]) continue;
         int64_t rest = i;
-        for (int d = flat->ndim; d-- > 0; rest /= flat->dims[d]) to[d] = rest % flat->dims[d];
-        to += flat->ndim;
+        for (int d = flat->ndim; d-- > 0; rest /= flat->dims[d]) to[d * c->out[0]->dims[0]] = rest % flat->dims[d];
+        to++;
     }
     wg_release(flat);
     return WG_OK;

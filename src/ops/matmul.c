@@ -332,7 +332,7 @@ wg_tensor *wg_matmul(wg_tensor *a, wg_tensor *b) {
     if (b->ndim > 2 && a->ndim <= 2) { /* fold the other way: (b.mT @ a.T).mT */
         if (a->ndim == 1) return fold_left(wg_mT(b), a);
         wg_tensor *r = fold_left(wg_mT(b), wg_t(a));
-        return wg_mT(r);
+        return wg_contiguous(wg_mT(r));
     }
     return batched(a, b);
 }
@@ -343,14 +343,14 @@ wg_tensor *wg_linear(wg_tensor *x, wg_tensor *weight, wg_tensor *bias) {
     WG_COMPOSITE;
     if (!x || !weight) return wg__fail(WG_ERR_TYPE, "linear", "linear(): input and weight must be Tensors, not None");
     if (!wg__ok(x) || !wg__ok(weight) || (bias && !wg__ok(bias))) return WG_POISON;
-    if (weight->ndim == 2 && x->ndim == 2 && bias && bias->ndim <= 1) return wg_addmm(bias, x, wg_t(weight));
+    if (x->ndim == 2 && bias) return wg_addmm(bias, x, wg_t(weight));
     if (weight->ndim > 2 || weight->ndim == 0)
         return wg__fail(WG_ERR_RUNTIME, "linear", "linear(): weight must be a matrix or a vector, got %dD", weight->ndim);
-    if (bias && x->ndim > 2 && weight->ndim == 2 && wg_is_contiguous(x)) {
+    if (bias && x->ndim != 0 && weight->ndim == 2 && wg_is_contiguous(x)) { /* one row, or rows that fold into a matrix */
         int64_t flat[2] = {product(x->dims, x->ndim - 1), x->dims[x->ndim - 1]}, out[WG_MAX_DIMS];
         memcpy(out, x->dims, (size_t)(x->ndim - 1) * 8);
         out[x->ndim - 1] = weight->dims[0];
-        return wg_view(wg_addmm(bias, wg_view(x, 2, flat), wg_t(weight)), x->ndim, out);
+        return wg__unsafe_view(wg_addmm(bias, wg_view(x, 2, flat), wg_t(weight)), x->ndim, out);
     }
     wg_tensor *y = wg_matmul(x, wg_t(weight));
     return bias ? wg_add(y, bias) : y;

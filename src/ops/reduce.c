@@ -489,6 +489,8 @@ static wg_status arg_into(const wg_call *c, wg_tensor *out) {
     return run_rows(c, &c->attr[0], d, WG_INT64, arg_fn(d, is_min(c->op)), 0, out);
 }
 static wg_status arg_shape(const wg_call *c, wg_geometry *g) {
+    if (c->in[0]->dtype == WG_BOOL)
+        return wg__raise(WG_ERR_NOT_IMPLEMENTED, c->op->name, "%s(): does not support bool input", c->op->name);
     wg_status st = refuse_empty(c, &c->attr[0]);
     g->dtype = WG_INT64;
     if (st == WG_OK) st = wg__reduced_shape(c, &c->attr[0], c->attr[1].i, g);
@@ -568,7 +570,13 @@ static double correction(const wg_call *c) {
 static void var_row(const void *p, int64_t n, void *out, double corr) {
     const double *x = p;
     double mean = wg__reduce()->sum_f64(x, n) / (double)n, dof = (double)n - corr;
-    *(double *)out = wg__reduce()->sum_abs2_f64(x, mean, n) / (dof > 0 ? dof : 0);
+    double squares = wg__reduce()->sum_abs2_f64(x, mean, n);
+    if (squares < mean * mean * 1e-24 * (double)n) { /* almost constant: the mean's own rounding would show */
+        double rest = 0;
+        for (int64_t i = 0; i < n; i++) rest += x[i] - mean;
+        squares = wg__reduce()->sum_abs2_f64(x, mean + rest / (double)n, n);
+    }
+    *(double *)out = squares / (dof > 0 ? dof : 0);
 }
 static void std_row(const void *p, int64_t n, void *out, double corr) {
     var_row(p, n, out, corr);
@@ -590,7 +598,10 @@ static wg_tensor *centred(const wg_call *c) {
         if (reduced[i]) list[n++] = i;
     wg_reduce keep = {.size = sizeof(keep), .keepdim = true, .dims = {n, list}};
     double dof = (double)reduced_count(c, &c->attr[0]) - correction(c);
-    return wg_mul(wg_sub(c->in[0], wg_mean_opt(c->in[0], &keep)), wg_s(2 / (dof > 0 ? dof : 0)));
+    wg_tensor *mean = wg_mean_opt(c->in[0], &keep);
+    if (dof <= 0 && (c->attr[0].tag == WG_V_NONE || c->in[0]->ndim == 0)) /* as PyTorch: inf, nan at the mean */
+        return wg_where(wg_eq(c->in[0], mean), wg_s(NAN), wg_s(INFINITY));
+    return wg_mul(wg_sub(c->in[0], mean), wg_s(2 / dof));
 }
 static wg_tensor *half_over(wg_tensor *g, wg_tensor *z) {
     return wg_masked_fill(wg_div(g, wg_mul(z, wg_s(2))), wg_eq(z, wg_i(0)), wg_i(0));
@@ -645,7 +656,7 @@ static void norm_row(const void *q, int64_t n, void *out, double p) {
 static wg_status norm_shape(const wg_call *c, wg_geometry *g) {
     wg_dtype d = c->attr[3].tag == WG_V_DTYPE ? (wg_dtype)c->attr[3].i : (wg_dtype)c->in[0]->dtype;
     if (!wg_dtype_is_floating(d) || !wg_dtype_is_floating((wg_dtype)c->in[0]->dtype))
-        return wg__raise(WG_ERR_RUNTIME, "norm", "linalg.vector_norm: Expected a floating point or complex tensor as input. Got %s",
+        return wg__raise(WG_ERR_NOT_IMPLEMENTED, "norm", "linalg.vector_norm: Expected a floating point or complex tensor as input. Got %s",
                          wg__dtype_scalar_name((wg_dtype)c->in[0]->dtype));
     g->dtype = d;
     return wg__reduced_shape(c, &c->attr[1], c->attr[2].i, g);
@@ -672,6 +683,7 @@ static wg_tensor *norm_product(const wg_call *c, wg_tensor *g) {
     return wg_mul(wg_mul(x, wg_pow(a, wg_s(p - 2))), scale);
 }
 static wg_tensor *norm_vjp(const wg_call *c, wg_tensor *const *g, int i) {
+    if (norm_order(c) == 0) return NULL; /* a number of elements */
     return (void)i, norm_product(c, wg__restore(c, g[0], &c->attr[1], c->attr[2].i));
 }
 static wg_tensor *norm_jvp(const wg_call *c, wg_tensor *const *t, int o) {

@@ -25,10 +25,10 @@ wg_tensor *wg__pow_vjp_base(wg_tensor *g, wg_tensor *x, wg_tensor *y) {
     return wg_where(wg_eq(y, wg_i(0)), wg_zeros_like(y, NULL), r);
 }
 
-/* x^y log(x), and 0 where x = 0 and y >= 0: 0^y is constant there. */
+/* x^y log(x), the logarithm in the result's dtype; and 0 where x = 0 and y >= 0: 0^y is constant there. */
 wg_tensor *wg__pow_vjp_exponent(wg_tensor *g, wg_tensor *x, wg_tensor *y, wg_tensor *z) {
     wg_tensor *flat = wg_logical_and(wg_eq(x, wg_i(0)), wg_ge(y, wg_i(0)));
-    return wg_mul(g, wg_masked_fill(wg_mul(z, wg_log(x)), flat, wg_s(0)));
+    return wg_mul(g, wg_masked_fill(wg_mul(z, wg_log(wg_to(x, wg_dtype_of(z)))), flat, wg_s(0)));
 }
 
 static wg_tensor *share(wg_tensor *g, wg_tensor *tie, wg_tensor *loses) {

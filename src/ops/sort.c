@@ -37,6 +37,8 @@ static wg_status shape(const wg_call *c, wg_geometry *g) {
     for (int o = 0; o < 2; o++) {
         g[o].ndim = t->ndim;
         memcpy(g[o].sizes, t->dims, (size_t)t->ndim * 8);
+        g[o].strided = !(t->flags & TF_CONTIG) && wg__is_dense(t->ndim, t->dims, wg__strides(t));
+        if (g[o].strided) memcpy(g[o].strides, wg__strides(t), (size_t)t->ndim * 8);
     }
     g[1].dtype = WG_INT64;
     return WG_OK;
@@ -47,9 +49,9 @@ static int dim_of(const wg_call *c, int ndim) {
     return ndim ? (int)(d < 0 ? d + ndim : d) : 0;
 }
 
-/* Rows of the dim, in the type to compare in; order[] of each row; both results back along the dim. */
-static wg_status run(const wg_call *c) {
-    wg_tensor *t = c->in[0], *out = c->out[0];
+/* Rows of the dim, in the type to compare in; order[] of each row; both results, row-major, back along the dim. */
+static wg_status sort_into(const wg_call *c, wg_tensor *out, wg_tensor *indices) {
+    wg_tensor *t = c->in[0];
     bool reduced[WG_MAX_DIMS] = {false}, descending = c->attr[1].tag != WG_V_NONE && c->attr[1].i;
     bool floating = wg_dtype_is_floating((wg_dtype)t->dtype);
     int d = dim_of(c, t->ndim);
@@ -72,13 +74,24 @@ static wg_status run(const wg_call *c) {
             char *to = out->data + (size_t)(at + i * step) * item;
             if (floating) wg__store_double(to, (wg_dtype)out->dtype, *(const double *)(const void *)v);
             else wg__store_int(to, (wg_dtype)out->dtype, *(const int64_t *)(const void *)v);
-            ((int64_t *)(void *)c->out[1]->data)[at + i * step] = order[i];
+            ((int64_t *)(void *)indices->data)[at + i * step] = order[i];
         }
         if ((r & 255) == 255 && wg__poll()) st = WG_ERR_INTERRUPTED;
     }
     if (spare) wg__free_array(spare, (size_t)b.n, 8);
     if (order) wg__free_array(order, (size_t)b.n, 8);
     wg__block_close(&b);
+    return st;
+}
+static wg_status run(const wg_call *c) {
+    wg_tensor *out = c->out[0], *indices = c->out[1];
+    if (out->flags & TF_CONTIG) return sort_into(c, out, indices);
+    wg_tensor *values = wg__temp((wg_dtype)out->dtype, out->ndim, out->dims), *at = wg__temp(WG_INT64, out->ndim, out->dims);
+    wg_status st = values && at ? sort_into(c, values, at) : WG_ERR_MEMORY;
+    if (st == WG_OK) st = wg__copy_into(out, values);
+    if (st == WG_OK) st = wg__copy_into(indices, at);
+    wg_release(values);
+    wg_release(at);
     return st;
 }
 
@@ -99,11 +112,15 @@ static wg_status batch(const wg_call *c, const int *bdim, wg_tensor **out, int *
     named.attr = attr;
     return wg__batch_dims(&named, bdim, 0, out, out_bdim);
 }
+/* PyTorch's sort with the word stable is an overload of its own. */
+static const char *name(const wg_call *c) {
+    return c->attr[2].tag == WG_V_BOOL && c->attr[2].i ? "SortBackward1" : "SortBackward0";
+}
 static const wg_op op_sort = {.name = "sort",
                               .schema = "sort(Tensor self, int dim=-1, bool descending=False, bool stable=False) -> (Tensor values, "
                                         "Tensor indices)",
                               .doc = "sorted values and where they came from; stable; nan is the greatest", .traits = WG_INT_SECOND,
-                              .nin = 1, .nout = 2, .saves = WG_USE_Z, .shape = shape, .run = {run}, .vjp = vjp, .jvp = jvp,
+                              .nin = 1, .nout = 2, .saves = WG_USE_Z, .shape = shape, .run = {run}, .vjp = vjp, .jvp = jvp, .grad_name = name,
                               .batch = batch, .formula = {"g where each element came from"}};
 wg_tensor *wg_sort(wg_tensor *x, int64_t dim, bool descending, bool stable, wg_tensor **indices) {
     wg_value a[3] = {WG_VAL_I(dim), WG_VAL_B(descending), WG_VAL_B(stable)};

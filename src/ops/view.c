@@ -137,6 +137,7 @@ wg_tensor *wg_transpose(wg_tensor *x, int64_t dim0, int64_t dim1) {
 }
 wg_tensor *wg_mT(wg_tensor *x) {
     WG_COMPOSITE;
+    if (x && wg__ok(x) && x->ndim == 0) return x;
     if (x && wg__ok(x) && x->ndim < 2)
         return wg__fail(WG_ERR_RUNTIME, "mT", "tensor.mT is only supported on matrices or batches of matrices. Got %d-D tensor.",
                         x->ndim);
@@ -257,6 +258,7 @@ static wg_status view_batch(const wg_call *c, const int *bdim, wg_tensor **out, 
                               .formula = {"reshaped back"}};
 VIEW_OP(op_view, "view")
 VIEW_OP(op_unsafe_view, "_unsafe_view")
+VIEW_OP(op_reshape_alias, "_reshape_alias") /* reshape's view of a tensor that is not contiguous: a name of its own */
 
 wg_tensor *wg_view(wg_tensor *x, int ndim, const int64_t *sizes) {
     wg_value a = WG_VAL_INTS(sizes, ndim);
@@ -276,7 +278,8 @@ wg_tensor *wg_reshape(wg_tensor *x, int ndim, const int64_t *sizes) {
     if (!wg__ok(x)) return x;
     if (x->flags & TF_BATCHED) return wg_view(x, ndim, sizes);
     if (infer_sizes("reshape", x->numel, &a, &g) != WG_OK) return WG_POISON;
-    if (view_strides(x, &g)) return wg_view(x, g.ndim, g.sizes);
+    a = WG_VAL_INTS(g.sizes, g.ndim);
+    if (view_strides(x, &g)) return wg__apply(x->flags & TF_CONTIG ? &op_view : &op_reshape_alias, &x, 1, &a, 1, WG_SITE);
     return wg__unsafe_view(wg__clone_contiguous(x), g.ndim, g.sizes);
 }
 wg_tensor *wg_flatten(wg_tensor *x, int64_t start_dim, int64_t end_dim) {
@@ -502,7 +505,7 @@ static wg_status slice_span(const wg_value *attr, int ndim, const int64_t *sizes
 static wg_status slice_shape(const wg_call *c, wg_geometry *g) {
     const wg_tensor *t = c->in[0];
     span s;
-    if (t->ndim == 0) return wg__raise(WG_ERR_RUNTIME, "slice", "slice() cannot be applied to a 0-dim tensor.");
+    if (t->ndim == 0) return wg__raise(WG_ERR_INDEX, "slice", "slice() cannot be applied to a 0-dim tensor.");
     wg_status st = slice_span(c->attr, t->ndim, t->dims, &s);
     if (st != WG_OK) return st;
     start_from(t, g);
@@ -613,10 +616,20 @@ static wg_tensor *as_strided_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     }
     return wg__as_strided_backward(g[0], n, sizes, own, (int)size->n, size->ints, stride->ints, offset);
 }
+/* Through the public function, which notes the input's own geometry for the derivative. */
+static wg_status as_strided_boxed(const wg_value *a, int nargs, wg_tensor **out, int max, int *n) {
+    if (nargs < 3 || max < 1 || a[0].tag != WG_V_TENSOR || a[1].tag != WG_V_INTS || a[2].tag != WG_V_INTS || a[1].n != a[2].n)
+        return wg__raise(WG_ERR_TYPE, "as_strided", "as_strided(): expected a tensor, and as many sizes as strides");
+    int64_t offset = nargs > 3 && a[3].tag == WG_V_INT ? a[3].i : -1;
+    out[0] = wg_as_strided(a[0].t, (int)a[1].n, a[1].ints, a[2].ints, offset);
+    *n = 1;
+    return wg_is_poison(out[0]) ? wg_last_status() : WG_OK;
+}
 static const wg_op op_as_strided = {
     .name = "as_strided", .schema = "as_strided(Tensor self, int[] size, int[] stride, int? storage_offset=None) -> Tensor",
     .doc = "a view with any geometry inside the storage", .traits = WG_VIEW | WG_LINEAR, .nin = 1, .nout = 1,
-    .shape = as_strided_shape, .vjp = as_strided_vjp, .formula = {"g added at each place that was read"}};
+    .shape = as_strided_shape, .vjp = as_strided_vjp, .boxed = as_strided_boxed,
+    .formula = {"g added at each place that was read"}};
 wg_tensor *wg_as_strided(wg_tensor *x, int ndim, const int64_t *sizes, const int64_t *strides, int64_t storage_offset) {
     if (!x || !wg__ok(x) || (x->flags & TF_BATCHED))
         return x && !wg__ok(x) ? x : wg__fail(WG_ERR_RUNTIME, "as_strided", "as_strided needs a tensor with a storage of its own");
@@ -770,7 +783,15 @@ wg_status wg_chunk(wg_tensor *x, int64_t chunks, int64_t dim, wg_tensor **out, i
     int d = wg__wrap_dim("chunk", dim, x->ndim);
     if (d < 0) return WG_ERR_INDEX;
     int64_t size = x->dims[d];
-    return wg_split(x, (size + chunks - 1) / chunks, d, out, max, n);
+    if (size > 0) return wg_split(x, (size + chunks - 1) / chunks, d, out, max, n);
+    if (chunks > max)
+        return wg__raise(WG_ERR_VALUE, "chunk", "chunk() gives %lld views; there is room for %d", (long long)chunks, max);
+    int64_t *none = wg__malloc_array((size_t)chunks, 8); /* nothing to divide: as many empty pieces as were asked for */
+    if (!none) return wg__no_memory("chunk", (size_t)chunks * 8);
+    memset(none, 0, (size_t)chunks * 8);
+    wg_status st = wg_split_sizes(x, (wg_ints){(int)chunks, none}, d, out, max, n);
+    wg__free_array(none, (size_t)chunks, 8);
+    return st;
 }
 
 /* ---- the family ---------------------------------------------------------------------------------------------------------------------------------- */
