@@ -259,7 +259,7 @@ WG_M double wg_m_exp_f64(double x) {
     double r = reduce_exp_f64(x, &k), e = 1.0 + expm1_poly_f64(r);
     /* Half of k without a 64-bit arithmetic shift, which AVX2 lacks. */
     int64_t half = (int64_t)((uint64_t)(k + 2048) >> 1) - 1024;
-    return e * pow2_f64(half) * pow2_f64(k - half);
+    return e * pow2_f64(half) * pow2_f64((int64_t)((uint64_t)k - (uint64_t)half)); /* nan: k is anything */
 }
 WG_M double wg_m_sigmoid_f64(double x) {
     double e = wg_m_exp_f64(-__builtin_fabs(x));
