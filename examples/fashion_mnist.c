@@ -323,11 +323,11 @@ static void usage(void) {
     exit(2);
 }
 
-static long long number(const char *text, long long least) {
+static long long number(const char *text, long long least, long long most) {
     char *end;
     errno = 0;
     long long n = strtoll(text, &end, 10);
-    if (errno || *end || end == text || n < least) usage();
+    if (errno || *end || end == text || n < least || n > most) usage();
     return n;
 }
 
@@ -337,8 +337,8 @@ static run read_options(int argc, char **argv) {
         const char *name = argv[i], *value = argv[i + 1]; /* argv ends with NULL */
         if (!value) usage();
         if (strcmp(name, "--data") == 0) r.data = value;
-        else if (strcmp(name, "--seed") == 0) r.seed = (uint64_t)number(value, LLONG_MIN);
-        else if (strcmp(name, "--epochs") == 0) r.epochs = (int)number(value, 1);
+        else if (strcmp(name, "--seed") == 0) r.seed = (uint64_t)number(value, LLONG_MIN, LLONG_MAX);
+        else if (strcmp(name, "--epochs") == 0) r.epochs = (int)number(value, 1, 10000);
         else if (strcmp(name, "--svg") == 0) r.svg = value;
         else if (strcmp(name, "--losses") == 0) r.losses = value;
         else usage();
