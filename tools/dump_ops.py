@@ -118,7 +118,7 @@ def sample(name, *args, mode=0, compare=None, runs=None, skip=()):
     samples.append({"name": name, "args": list(args), "mode": mode, "compare": compare, "runs": runs, "skip": skip})
 
 
-# ---- the calls in PyTorch ---------------------------------------------------------------------------------------------
+# ---- the calls in PyTorch --------------------------------------------------------------------------------------------
 
 
 def reduction(code):
@@ -254,11 +254,12 @@ MOVES = {"permute", "transpose", "t", "view", "_unsafe_view", "expand", "squeeze
          "floor", "ceil", "round", "trunc", "maximum", "minimum", "clamp", "clamp.bounds", "clamp.min_only",
          "clamp.max_only", "clamp_min", "clamp_max", "clamp_", "relu", "relu_", "fmod", "remainder"}
 # Which of 0 and -0 wins depends, in PyTorch, on the width of the machine's vectors.
-EXTREMES = {"max", "min", "amax", "amin", "maximum", "minimum", "clamp", "clamp.bounds", "clamp.min_only", "clamp.max_only",
+EXTREMES = {"max", "min", "amax", "amin", "maximum", "minimum", "clamp", "clamp.bounds", "clamp.min_only",
+            "clamp.max_only",
             "clamp_min", "clamp_max", "clamp_"}
 
 
-# ---- the samples -------------------------------------------------------------------------------------------------------
+# ---- the samples -----------------------------------------------------------------------------------------------------
 
 
 def unary_samples():
@@ -419,7 +420,8 @@ def clamp_samples():
         sample(name, V(values), T(10, lo=-1, hi=-1), T(10, lo=1, hi=1))
         sample(name, V([-1.0, 1.0, 0.0, 2.0, -2.0, nan, 1.0]), V([-1.0, -1.0, 0.0, 2.0, -1.0, 0.0, 2.0]),
                V([1.0, 1.0, 0.0, 2.0, 1.0, 1.0, 1.0]))
-        sample(name, V([1.0, 1.0, 1.0]), V([nan, 0.0, nan]), V([2.0, nan, nan]))
+        sample(name, V([1.0, 1.0, 1.0, nan, 1.0, nan]), V([nan, 0.0, nan, 2.0, 1.0, nan]),
+               V([2.0, nan, nan, 1.0, nan, 1.0]))
         sample(name, T(), T(), T(lo=1, hi=2))
         sample(name, T(0, 2), Number(0), Number(1))
         sample(name, T(4, 5, layout="t"), T(4, 5), T(4, 5, layout="t"))
@@ -450,7 +452,8 @@ def reduction_samples():
               (T(4, 5, layout="t"), [0], False), (T(3, 4, layout="s"), [-1], True), (T(37), [0], False),
               (T(3, 4, layout="e"), [0], False), (T(2, 3, 4, layout="r"), [0, 2], False), (T(5, 70), [1], False),
               (T(70, 5), [0], True), (T(300), None, False)]
-    ints = [I([3, -7, 2, 9, 0, 1], 2, 3), I([3, 7, 255, 9, 0, 1], 2, 3, dtype=u8), I([1, 0, 1, 1, 1, 1], 2, 3, dtype=b8),
+    ints = [I([3, -7, 2, 9, 0, 1], 2, 3), I([3, 7, 255, 9, 0, 1], 2, 3, dtype=u8),
+            I([1, 0, 1, 1, 1, 1], 2, 3, dtype=b8),
             I([3, -7, 2, 9, 0, 1], 2, 3, dtype=i32)]
     for name in ("sum", "mean", "amax", "amin", "all", "any", "var", "std", "logsumexp"):
         def one(x, dims, keep, *rest):
@@ -502,12 +505,14 @@ def reduction_samples():
                          (V([1.0, 0.0, 2.0, 3.0]), None, False), (V([1.0, 0.0, 0.0, 3.0]), None, False),
                          (V([1.0, 0.0, 2.0, 0.0, 0.0, 3.0, 1.0, 2.0, 3.0], 3, 3), 1, False),
                          (V([1.0, 0.0, 2.0, 0.0, 0.0, 3.0, 1.0, 2.0, 3.0], 3, 3), 0, True),
-                         (V([1.0, nan, inf]), 0, False), (T(3, dtype=f16), None, False), *[(x, None, False) for x in ints],
+                         (V([1.0, nan, inf]), 0, False), (T(3, dtype=f16), None, False),
+                         *[(x, None, False) for x in ints],
                          *[(x, 0, True) for x in ints]]:
         sample("prod", x, dim, keep, None)
     ties = V([1.0, 3.0, 3.0, 2.0, 2.0, 2.0], 2, 3)
     extremes = [T(2, 3), T(), T(1), T(2, 3, 2, layout="r"), T(4, 5, layout="t"), T(37), ties, T(3, 4, layout="e"),
-                V([1.0, nan, 3.0, nan]), V([inf, -inf, inf]), V([0.0, -0.0, 0.0]), V([-0.0, 0.0]), T(5, dtype=bf16), *ints]
+                V([1.0, nan, 3.0, nan]), V([inf, -inf, inf]), V([0.0, -0.0, 0.0]), V([-0.0, 0.0]), T(5, dtype=bf16),
+                *ints]
     for name in ("max", "min"):
         for x in extremes:
             sample(name, x)
@@ -524,7 +529,8 @@ def reduction_samples():
         sample(name, ties, 1, True)
     sample("argmax", T(2, 3), None, True)
     for p in (2, 1, 3, 1.5, 0.5, 0, -1, inf, -inf, -2.5):
-        for x, dims, keep in [(T(2, 3), None, False), (T(2, 3, 2), [0, -1], True), (T(), None, False), (T(9), [0], False),
+        for x, dims, keep in [(T(2, 3), None, False), (T(2, 3, 2), [0, -1], True), (T(), None, False),
+                              (T(9), [0], False),
                               (T(4, 5, layout="t"), [0], False), (V([0.0, 0.0, 1.0, -2.0], 2, 2), [1], False),
                               (V([2.0, -2.0, 1.0]), [0], True)]:
             sample("linalg_vector_norm", x, p, dims, keep, None)
@@ -544,7 +550,8 @@ def reduction_samples():
     sample("logsumexp", T(2, 3), [], False)
     for name in ("softmax", "log_softmax"):
         for x, d in [(T(2, 3), 1), (T(2, 3), 0), (T(), 0), (T(2, 3, 2), -2), (T(0, 3), 1), (T(37), 0), (T(3, 40), 1),
-                     (T(4, 5, layout="t"), 1), (T(4, 5, layout="s"), 0), (V([inf, 1.0, 2.0]), 0), (V([nan, 1.0, 2.0]), 0),
+                     (T(4, 5, layout="t"), 1), (T(4, 5, layout="s"), 0), (V([inf, 1.0, 2.0]), 0),
+                     (V([nan, 1.0, 2.0]), 0),
                      (V([-inf, 1.0, 2.0]), 0), (V([-inf, -inf]), 0), (V([1000.0, 999.0, -1000.0]), 0), (T(2, 3), 2),
                      (T(3, 5, dtype=f16), 1), (T(3, 5, dtype=bf16), 0), (I([1, 2, 3]), 0), (T(3, 0), 1)]:
             sample(name, x, d, None)
@@ -599,7 +606,8 @@ def loss_samples():
                    Input([], 0, 0, None, "c", [float(n)], False), how, 2, [n, 3])
         sample("nll_loss_backward", grads, I([0, 3, 1]), T(4, lo=0.5, hi=2, grad=False),
                Input([], 0, 0, None, "c", [3.25], False), how, 1, [3, 4])
-        for x, y in [(T(2, 3), T(2, 3)), (T(), T()), (T(0, 2), T(0, 2)), (T(4, 1), T(3)), (T(4, 5, layout="t"), T(4, 5)),
+        for x, y in [(T(2, 3), T(2, 3)), (T(), T()), (T(0, 2), T(0, 2)), (T(4, 1), T(3)),
+                     (T(4, 5, layout="t"), T(4, 5)),
                      (T(37), T(37)), (T(3, dtype=f16), T(3, dtype=f16)), (T(3, dtype=f32), T(3, dtype=f64)),
                      (V([nan, inf, 1.0]), V([1.0, 1.0, 1.0])), (T(3), I([1, 2, 3])), (I([1, 2]), I([3, 4]))]:
             sample("mse_loss", x, y, how)
@@ -609,7 +617,8 @@ def view_samples():
     for x, d in [(T(2, 3, 4), [2, 0, 1]), (T(2, 3), [-1, 0]), (T(), []), (T(5), [0]), (T(0, 3), [1, 0]),
                  (T(2, 3, 4, layout="r"), [1, -1, 0]), (T(2, 3), [0, 0]), (T(2, 3), [0])]:
         sample("permute", x, d)
-    for x, a, b in [(T(2, 3), 0, 1), (T(2, 3, 4), 0, -1), (T(5), 0, 0), (T(), 0, -1), (T(0, 3), 1, 0), (T(2, 3, layout="s"), -1, -2),
+    for x, a, b in [(T(2, 3), 0, 1), (T(2, 3, 4), 0, -1), (T(5), 0, 0), (T(), 0, -1), (T(0, 3), 1, 0),
+                    (T(2, 3, layout="s"), -1, -2),
                     (T(2, 3), 0, 2)]:
         sample("transpose", x, a, b)
     for x in (T(2, 3), T(5), T(), T(0, 3), T(2, 3, layout="t"), T(2, 3, layout="s"), T(2, 3, 4), I([1, 2, 3, 4], 2, 2)):
@@ -623,48 +632,64 @@ def view_samples():
         sample("contiguous", x)
     sample("mT", T(2, 3, 4))
     for name in ("view", "reshape", "_unsafe_view"):
-        for x, s in [(T(2, 6), [3, -1]), (T(2, 6), [12]), (T(1), []), (T(), [1, 1]), (T(0, 3), [3, 0]), (T(0, 3), [-1, 3]),
+        for x, s in [(T(2, 6), [3, -1]), (T(2, 6), [12]), (T(1), []), (T(), [1, 1]), (T(0, 3), [3, 0]),
+                     (T(0, 3), [-1, 3]),
                      (T(2, 3, 4), [6, 4]), (T(2, 3, layout="t"), [2, 3]), (T(2, 6, layout="s"), [2, 2, 3]),
-                     (T(2, 3, layout="t"), [6]), (T(2, 3), [4]), (T(2, 3), [-1, -1]), (T(0, 3), [-1, 0]), (T(2, 1, 3), [2, 3])]:
+                     (T(2, 3, layout="t"), [6]), (T(2, 3), [4]), (T(2, 3), [-1, -1]), (T(0, 3), [-1, 0]),
+                     (T(2, 1, 3), [2, 3])]:
             sample(name, x, s)
-    for x, s in [(T(3, 1), [2, 3, 4]), (T(3), [2, -1]), (T(), [2, 2]), (T(1, 1), [0, 3]), (T(2, 3), [2, 3]), (T(1, 3, layout="s"), [4, 3]),
+    for x, s in [(T(3, 1), [2, 3, 4]), (T(3), [2, -1]), (T(), [2, 2]), (T(1, 1), [0, 3]), (T(2, 3), [2, 3]),
+                 (T(1, 3, layout="s"), [4, 3]),
                  (T(3), [2, 4]), (T(2, 3), [3]), (T(3, 1), [-1, -1])]:
         sample("expand", x, s, False)
-    for x, y in [(T(3, 1), T(2, 3, 4, grad=False)), (T(), T(3, grad=False)), (T(1), T(0, grad=False)), (T(1, 2), T(3, 2, grad=False)),
+    for x, y in [(T(3, 1), T(2, 3, 4, grad=False)), (T(), T(3, grad=False)), (T(1), T(0, grad=False)),
+                 (T(1, 2), T(3, 2, grad=False)),
                  (T(2, 2), T(2, 2, grad=False))]:
         sample("expand_as", x, y)
-    for x, d in [(T(1, 3, 1), None), (T(1, 3, 1), -1), (T(1, 3, 1), 1), (T(1, 3, 1), [0, 1]), (T(1, 3, 1), [0, -1]), (T(), None), (T(), 0),
-                 (T(2, 3), None), (T(1, 0, 1), None), (T(1, 3, 2, layout="s"), 0), (T(1, 3), [0, 0]), (T(1, 3), 2), (T(1, 3), [])]:
+    for x, d in [(T(1, 3, 1), None), (T(1, 3, 1), -1), (T(1, 3, 1), 1), (T(1, 3, 1), [0, 1]), (T(1, 3, 1), [0, -1]),
+                 (T(), None), (T(), 0),
+                 (T(2, 3), None), (T(1, 0, 1), None), (T(1, 3, 2, layout="s"), 0), (T(1, 3), [0, 0]), (T(1, 3), 2),
+                 (T(1, 3), [])]:
         sample("squeeze", x, d)
-    for x, d in [(T(2, 3), 0), (T(2, 3), -1), (T(2, 3), 1), (T(), 0), (T(0), -2), (T(2, 3, layout="t"), 2), (T(2, 3), 3), (T(2, 3), -4),
+    for x, d in [(T(2, 3), 0), (T(2, 3), -1), (T(2, 3), 1), (T(), 0), (T(0), -2), (T(2, 3, layout="t"), 2),
+                 (T(2, 3), 3), (T(2, 3), -4),
                  (T(2, 1, 2), 3), (T(5), 1)]:
         sample("unsqueeze", x, d)
     for x, d, i in [(T(2, 3), 0, 1), (T(2, 3), 1, -1), (T(5), 0, 2), (T(2, 3, 4), -2, 0), (T(2, 3, layout="t"), 1, 2),
                     (T(0, 3), 1, 0), (T(2, 3), 0, 2), (T(2, 3), 2, 0), (T(), 0, 0), (T(1), 0, 0)]:
         sample("select", x, d, i)
-    for x, d, a, e, s in [(T(5, 2), 0, 1, 5, 2), (T(5, 2), 0, 4, 2, 1), (T(5), 0, -3, -1, 1), (T(5), 0, None, None, 1), (T(2, 3), -1, 1, 99, 1),
-                          (T(0, 3), 0, 0, 5, 1), (T(4, 5, layout="t"), 1, 0, 5, 3), (T(5), 0, 0, 0, 1), (T(5), 0, 0, 5, 0), (T(5), 0, 0, 5, -1),
+    for x, d, a, e, s in [(T(5, 2), 0, 1, 5, 2), (T(5, 2), 0, 4, 2, 1), (T(5), 0, -3, -1, 1), (T(5), 0, None, None, 1),
+                          (T(2, 3), -1, 1, 99, 1),
+                          (T(0, 3), 0, 0, 5, 1), (T(4, 5, layout="t"), 1, 0, 5, 3), (T(5), 0, 0, 0, 1),
+                          (T(5), 0, 0, 5, 0), (T(5), 0, 0, 5, -1),
                           (T(5), 0, -99, 3, 1), (T(5), 0, 7, 9, 1), (T(), 0, 0, 1, 1)]:
         sample("slice", x, d, a, e, s)
-    for x, d, a, n in [(T(5), 0, 1, 3), (T(5, 2), 0, -2, 2), (T(2, 3), -1, 0, 0), (T(2, 3, layout="t"), 1, 1, 2), (T(0, 3), 1, 1, 1),
+    for x, d, a, n in [(T(5), 0, 1, 3), (T(5, 2), 0, -2, 2), (T(2, 3), -1, 0, 0), (T(2, 3, layout="t"), 1, 1, 2),
+                       (T(0, 3), 1, 1, 1),
                        (T(5), 0, 3, 3), (T(5), 0, 0, -1), (T(5), 0, 5, 0), (T(2, 2, 4), 2, 1, 2), (T(1), 0, 0, 1)]:
         sample("narrow", x, d, a, n)
-    for x, a, b in [(T(2, 3, 4), 0, -1), (T(2, 3, 4), 1, 2), (T(2, 3, 4), 0, 1), (T(), 0, -1), (T(5), 0, 0), (T(0, 3), 0, 1),
+    for x, a, b in [(T(2, 3, 4), 0, -1), (T(2, 3, 4), 1, 2), (T(2, 3, 4), 0, 1), (T(), 0, -1), (T(5), 0, 0),
+                    (T(0, 3), 0, 1),
                     (T(2, 3, 4, layout="r"), 0, -1), (T(2, 3, 4), 2, 1), (T(2, 3, layout="t"), 0, 1), (T(2, 3), 1, 1)]:
         sample("flatten", x, a, b)
-    for x, n, s, o in [(T(6), [2, 2], [3, 1], 1), (T(6), [3, 3], [1, 1], 0), (T(6), [], [], 5), (T(2, 3), [3, 2], [1, 3], 0), (T(6), [0], [1], 0),
-                       (T(6), [2, 3], [0, 1], None), (T(2, 3, layout="t"), [3], [1], 2), (T(6), [4], [2], 0), (T(7), [2], [5], 1), (T(), [1], [1], 0),
+    for x, n, s, o in [(T(6), [2, 2], [3, 1], 1), (T(6), [3, 3], [1, 1], 0), (T(6), [], [], 5),
+                       (T(2, 3), [3, 2], [1, 3], 0), (T(6), [0], [1], 0),
+                       (T(6), [2, 3], [0, 1], None), (T(2, 3, layout="t"), [3], [1], 2), (T(6), [4], [2], 0),
+                       (T(7), [2], [5], 1), (T(), [1], [1], 0),
                        (T(2, 2, 2), [2, 2], [4, 1], 1)]:
         sample("as_strided", x, n, s, o)
-    for x, d in [(T(2, 3), 0), (T(2, 3), -1), (T(4), 0), (T(2, 3, 2), 1), (T(3, 0), 0), (T(2, 3, layout="t"), 1), (T(), 0), (T(2, 3), 2), (T(1, 5), 0)]:
+    for x, d in [(T(2, 3), 0), (T(2, 3), -1), (T(4), 0), (T(2, 3, 2), 1), (T(3, 0), 0), (T(2, 3, layout="t"), 1),
+                 (T(), 0), (T(2, 3), 2), (T(1, 5), 0)]:
         sample("unbind", x, d)
     sample("unbind", T(2, 3), 1, skip=(1,))
-    for x, n, d in [(T(5, 2), 3, 0), (T(5), 5, 0), (T(5), 9, 0), (T(2, 6), 2, -1), (T(0, 3), 2, 0), (T(4, 5, layout="t"), 2, 1), (T(0), 0, 0),
+    for x, n, d in [(T(5, 2), 3, 0), (T(5), 5, 0), (T(5), 9, 0), (T(2, 6), 2, -1), (T(0, 3), 2, 0),
+                    (T(4, 5, layout="t"), 2, 1), (T(0), 0, 0),
                     (T(5), 0, 0), (T(5), -1, 0)]:
         sample("split", x, n, d)
         sample("chunk", x, n, d)
     sample("split", T(5, 2), 2, 0, skip=(0, 2))
-    for x, n, d in [(T(5, 2), [2, 0, 3], 0), (T(2, 4), [1, 3], -1), (T(3), [3], 0), (T(0), [0, 0], 0), (T(4, 5, layout="t"), [4, 1], 1),
+    for x, n, d in [(T(5, 2), [2, 0, 3], 0), (T(2, 4), [1, 3], -1), (T(3), [3], 0), (T(0), [0, 0], 0),
+                    (T(4, 5, layout="t"), [4, 1], 1),
                     (T(5), [2, 2], 0), (T(5), [-1, 6], 0)]:
         sample("split_with_sizes", x, n, d)
 
@@ -684,32 +709,43 @@ def copy_samples():
         sample(name, V([0.5, -0.0, nan, inf, 65504.0, 65520.0, 1e-8, 3.14159, 1e300]), bf16)
         sample(name, V([0.5, -0.0, nan, inf, 1e-50, 1e300]), b8)
         sample(name, V([0.5, -1.5, 2.5, -0.9, 127.0]), i8)
-    for l, d in [([T(2, 3), T(2, 1)], 1), ([T(2), T(3), T(1)], 0), ([T(2, 3)], 0), ([T(0), T(2, 3)], 0), ([T(0, 3), T(2, 3)], 0),
-                 ([T(4, 5, layout="t"), T(4, 2)], -1), ([T(2), I([1, 2])], 0), ([I([1, 2]), I([1], dtype=u8)], 0), ([T(2, 3), T(3, 3)], 1),
-                 ([T(2), T(2, 2)], 0), ([T(), T()], 0), ([T(2, dtype=f16), T(2, dtype=f32)], 0), ([T(2, 3, layout="t"), T(2, 3, layout="t")], 0)]:
+    for l, d in [([T(2, 3), T(2, 1)], 1), ([T(2), T(3), T(1)], 0), ([T(2, 3)], 0), ([T(0), T(2, 3)], 0),
+                 ([T(0, 3), T(2, 3)], 0),
+                 ([T(4, 5, layout="t"), T(4, 2)], -1), ([T(2), I([1, 2])], 0), ([I([1, 2]), I([1], dtype=u8)], 0),
+                 ([T(2, 3), T(3, 3)], 1),
+                 ([T(2), T(2, 2)], 0), ([T(), T()], 0), ([T(2, dtype=f16), T(2, dtype=f32)], 0),
+                 ([T(2, 3, layout="t"), T(2, 3, layout="t")], 0)]:
         sample("cat", l, d)
-    for l, d in [([T(2, 3), T(2, 3)], 0), ([T(2, 3), T(2, 3)], -1), ([T(), T(), T()], 0), ([T(0), T(0)], 1), ([T(4, 5, layout="t"), T(4, 5)], 1),
+    for l, d in [([T(2, 3), T(2, 3)], 0), ([T(2, 3), T(2, 3)], -1), ([T(), T(), T()], 0), ([T(0), T(0)], 1),
+                 ([T(4, 5, layout="t"), T(4, 5)], 1),
                  ([T(2), T(3)], 0), ([T(2), I([1, 2])], 0), ([T(2, 3)], 2), ([T(2), T(2)], 3)]:
         sample("stack", l, d)
     mask = I([1, 0, 1], dtype=b8)
-    for c, x, y in [(mask, T(3), T(3)), (mask, T(2, 3), T()), (I([1, 0], 2, 1, dtype=b8), T(3), T(1)), (I([], 0, dtype=b8), T(0), T(0)),
-                    (Input([], 0, 0, b8, "c", [True], False), T(), T()), (mask, T(3), I([1, 2, 3])), (mask, I([1, 2, 3]), I([4], dtype=u8)),
-                    (I([1, 0, 0, 1, 1, 0], 2, 3, dtype=b8), T(2, 3, layout="t"), T(2, 3)), (mask, V([nan, nan, 1.0]), V([1.0, 2.0, inf])),
-                    (mask, T(3, dtype=f16), T(3, dtype=f32)), (I([1, 0, 2], dtype=u8), T(3), T(3)), (I([1, 0, 2]), T(3), T(3)), (mask, T(2), T(3))]:
+    for c, x, y in [(mask, T(3), T(3)), (mask, T(2, 3), T()), (I([1, 0], 2, 1, dtype=b8), T(3), T(1)),
+                    (I([], 0, dtype=b8), T(0), T(0)),
+                    (Input([], 0, 0, b8, "c", [True], False), T(), T()), (mask, T(3), I([1, 2, 3])),
+                    (mask, I([1, 2, 3]), I([4], dtype=u8)),
+                    (I([1, 0, 0, 1, 1, 0], 2, 3, dtype=b8), T(2, 3, layout="t"), T(2, 3)),
+                    (mask, V([nan, nan, 1.0]), V([1.0, 2.0, inf])),
+                    (mask, T(3, dtype=f16), T(3, dtype=f32)), (I([1, 0, 2], dtype=u8), T(3), T(3)),
+                    (I([1, 0, 2]), T(3), T(3)), (mask, T(2), T(3))]:
         sample("where", c, x, y)
     sample("where", mask, T(3), Number(0))
     sample("where", mask, Number(1.5), T(3))
     sample("where", mask, I([1, 2, 3]), Number(2.5))
     for mode, name in ((0, "masked_fill"), (1, "masked_fill_"), (2, "masked_fill_")):
-        for x, m, v in [(T(2, 3), mask, Number(-1.5)), (T(2, 3), mask, T()), (T(0, 3), mask, Number(1)), (T(4, 5, layout="t"), T(4, 5, dtype=b8, grad=False), Number(0)),
-                        (I([1, 2, 3], 1, 3), mask, Number(7)), (T(2, 3), I([1, 0], 2, 1, dtype=b8), Number(inf)), (T(1, 3), mask, T(1))]:
+        for x, m, v in [(T(2, 3), mask, Number(-1.5)), (T(2, 3), mask, T()), (T(0, 3), mask, Number(1)),
+                        (T(4, 5, layout="t"), T(4, 5, dtype=b8, grad=False), Number(0)),
+                        (I([1, 2, 3], 1, 3), mask, Number(7)), (T(2, 3), I([1, 0], 2, 1, dtype=b8), Number(inf)),
+                        (T(1, 3), mask, T(1))]:
             sample(name, x, m, v, mode=mode)
         if mode != 2:
             sample(name, T(3), mask, T(), mode=mode)
             sample(name, I([1, 2, 3]), mask, Number(2.5), mode=mode)
             sample(name, T(3), I([1, 0, 1]), Number(2.5), mode=mode)
     sample("masked_fill", T(3), T(2, 3, dtype=b8, grad=False), Number(2))
-    for x, y, n, s, o in [(T(6), T(2, 2), [2, 2], [3, 1], 1), (T(2, 3), T(3), [3], [2], 0), (T(4), T(), [], [], 3), (T(5), T(0), [0], [1], 0), (T(3, 4), T(3), [3], [5], 0)]:
+    for x, y, n, s, o in [(T(6), T(2, 2), [2, 2], [3, 1], 1), (T(2, 3), T(3), [3], [2], 0), (T(4), T(), [], [], 3),
+                          (T(5), T(0), [0], [1], 0), (T(3, 4), T(3), [3], [5], 0)]:
         strides = x.geometry()[0]
         x.grad = False  # PyTorch 2.15 gives self the gradient of what src overwrote instead of the rest
         sample("as_strided_scatter", x, y, n, s, o, strides)
@@ -718,9 +754,12 @@ def copy_samples():
 def index_samples():
     mask3, none = I([1, 0, 1], dtype=b8), None
     cases = [(T(4, 3), [I([0, -1, 0, 2])]), (T(4, 3), [I([0, 1, 3, 0], 2, 2), I([2, 0])]), (T(4, 3), [none, mask3]),
-             (T(2, 3, 2), [I([1, 0]), none, I([0, 1])]), (T(5), [I([], 0)]), (T(5), [Input([], 0, 0, i64, "c", [3], False)]),
-             (T(2, 3), [I([1, 0, 1, 1, 0, 0], 2, 3, dtype=b8)]), (T(4, 5, layout="t"), [none, I([4, 0, 4])]), (T(0, 3), [I([], 0)]),
-             (T(2, 3, 4), [none, I([2, 0]), I([1, 1])]), (T(3, 2), [I([2, 1], dtype=i32)]), (T(2, 3), [I([0, 1], 2, 1), mask3]),
+             (T(2, 3, 2), [I([1, 0]), none, I([0, 1])]), (T(5), [I([], 0)]),
+             (T(5), [Input([], 0, 0, i64, "c", [3], False)]),
+             (T(2, 3), [I([1, 0, 1, 1, 0, 0], 2, 3, dtype=b8)]), (T(4, 5, layout="t"), [none, I([4, 0, 4])]),
+             (T(0, 3), [I([], 0)]),
+             (T(2, 3, 4), [none, I([2, 0]), I([1, 1])]), (T(3, 2), [I([2, 1], dtype=i32)]),
+             (T(2, 3), [I([0, 1], 2, 1), mask3]),
              (T(3, 4, layout="s"), [I([2, 2, 0]), none])]
     bad = [(T(4), [I([4])]), (T(4), [I([0]), I([0])]), (T(4, 4), [I([0, 1]), I([0, 1, 2])]), (T(4), [mask3])]
     for x, l in cases + bad:
@@ -744,36 +783,51 @@ def index_samples():
     sample("index_put", T(3), [I([0, 5])], T(2), False)
     sample("index_put", T(3), [I([0, 1])], T(3), False)
     sample("index_put", T(3), [I([0, 1])], I([1, 2]), False)
-    for x, d, i in [(T(3, 2), 0, I([0, 2, 2])), (T(3, 2), -1, I([1])), (T(5), 0, I([4, 4, 0])), (T(), 0, I([0])), (T(3, 2), 0, I([], 0)),
-                    (T(4, 5, layout="t"), 1, I([3, 1])), (T(3, 2), 0, I([2, 1], dtype=i32)), (T(3), 0, Input([], 0, 0, i64, "c", [1], False)),
+    for x, d, i in [(T(3, 2), 0, I([0, 2, 2])), (T(3, 2), -1, I([1])), (T(5), 0, I([4, 4, 0])), (T(), 0, I([0])),
+                    (T(3, 2), 0, I([], 0)),
+                    (T(4, 5, layout="t"), 1, I([3, 1])), (T(3, 2), 0, I([2, 1], dtype=i32)),
+                    (T(3), 0, Input([], 0, 0, i64, "c", [1], False)),
                     (T(3), 0, I([3])), (T(3), 0, I([-1])), (T(2, 3, 4), 1, I([2, 2])), (I([1, 2, 3]), 0, I([2]))]:
         sample("index_select", x, d, i)
-    for x, d, i, s in [(T(3, 2), 0, I([0, 2, 2]), T(3, 2)), (T(3, 2), -1, I([1]), T(3, 1)), (T(5), 0, I([4, 4, 0]), T(3)), (T(3, 2), 0, I([], 0), T(0, 2)),
-                       (T(4, 5, layout="t"), 1, I([3, 1]), T(4, 2)), (T(), 0, I([0]), T(1)), (I([1, 2]), 0, I([1, 1]), I([5, 6])), (T(3), 0, I([3]), T(1)),
+    for x, d, i, s in [(T(3, 2), 0, I([0, 2, 2]), T(3, 2)), (T(3, 2), -1, I([1]), T(3, 1)),
+                       (T(5), 0, I([4, 4, 0]), T(3)), (T(3, 2), 0, I([], 0), T(0, 2)),
+                       (T(4, 5, layout="t"), 1, I([3, 1]), T(4, 2)), (T(), 0, I([0]), T(1)),
+                       (I([1, 2]), 0, I([1, 1]), I([5, 6])), (T(3), 0, I([3]), T(1)),
                        (T(3), 0, I([0]), T(2)), (T(3, dtype=f32), 0, I([0]), T(1, dtype=f64))]:
         sample("index_add", x, d, i, s)
-    for x, d, i, v in [(T(3, 2), 0, I([0, 2]), T()), (T(3, 2), -1, I([1]), Number(1.5)), (T(5), 0, I([4, 4]), Number(2)), (T(), 0, I([0]), T()),
-                       (T(3, 2), 0, I([], 0), T()), (T(4, 5, layout="t"), 1, I([3, 1]), T()), (I([1, 2]), 0, I([1]), Number(9)), (T(3), 0, I([3]), Number(1)),
+    for x, d, i, v in [(T(3, 2), 0, I([0, 2]), T()), (T(3, 2), -1, I([1]), Number(1.5)),
+                       (T(5), 0, I([4, 4]), Number(2)), (T(), 0, I([0]), T()),
+                       (T(3, 2), 0, I([], 0), T()), (T(4, 5, layout="t"), 1, I([3, 1]), T()),
+                       (I([1, 2]), 0, I([1]), Number(9)), (T(3), 0, I([3]), Number(1)),
                        (T(3), 0, I([-1]), Number(1)), (T(3), 0, I([0]), T(1))]:
         sample("index_fill", x, d, i, v)
-    for x, d, i in [(T(3, 2), 0, I([0, 1, 2, 2], 2, 2)), (T(3, 2), 1, I([0, 1, 1, 0, 0, 0], 3, 2)), (T(4), 0, I([3, 3, 0, 1, 1])), (T(3, 2), -1, I([], 0, 2)),
-                    (T(), 0, Input([], 0, 0, i64, "c", [0], False)), (T(4, 5, layout="t"), 1, I([4, 0], 2, 1)), (T(3), 0, I([3])), (T(3, 2), 0, I([0])),
+    for x, d, i in [(T(3, 2), 0, I([0, 1, 2, 2], 2, 2)), (T(3, 2), 1, I([0, 1, 1, 0, 0, 0], 3, 2)),
+                    (T(4), 0, I([3, 3, 0, 1, 1])), (T(3, 2), -1, I([], 0, 2)),
+                    (T(), 0, Input([], 0, 0, i64, "c", [0], False)), (T(4, 5, layout="t"), 1, I([4, 0], 2, 1)),
+                    (T(3), 0, I([3])), (T(3, 2), 0, I([0])),
                     (T(2, 3, 2), 1, I([2, 0, 1, 1], 2, 1, 2)), (T(3), 0, I([-1])), (T(3, 2), 0, I([0, 1, 2], 1, 3))]:
         sample("gather", x, d, i)
-    for x, d, i, s in [(T(3, 2), 0, I([0, 1, 0, 2], 2, 2), T(2, 2)), (T(3, 2), 1, I([0, 1, 1, 0, 0, 0], 3, 2), T(3, 2)), (T(4), 0, I([3, 3, 0]), T(5)),
-                       (T(3, 2), -1, I([], 0, 2), T(1, 2)), (T(), 0, Input([], 0, 0, i64, "c", [0], False), T()), (T(4, 5, layout="t"), 1, I([4, 0], 2, 1), T(2, 1)),
-                       (T(3), 0, I([3]), T(1)), (T(3), 0, I([0, 0]), T(1)), (I([1, 2]), 0, I([1, 1]), I([5, 6])), (T(3, 2), 0, I([0]), T(1))]:
+    for x, d, i, s in [(T(3, 2), 0, I([0, 1, 0, 2], 2, 2), T(2, 2)), (T(3, 2), 1, I([0, 1, 1, 0, 0, 0], 3, 2),
+                                                                      T(3, 2)), (T(4), 0, I([3, 3, 0]), T(5)),
+                       (T(3, 2), -1, I([], 0, 2), T(1, 2)), (T(), 0, Input([], 0, 0, i64, "c", [0], False), T()),
+                       (T(4, 5, layout="t"), 1, I([4, 0], 2, 1), T(2, 1)),
+                       (T(3), 0, I([3]), T(1)), (T(3), 0, I([0, 0]), T(1)), (I([1, 2]), 0, I([1, 1]), I([5, 6])),
+                       (T(3, 2), 0, I([0]), T(1))]:
         sample("scatter_add", x, d, i, s)
-    for x in (T(2, 3), V([0.0, 1.0, -0.0, nan, 2.0, 0.0], 2, 3), T(0, 3), T(), V([0.0], 1), I([1, 0, 1, 1], 2, 2, dtype=b8), I([0, 5, 0]),
+    for x in (T(2, 3), V([0.0, 1.0, -0.0, nan, 2.0, 0.0], 2, 3), T(0, 3), T(), V([0.0], 1),
+              I([1, 0, 1, 1], 2, 2, dtype=b8), I([0, 5, 0]),
               T(4, 5, layout="t", dtype=b8, grad=False), T(2, 3, 4)):
         sample("nonzero", x)
-    for w, i, p in [(T(4, 3), I([0, 3, 3, 1], 2, 2), -1), (T(4, 3), I([0, 3, 3]), 3), (T(4, 3), I([], 0), -1), (T(4, 3), Input([], 0, 0, i64, "c", [2], False), -1),
-                    (T(4, 5, layout="t"), I([1, 1, 0, 2, 1], 5, 1), -1), (T(4, 3), I([0, 1], dtype=i32), 0), (T(4, 3), I([4]), -1), (T(4, 0), I([1, 2]), -1)]:
+    for w, i, p in [(T(4, 3), I([0, 3, 3, 1], 2, 2), -1), (T(4, 3), I([0, 3, 3]), 3), (T(4, 3), I([], 0), -1),
+                    (T(4, 3), Input([], 0, 0, i64, "c", [2], False), -1),
+                    (T(4, 5, layout="t"), I([1, 1, 0, 2, 1], 5, 1), -1), (T(4, 3), I([0, 1], dtype=i32), 0),
+                    (T(4, 3), I([4]), -1), (T(4, 0), I([1, 2]), -1)]:
         sample("embedding", w, i, p)
 
 
 def product_samples():
-    for a, b in [((2, 3), (3, 4)), ((1, 1), (1, 1)), ((0, 3), (3, 2)), ((2, 0), (0, 3)), ((17, 33), (33, 9)), ((2, 3), (4, 2)), ((5, 1), (1, 6)), ((40, 7), (7, 40))]:
+    for a, b in [((2, 3), (3, 4)), ((1, 1), (1, 1)), ((0, 3), (3, 2)), ((2, 0), (0, 3)), ((17, 33), (33, 9)),
+                 ((2, 3), (4, 2)), ((5, 1), (1, 6)), ((40, 7), (7, 40))]:
         sample("mm", T(*a), T(*b))
         sample("mm", T(*a, layout="t"), T(*b))
         sample("mm", T(*a), T(*b, layout="t"))
@@ -795,27 +849,37 @@ def product_samples():
     sample("dot", T(2), T(3))
     sample("dot", T(2, 2), T(2))
     sample("dot", T(3, dtype=f32), T(3, dtype=f64))
-    for a, b in [((2, 2, 3), (2, 3, 2)), ((0, 2, 3), (0, 3, 2)), ((3, 1, 1), (3, 1, 1)), ((2, 0, 3), (2, 3, 4)), ((2, 3, 0), (2, 0, 2)), ((4, 9, 5), (4, 5, 7)),
+    for a, b in [((2, 2, 3), (2, 3, 2)), ((0, 2, 3), (0, 3, 2)), ((3, 1, 1), (3, 1, 1)), ((2, 0, 3), (2, 3, 4)),
+                 ((2, 3, 0), (2, 0, 2)), ((4, 9, 5), (4, 5, 7)),
                  ((2, 2, 3), (3, 3, 2)), ((2, 2, 3), (2, 2, 2))]:
         sample("bmm", T(*a), T(*b))
         sample("bmm", T(*a, layout="t"), T(*b, layout="r"))
-    for c, a, b, beta, alpha in [((4,), (2, 3), (3, 4), 1, 1), ((2, 1), (2, 3), (3, 4), 0.5, -2.0), ((2, 4), (2, 3), (3, 4), 1, 1), ((), (2, 3), (3, 4), 2, 1), ((4,), (0, 3), (3, 4), 1, 1),
-                                 ((2, 4), (2, 0), (0, 4), 3, 2), ((9,), (17, 33), (33, 9), 1, 1), ((9,), (17, 33), (33, 9), 0, 1.5), ((3,), (2, 3), (3, 4), 1, 1), ((1, 2, 4), (2, 3), (3, 4), 1, 1)]:
+    for c, a, b, beta, alpha in [((4,), (2, 3), (3, 4), 1, 1), ((2, 1), (2, 3), (3, 4), 0.5, -2.0),
+                                 ((2, 4), (2, 3), (3, 4), 1, 1), ((), (2, 3), (3, 4), 2, 1),
+                                 ((4,), (0, 3), (3, 4), 1, 1),
+                                 ((2, 4), (2, 0), (0, 4), 3, 2), ((9,), (17, 33), (33, 9), 1, 1),
+                                 ((9,), (17, 33), (33, 9), 0, 1.5), ((3,), (2, 3), (3, 4), 1, 1),
+                                 ((1, 2, 4), (2, 3), (3, 4), 1, 1)]:
         sample("addmm", T(*c), T(*a), T(*b), beta, alpha)
         sample("addmm", T(*c), T(*a, layout="t"), T(*b, layout="t"), beta, alpha)
     sample("addmm", I([1, 2]), I([1, 2, 3, 4], 2, 2), I([1, 2, 3, 4], 2, 2), 2, 3)
     sample("addmm", V([nan, inf]), T(2, 3), T(3, 2), 0, 1)
-    for a, b in [((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 4)), ((2, 3), (3, 4)), ((2, 2, 3), (3,)), ((2, 2, 3), (3, 4)), ((3,), (2, 3, 4)), ((2, 3), (2, 3, 4)),
-                 ((2, 2, 3), (2, 3, 2)), ((5, 1, 2, 3), (2, 3, 2)), ((2, 1, 2, 3), (1, 3, 3, 2)), ((2, 3, 2, 2), (3, 2, 2)), ((0, 2, 3), (3, 2)), ((2, 0, 3), (2, 3, 1)),
-                 ((), (3,)), ((2, 3), (2,)), ((2, 2, 3), (3, 3, 2)), ((1, 2, 3), (4, 3, 2)), ((2, 3), (1, 3, 4)), ((4, 1, 3), (3,)), ((2, 2, 2, 3), (3, 2))]:
+    for a, b in [((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 4)), ((2, 3), (3, 4)), ((2, 2, 3), (3,)),
+                 ((2, 2, 3), (3, 4)), ((3,), (2, 3, 4)), ((2, 3), (2, 3, 4)),
+                 ((2, 2, 3), (2, 3, 2)), ((5, 1, 2, 3), (2, 3, 2)), ((2, 1, 2, 3), (1, 3, 3, 2)),
+                 ((2, 3, 2, 2), (3, 2, 2)), ((0, 2, 3), (3, 2)), ((2, 0, 3), (2, 3, 1)),
+                 ((), (3,)), ((2, 3), (2,)), ((2, 2, 3), (3, 3, 2)), ((1, 2, 3), (4, 3, 2)), ((2, 3), (1, 3, 4)),
+                 ((4, 1, 3), (3,)), ((2, 2, 2, 3), (3, 2))]:
         sample("matmul", T(*a), T(*b))
         if len(a) > 1 and len(b) > 1:
             sample("matmul", T(*a, layout="t"), T(*b, layout="t"))
     sample("matmul", I([1, 2, 3, 4], 2, 2), I([5, 6], 2))
     sample("matmul", T(2, 2, 3, grad=False), T(3, 4))
     sample("matmul", T(2, 2, 3), T(3, 4, grad=False))
-    for x, w, b in [((2, 3), (4, 3), (4,)), ((2, 3), (4, 3), None), ((3,), (4, 3), (4,)), ((3,), (4, 3), None), ((2, 5, 3), (4, 3), (4,)), ((2, 5, 3), (4, 3), None), ((0, 3), (4, 3), (4,)),
-                    ((2, 3), (3,), None), ((2, 3), (3,), ()), ((2, 2, 5, 3), (1, 3), (1,)), ((2, 3), (4, 2), (4,)), ((65, 33), (10, 33), (10,)), ((2, 3), (4, 3), (1, 4)), ((2, 3), (4, 3), (2, 4))]:
+    for x, w, b in [((2, 3), (4, 3), (4,)), ((2, 3), (4, 3), None), ((3,), (4, 3), (4,)), ((3,), (4, 3), None),
+                    ((2, 5, 3), (4, 3), (4,)), ((2, 5, 3), (4, 3), None), ((0, 3), (4, 3), (4,)),
+                    ((2, 3), (3,), None), ((2, 3), (3,), ()), ((2, 2, 5, 3), (1, 3), (1,)), ((2, 3), (4, 2), (4,)),
+                    ((65, 33), (10, 33), (10,)), ((2, 3), (4, 3), (1, 4)), ((2, 3), (4, 3), (2, 4))]:
         sample("linear", T(*x), T(*w), None if b is None else T(*b))
     sample("linear", T(2, 5, 3, layout="t"), T(4, 3), T(4))
     sample("linear", T(2, 3, layout="t"), T(4, 3, layout="t"), T(4, layout="s"))
@@ -826,7 +890,8 @@ def inplace_samples():
     for mode in (1, 2):
         for name in ("add_", "sub_", "mul_", "div_", "pow_", "copy_"):
             lo = 0.3 if name in ("div_", "pow_") else -2
-            for x, y in [((3, 4), (3, 4)), ((2, 3), (3,)), ((2, 2), ()), ((0, 3), (3,)), ((4, 5), (4, 1)), ((1, 1), (1, 1))]:
+            for x, y in [((3, 4), (3, 4)), ((2, 3), (3,)), ((2, 2), ()), ((0, 3), (3,)), ((4, 5), (4, 1)),
+                         ((1, 1), (1, 1))]:
                 if mode == 2:
                     y = y[::-1] if y == x else ()
                 sample(name, T(*x, lo=max(lo, -2)), T(*y, lo=lo), mode=mode)
@@ -843,7 +908,8 @@ def inplace_samples():
             sample("fill_", T(2, 3), v, mode=mode)
             sample("fill_", T(4, 5, layout="t"), v, mode=mode)
         sample("fill_", T(2, 3), T(1), mode=mode)
-        for lo, hi in [(Number(-0.5), Number(0.5)), (None, Number(1)), (Number(0), None), (T(), None), (T(), T(lo=0, hi=3))]:
+        for lo, hi in [(Number(-0.5), Number(0.5)), (None, Number(1)), (Number(0), None), (T(), None),
+                       (T(), T(lo=0, hi=3))]:
             sample("clamp_", T(2, 3), lo, hi, mode=mode)
             sample("clamp_", T(4, 5, layout="t"), lo, hi, mode=mode)
     for name in ("add_", "sub_", "mul_", "div_", "pow_", "copy_"):
@@ -869,7 +935,7 @@ def inplace_samples():
     sample("clamp_", V([nan, 1.0, -1.0, inf, -inf]), Number(-1.0), Number(1.0), mode=1)
 
 
-# ---- running ------------------------------------------------------------------------------------------------------------
+# ---- running ---------------------------------------------------------------------------------------------------------
 
 
 def inputs_of(args):
@@ -934,20 +1000,23 @@ def norm(t):
 def expanded_terms(s, tensors, inputs, cotangents, outs):
     """Per input: the gradients of a pointwise op before they are summed over broadcast dims, absolute, then summed."""
     shape = outs[0].shape
-    other = shape[:-2] + shape[-2:][::-1] if s["mode"] == 2 else shape  # what the second input of a write to a view sees
+    # what the second input of a write to a view sees
+    other = shape[:-2] + shape[-2:][::-1] if s["mode"] == 2 else shape
     grown = {id(i): t.detach().expand(other if k else shape).clone().requires_grad_(t.requires_grad)
              for k, (i, t) in enumerate(zip(inputs, tensors))}
     outs = run(s, plain(s["args"], grown, True))
     leaves = [t for t in grown.values() if t.requires_grad]
     grads = gradients(outs, cotangents, leaves)
     originals = [t for t in tensors if t.requires_grad]
-    return [None if g is None else norm(g.abs().nan_to_num(0, 0, 0).sum_to_size(t.shape)) for g, t in zip(grads, originals)]
+    return [None if g is None else norm(g.abs().nan_to_num(0, 0, 0).sum_to_size(t.shape)) for g,
+            t in zip(grads, originals)]
 
 
 def absolute_terms(s, tensors, inputs, cotangents):
     grown = {id(i): (t.detach().abs() if t.is_floating_point() else t).requires_grad_(t.requires_grad)
              for i, t in zip(inputs, tensors)}
-    args = [abs(a) if isinstance(a, (int, float)) and not isinstance(a, bool) and s["name"] in ("add.alpha", "addmm", "add_")
+    args = [abs(a) if isinstance(a, (int, float)) and not isinstance(a, bool) and s["name"] in ("add.alpha", "addmm",
+                                                                                                "add_")
             else Number(abs(a.value)) if isinstance(a, Number) else a for a in s["args"]]
     outs = run(s, plain(args, grown, True))
     leaves = [t for t in grown.values() if t.requires_grad]
@@ -966,12 +1035,13 @@ def sizes_of_terms(s, tensors, inputs, cotangents, outs, grads):
         far = norm(x) / (norm(x - x.nanmean()) or 1)  # how much of x its mean takes away
         more = [norm(x * x) if s["name"] == "var" else norm(x)], [(b or 0) * far for b in backward]
     if grads and s["name"] in SPREADS:
-        more = more[0], [max(a or 0, b or 0) for a, b in zip(more[1] or backward, expanded_terms(s, tensors, inputs, cotangents, outs))]
+        more = more[0], [max(a or 0, b or 0) for a, b in zip(more[1] or backward,
+                                                             expanded_terms(s, tensors, inputs, cotangents, outs))]
     return ([max(a, b or 0) for a, b in zip(forward, more[0])],
             [None if a is None else max(a, b or 0) for a, b in zip(backward, more[1])])
 
 
-# ---- writing ------------------------------------------------------------------------------------------------------------
+# ---- writing ---------------------------------------------------------------------------------------------------------
 
 
 def raw(t):
@@ -1048,7 +1118,8 @@ def cotangents_for(s, rnd, outs):
         if not o.requires_grad or i in s["skip"]:
             made.append(None)
         else:
-            made.append(torch.tensor([rnd.uniform(-2, 2) for _ in range(o.numel())], dtype=f64).to(o.dtype).view(o.shape))
+            made.append(torch.tensor([rnd.uniform(-2, 2) for _ in range(o.numel())],
+                                     dtype=f64).to(o.dtype).view(o.shape))
     return made
 
 
@@ -1115,7 +1186,8 @@ def call_bytes(s, dtype, seed):
 def main():
     here = os.path.abspath(__file__)
     output = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(here), "../tests/golden/data/ops.bin")
-    for make in (unary_samples, binary_samples, clamp_samples, reduction_samples, loss_samples, view_samples, copy_samples,
+    for make in (unary_samples, binary_samples, clamp_samples, reduction_samples, loss_samples, view_samples,
+                 copy_samples,
                  index_samples, product_samples, inplace_samples):
         make()
     calls, raised = [], 0
@@ -1135,7 +1207,8 @@ def main():
         sys.exit(f"{len(data)} bytes are more than {MAX_BYTES}")
     with open(output, "wb") as f:
         f.write(data)
-    print(f"{len(calls)} calls of {len({s['name'] for s in samples})} ops ({raised} raise), {len(data)} bytes in {os.path.normpath(output)}")
+    names = {s["name"] for s in samples}
+    print(f"{len(calls)} calls of {len(names)} ops ({raised} raise), {len(data)} bytes in {os.path.normpath(output)}")
 
 
 if __name__ == "__main__":
