@@ -98,14 +98,15 @@ static int most_dims(const batch_call *b) {
     return n;
 }
 
-/* Fills in[] with values that broadcast as the samples do, in the dtypes that the samples' promotion gives. */
-static wg_status align_pointwise(const batch_call *b, wg_tensor **in) {
+/* Fills in[] with values that broadcast as the samples do, in the dtypes that the samples' promotion gives: a 0-d sample
+ * has a value with dims, which would promote as such. The target of a write stays as it is. */
+static wg_status align_pointwise(const batch_call *b, wg_tensor **in, bool write) {
     int n = most_dims(b);
     wg_dtype type = wg__result_type(b->in, b->nin);
     for (int i = 0; i < b->nin; i++) {
         in[i] = b->dim[i] < 0 ? b->v[i] : aligned(b->v[i], b->dim[i], n);
         if (wg_is_poison(in[i])) return WG_ERR_RUNTIME;
-        if (b->dim[i] >= 0 && b->in[i]->ndim == 0 && wg_dtype_is_floating(type) && in[i]->dtype != type && i > 0)
+        if (b->dim[i] >= 0 && b->in[i]->ndim == 0 && wg_dtype_is_floating(type) && in[i]->dtype != type && !(write && i == 0))
             in[i] = wg_to(in[i], type);
     }
     return WG_OK;
@@ -113,7 +114,7 @@ static wg_status align_pointwise(const batch_call *b, wg_tensor **in) {
 
 static wg_status batch_pointwise(const batch_call *b, wg_tensor **out, int *out_dim) {
     wg_tensor *in[64];
-    wg_status st = align_pointwise(b, in);
+    wg_status st = align_pointwise(b, in, false);
     if (st == WG_OK) st = wg__apply_n(b->op, in, b->nin, b->attr, b->nattr, out, 1, WG_SITE);
     out_dim[0] = 0;
     return st;
@@ -217,7 +218,7 @@ wg_tensor *wg__inplace_batched(const wg_op *op, wg_tensor *const *in, int nin, c
     wg__tls.site = wg__site(&wg__tls, site);
     wg_status st = WG_OK;
     if (op->traits & WG_POINTWISE) {
-        st = align_pointwise(&b, v);
+        st = align_pointwise(&b, v, true);
         if (st == WG_OK && wg_is_poison(wg__apply_inplace(op, v, nin, attr, nattr, site))) st = WG_ERR_RUNTIME;
     } else {
         fallbacks++;
@@ -291,11 +292,13 @@ wg_tensor *wg_vmap(wg_fn f, void *user, wg_tensor *const *in, const int64_t *in_
     wg_tensor *w[64], *result = WG_POISON;
     int64_t size;
     int level = ++wg__tls.levels;
+    wg__tls.maps++;
     if (wrap_inputs(in, in_dims, nin, level, w, &size) == WG_OK) {
         wg_tensor *out = f(user, w, nin);
         if (!out) wg__raise(WG_ERR_TYPE, "vmap", "vmap(f, ...): `f` must only return Tensors, got NULL");
         else if (!wg_is_poison(out)) result = unwrap(out, level, size, out_dim);
     }
     wg__tls.levels--;
+    wg__tls.maps--;
     return result;
 }

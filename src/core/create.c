@@ -403,6 +403,11 @@ int wg_truth(const wg_tensor *t) {
                   t->numel ? "more than one value" : "no values");
         return -1;
     }
+    if (t && wg__ok(t) && !wg_error_pending() && (t->flags & TF_BATCHED)) {
+        wg__raise(WG_ERR_RUNTIME, "bool", "vmap: It looks like you're attempting to use a Tensor in some data-dependent control "
+                                          "flow. We don't support that yet: use wg_where");
+        return -1;
+    }
     if (readable("bool", t) != WG_OK) return -1;
     return wg__load_double(t->data, (wg_dtype)t->dtype) != 0;
 }

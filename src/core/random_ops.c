@@ -284,7 +284,7 @@ wg_value wg__draw_value(wg_generator *g) { return g ? WG_VAL_I((intptr_t)g) : WG
 
 wg_status wg__draw_usable(const char *op, const wg_tensor *t, const wg_generator *g) {
     if (g && g->poison) return wg__raise(WG_ERR_RUNTIME, op, "the generator could not be made");
-    if (!t || !(t->flags & TF_BATCHED)) return WG_OK;
+    if (!wg__tls.maps && !(t && (t->flags & TF_BATCHED))) return WG_OK;
     return wg__raise(WG_ERR_RUNTIME, op,
                      "vmap: called random operation while in randomness error mode. Please either use the 'same' or "
                      "'different' randomness flags on vmap or perform the randomness operation out of vmap");

@@ -134,6 +134,7 @@ struct wg_tls {
     uint8_t in_backward;  /* depth of walks, capped at 255 */
     int ceiling, hidden_top; /* levels in [ceiling, hidden_top] are invisible; ceiling 0: none (see forward.c) */
     int levels;           /* levels open now */
+    int maps;             /* of these, by wg_vmap */
     void *site;           /* pinned call site, or NULL */
     void *walk_site;      /* of the call to backward that is running */
     uint64_t seq;         /* next sequence number */
