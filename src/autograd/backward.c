@@ -124,6 +124,8 @@ static wg_status discover_all(wg_walk *w, wg_node *root) {
         for (uint32_t i = 0; i < n->nin; i++) {
             wg_node *m = n->in[i].node;
             if (!m) continue;
+            __builtin_prefetch(m); /* a large graph's nodes are far away: all of a node at once */
+            __builtin_prefetch(m->inline_in);
             s = state_of(w, m);
             if (!s) return no_room();
             s->deps++;
@@ -383,7 +385,8 @@ wg_status wg__accumulate_grad(wg_tensor *leaf, wg_tensor *g) {
 static wg_status accumulate_backward(wg_node *n, wg_tensor *const *g, wg_tensor **out, const bool *need, bool consume) {
     (void)out, (void)need, (void)consume;
     wg_tensor *leaf = n->inline_in[0].saved;
-    if (!g[0]) return WG_OK;
+    /* Nothing came, or the leaf was switched off since: only the hooks run. */
+    if (!g[0] || !wg__requires(leaf)) return wg__run_accumulated_hooks(leaf);
     /* The walk's own reference moves into the leaf, so that a gradient nobody else holds is taken without a copy. */
     wg_tensor **own = (wg_tensor **)(uintptr_t)g;
     wg_tensor *t = *own;
@@ -717,7 +720,9 @@ static wg_status discover(wg_walk *w) {
 /* ---- captures ---------------------------------------------------------------------------------------------------------------------- */
 
 static wg_status capture(wg_walk *w, wg_tensor *t, bool accumulate_mode) {
-    if (!wg__wants_grad(t)) return wg__raise(WG_ERR_RUNTIME, "grad", WG_MSG_INPUT_NO_GRAD);
+    if (!wg__wants_grad(t))
+        return wg__raise(WG_ERR_RUNTIME, accumulate_mode ? "backward" : "grad", "%s",
+                         accumulate_mode ? WG_MSG_RETAIN_NO_GRAD : WG_MSG_INPUT_NO_GRAD);
     wg_node *n = (t->flags & TF_VIEW) ? wg__grad_fn(t) : t->grad_fn;
     bool leaf = !n;
     if (leaf) n = wg__accumulator(t);

@@ -57,7 +57,7 @@ wg_status wg__node_set_attrs(wg_node *n, const wg_value *attr, int nattr) {
     n->attr = block ? wg__block_new(&wg__tls) : wg__malloc(bytes);
     if (!n->attr) return block ? WG_ERR_MEMORY : wg__no_memory(n->op->name, bytes);
     if (block) n->flags |= NF_ATTR_BLOCK;
-    n->nattr = (uint16_t)nattr;
+    n->nattr = (uint8_t)nattr;
     n->attr_bytes = (uint32_t)bytes & 0xffffff;
     memcpy(n->attr, attr, (size_t)nattr * sizeof(*attr));
     char *tail = (char *)(n->attr + nattr);
@@ -147,8 +147,8 @@ static void drop_outs(wg_node *n, wg_tensor *one, wg_input *many) {
 void wg__node_free_saved(wg_node *n, void *site) {
     if (!(n->flags & NF_SAVES) || n->op->backward) return;
     wg__lock(&n->lock);
-    bool gone = n->flags & NF_RELEASED;
-    n->flags |= NF_RELEASED;
+    bool gone = wg__released(n);
+    wg__set_released(n);
     wg_tensor *one = !gone && n->nout == 1 ? n->u.saved_out : NULL;
     wg_input *many = !gone && n->nout > 1 ? n->u.saved_outs : NULL;
     if (!gone) n->u.freed_site = site;
@@ -180,7 +180,7 @@ static void free_outs(wg_node *n) {
 
 static void destroy_node(wg_node *n) {
     if (n->op->destroy) n->op->destroy(n);
-    else if (!(n->flags & NF_RELEASED))
+    else if (!wg__released(n))
         drop_outs(n, n->nout == 1 ? n->u.saved_out : NULL, n->nout > 1 ? n->u.saved_outs : NULL);
     for (uint32_t i = 0; i < n->nin; i++) {
         wg_release(n->in[i].saved);

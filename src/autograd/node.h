@@ -36,8 +36,7 @@ typedef struct wg_node_state {
     uint32_t mark; /* the walk that saw it */
 } wg_node_state;
 
-enum {
-    NF_RELEASED = 1,  /* saved values are gone: freed_site tells who */
+enum { /* written while the node is made, by one thread */
     NF_OUTS = 2,      /* info.outs describes the outputs (several, or more than 3 dims) */
     NF_SAVES = 4,     /* saved something (else it may run again and again, B7) */
     NF_ACCUMULATE = 8,
@@ -57,7 +56,8 @@ struct wg_node {
     const wg_op *op;
     wg_input *in;
     uint32_t nin;
-    uint16_t nattr;
+    uint8_t nattr;
+    atomic_bool released; /* saved values are gone: freed_site tells who. Written under the lock */
     uint8_t dtype, ndim;
     void *site; /* call site of the forward */
     wg_value *attr;
@@ -67,11 +67,12 @@ struct wg_node {
         wg_tensor *saved_out; /* nout == 1 */
         wg_input *saved_outs; /* nout of them; only saved and version are used */
         void *payload;        /* custom functions, CopySlices */
-        void *freed_site;     /* NF_RELEASED: the backward that freed us */
+        void *freed_site;     /* released: the backward that freed us */
     } u;
     uint32_t out_version;
     uint32_t attr_bytes : 24;
-    uint32_t numbers : 8; /* bit i: input i was a number (names: x**2 is PowBackward0) */
+    uint32_t numbers : 4; /* bit i: input i was a number (names: x**2 is PowBackward0) */
+    uint32_t columns : 4; /* bit i: input i was a matrix whose columns lie together: its gradient shall too */
     union {
         int64_t sizes[3];
         wg_out_info *outs;
@@ -80,14 +81,17 @@ struct wg_node {
 };
 _Static_assert(sizeof(struct wg_node) <= 192, "a node fits a block");
 
+/* Asked without the lock too, as a hint. */
+static inline bool wg__released(const wg_node *n) { return atomic_load_explicit(&n->released, memory_order_relaxed); }
+static inline void wg__set_released(wg_node *n) { atomic_store_explicit(&n->released, true, memory_order_relaxed); }
+
 /* ---- hooks ------------------------------------------------------------------------------------------------------- */
 
 enum { HOOK_TENSOR, HOOK_PRE, HOOK_POST, HOOK_ACCUMULATED };
 typedef struct wg_hook {
-    struct wg_hook *next;
+    struct wg_hook *next, **home; /* home: the head of its list */
     wg_hook_id id;
     uint8_t kind;
-    bool removed;
     uint32_t output_nr; /* HOOK_TENSOR */
     atomic_uint refs;   /* the list's, and one per walk that is calling it */
     union {
@@ -129,6 +133,7 @@ static inline wg_node *wg__node_new_small(const wg_op *op, int nin, int nout, vo
     n->in = n->inline_in;
     n->nin = (uint32_t)nin;
     n->nattr = 0;
+    atomic_init(&n->released, false);
     n->dtype = n->ndim = 0;
     n->site = site;
     n->attr = NULL;
@@ -137,7 +142,7 @@ static inline wg_node *wg__node_new_small(const wg_op *op, int nin, int nout, vo
     n->u.payload = NULL;
     n->out_version = 0;
     n->attr_bytes = 0;
-    n->numbers = 0;
+    n->numbers = n->columns = 0;
     n->info.outs = NULL;
     for (int i = 0; i < nin; i++) n->inline_in[i] = (wg_input){0};
     wg__count(&s->live_nodes, 1);

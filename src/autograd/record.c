@@ -46,6 +46,11 @@ static bool saves_input(unsigned mask, const wg_op *op, int i) {
     return i < 7 && (mask >> i & 1);
 }
 
+static inline unsigned columns_together(const wg_tensor *t) {
+    return t->ndim == 2 && !(t->flags & TF_CONTIG) && wg__strides(t)[0] == 1 && wg__strides(t)[1] == t->dims[0];
+}
+bool wg__lay_in_columns(const wg_call *c, int i) { return c->node && (c->node->columns >> i & 1); }
+
 wg_node *wg__record_begin(const wg_op *op, wg_tensor *const *in, int nin, const wg_value *attr, int nattr, int nout,
                           wg_tensor *self, void *site) {
     wg_node *n = wg__node_new(op, nin, nout, site);
@@ -56,7 +61,10 @@ wg_node *wg__record_begin(const wg_op *op, wg_tensor *const *in, int nin, const 
     if (wg__node_set_attrs(n, attr, nattr) != WG_OK) goto failed;
     for (int i = 0; i < nin; i++) {
         if (!in[i]) continue;
-        if ((in[i]->flags & TF_NUMBER) && i < 8) n->numbers |= 1u << i;
+        if (i < 4) {
+            n->numbers |= ((in[i]->flags & TF_NUMBER) != 0) << i;
+            n->columns |= columns_together(in[i]) << i;
+        }
         if (takes_gradient(op, i) && wg__node_set_edge(n, i, in[i]) != WG_OK) goto failed;
         if (!saves_input(mask, op, i)) continue;
         wg_tensor *t = i == 0 && self ? self : in[i];
@@ -211,7 +219,7 @@ static wg_tensor *rewrap(wg_node *n, const wg_tensor *saved, int o) {
 }
 
 wg_tensor *wg__saved_output(wg_node *n, int o) {
-    if (!n || n->op->backward || !(n->flags & NF_SAVED_OUT) || (n->flags & NF_RELEASED)) return NULL;
+    if (!n || n->op->backward || !(n->flags & NF_SAVED_OUT) || wg__released(n)) return NULL;
     return n->nout == 1 ? n->u.saved_out : n->u.saved_outs[o].saved;
 }
 
@@ -225,7 +233,7 @@ static wg_status unpack_out(wg_node *n, wg_node *maker, int o, wg_tensor *saved,
 /* Under the node's lock: retains what the node saved, or takes it when it is consumed. */
 static wg_status grab(wg_node *n, wg_unpacked *u, bool consume, void *site) {
     wg__lock(&n->lock);
-    if ((n->flags & NF_RELEASED) && (n->flags & NF_SAVES)) {
+    if (wg__released(n) && (n->flags & NF_SAVES)) {
         void *freed = n->u.freed_site;
         wg__unlock(&n->lock);
         return second_time(n, freed);
@@ -250,7 +258,7 @@ static wg_status grab(wg_node *n, wg_unpacked *u, bool consume, void *site) {
     wg_input *array = NULL;
     if (consume && (n->flags & NF_SAVES)) {
         if (n->nout > 1) array = n->u.saved_outs;
-        n->flags |= NF_RELEASED;
+        wg__set_released(n);
         n->u.freed_site = site;
     }
     wg__unlock(&n->lock);
@@ -294,7 +302,7 @@ static wg_status unpack_small(wg_node *n, wg_node *maker, wg_unpacked *u, bool c
     for (uint32_t i = 0; i < n->nin; i++) u->in[i] = NULL;
     if (!(n->flags & NF_SAVES)) return WG_OK;
     wg__lock(&n->lock);
-    if (n->flags & NF_RELEASED) {
+    if (wg__released(n)) {
         void *freed = n->u.freed_site;
         wg__unlock(&n->lock);
         return second_time(n, freed);
@@ -307,7 +315,7 @@ static wg_status unpack_small(wg_node *n, wg_node *maker, wg_unpacked *u, bool c
     }
     if (saved_out && !consume) wg__retain(saved_out);
     if (consume) {
-        n->flags |= NF_RELEASED;
+        wg__set_released(n);
         n->u.freed_site = site;
     }
     wg__unlock(&n->lock);

@@ -146,6 +146,9 @@ static void host_deallocate(void *p, size_t bytes) {
     free(p);
 }
 
+void *wg__raw_alloc(size_t bytes) { return count_request(bytes) ? host_allocate(bytes) : NULL; }
+void wg__raw_free(void *p, size_t bytes) { host_deallocate(p, bytes); }
+
 void *wg__malloc(size_t bytes) {
     if (UNLIKELY(!count_request(bytes))) return NULL;
     if (UNLIKELY(host.allocate != NULL)) return host.allocate(host.user, bytes, _Alignof(max_align_t));

@@ -22,6 +22,10 @@ void wg__mfree(void *p, size_t bytes); /* p may be NULL */
  * it back with free. */
 void *wg__calloc_own(size_t bytes);
 
+/* Memory for slabs of blocks (block.c): 64-byte aligned, on huge pages when large, not cached, not counted. */
+void *wg__raw_alloc(size_t bytes);
+void wg__raw_free(void *p, size_t bytes);
+
 /* The host's functions, or NULL for our own. Cached blocks go back to the old functions first; blocks in use must not
  * exist, for they would be given to the new ones. */
 void wg__alloc_set_host(void *(*allocate)(void *user, size_t bytes, size_t alignment),

@@ -411,13 +411,14 @@ static inline bool plain_number(const wg_tensor *x, const wg_tensor *y) {
 wg_tensor *wg__binary(const wg_op *op, wg_tensor *x, wg_tensor *y, void *site) {
     if (WG_UNLIKELY(!x || !y)) goto general;
     unsigned flags = x->flags | y->flags;
-    if (WG_UNLIKELY(flags & TF_SLOW) || !(x->flags & y->flags & TF_CONTIG) || x->numel >= WG_GRAIN) goto general;
+    if (WG_UNLIKELY((flags & TF_SLOW) || !(x->flags & y->flags & TF_CONTIG) || x->numel >= WG_GRAIN)) goto general;
     wg_kernel k = short_kernel(op, x);
-    if (!k || unaligned(x) || unaligned(y)) goto general;
     wg_operand number;
     char *ydata = y->data;
     ptrdiff_t size = (ptrdiff_t)wg__itemsize(x), ystep = size;
+    if (WG_UNLIKELY(!k || ((uintptr_t)x->data & (size_t)(size - 1)))) goto general;
     if (x->dtype == y->dtype && wg__same_sizes(x, y)) {
+        if (WG_UNLIKELY((uintptr_t)ydata & (size_t)(size - 1))) goto general;
     } else if (plain_number(x, y)) {
         number_operand(&number, y, (wg_dtype)x->dtype);
         ydata = number.data;

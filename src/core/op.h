@@ -151,6 +151,8 @@ const int64_t *wg__input_sizes(const wg_call *c, int i, int *ndim);
 wg_dtype wg__input_dtype(const wg_call *c, int i);
 /* Does the walk want the gradient of input i? Forward: does it require one? */
 bool wg__wants(const wg_call *c, int i);
+/* In the backward walk: was input i a matrix whose columns lie together? Its gradient had better lie so too. */
+bool wg__lay_in_columns(const wg_call *c, int i);
 wg_tensor *wg__sum_to(wg_tensor *g, int ndim, const int64_t *sizes); /* reverse of broadcasting */
 bool wg__reducible(const wg_tensor *g, int ndim, const int64_t *sizes); /* does sizes broadcast to g's? */
 const wg_op *wg__op_add(void);

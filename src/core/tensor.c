@@ -29,17 +29,6 @@ static wg_binding binding;
 
 /* ---- threads: every thread that made a tensor is known, so that counters can be read and lists returned --------- */
 
-#if defined(__SANITIZE_ADDRESS__)
-#define BLOCK_CACHE 0 /* let the sanitizer see each block's life */
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define BLOCK_CACHE 0
-#endif
-#endif
-#ifndef BLOCK_CACHE
-#define BLOCK_CACHE 65536 /* blocks a thread keeps */
-#endif
-#define BLOCK_BYTES sizeof(wg_tensor)
 #define FIRST_SCOPE 256 /* handles */
 
 static pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -49,30 +38,34 @@ static pthread_key_t exit_key;
 static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
 static bool have_exit_key;
 
-#if !defined(NDEBUG) && BLOCK_CACHE > 0
-/* Debug builds keep dead handles for a while, so that using one is noticed: see wg__check_closed in apply.c. */
-#define QUARANTINE 512
-static __thread void *quarantine[QUARANTINE];
-static __thread unsigned quarantine_at;
-static void free_quarantine(void) {
-    for (int i = 0; i < QUARANTINE; i++) {
-        wg__mfree(quarantine[i], BLOCK_BYTES);
-        quarantine[i] = NULL;
-    }
-}
+#ifdef NDEBUG
+static void handle_block_free(struct wg_tls *s, wg_tensor *t) { wg__block_free(s, t); }
+static void free_quarantine(struct wg_tls *s) { (void)s; }
 #else
-static void free_quarantine(void) {}
-#endif
-
-static void free_block_list(struct wg_tls *s) {
-    free_quarantine();
-    while (s->free_blocks) {
-        void *b = s->free_blocks;
-        s->free_blocks = *(void **)b;
-        wg__mfree(b, BLOCK_BYTES);
-    }
-    s->nfree = 0;
+/* Debug builds keep dead handles for a while, marked and chained by numel, so that using one is noticed. */
+enum { QUARANTINE = 512 };
+static void free_oldest(struct wg_tls *s) {
+    wg_tensor *old = s->oldest_dead;
+    s->oldest_dead = (wg_tensor *)(intptr_t)old->numel;
+    s->ndead--;
+    wg__block_free(s, old);
 }
+static void handle_block_free(struct wg_tls *s, wg_tensor *t) {
+    if (!s->scope) {
+        wg__block_free(s, t);
+        return;
+    }
+    t->flags = TF_POISON | TF_CLOSED;
+    t->numel = 0;
+    if (s->ndead) s->newest_dead->numel = (int64_t)(intptr_t)t;
+    else s->oldest_dead = t;
+    s->newest_dead = t;
+    if (++s->ndead > QUARANTINE) free_oldest(s);
+}
+static void free_quarantine(struct wg_tls *s) {
+    while (s->ndead) free_oldest(s);
+}
+#endif
 
 static void free_scope(struct wg_tls *s) {
     wg__mfree(s->scope, s->scope_cap * sizeof(*s->scope));
@@ -97,7 +90,9 @@ static void unlist(struct wg_tls *s) {
 static void leave(struct wg_tls *s) {
     wg_scope_close(0);
     free_scope(s);
-    free_block_list(s);
+    free_quarantine(s);
+    wg__blocks_leave(s);
+    s->most_free = 0;
 }
 
 /* Other keys' destructors may still release tensors: what they leave is looked at in a second round. */
@@ -119,14 +114,22 @@ static void __attribute__((destructor)) process_exit(void) {
     if (!s->listed) return;
     pthread_setspecific(exit_key, NULL);
     leave(s);
+    wg__blocks_trim(s);
     unlist(s);
 }
 
-static void fork_lock(void) { pthread_mutex_lock(&threads_lock); }
-static void fork_unlock(void) { pthread_mutex_unlock(&threads_lock); }
+static void fork_lock(void) {
+    pthread_mutex_lock(&threads_lock);
+    wg__blocks_lock();
+}
+static void fork_unlock(void) {
+    wg__blocks_unlock();
+    pthread_mutex_unlock(&threads_lock);
+}
 /* The child has one thread: the others' counts stay as they were, their lists are lost to it. */
 static void fork_child(void) {
     pthread_mutex_init(&threads_lock, NULL);
+    wg__blocks_fork_child();
     struct wg_tls *self = &wg__tls;
     for (struct wg_tls *s = threads, *next; s; s = next) {
         next = s->next;
@@ -139,8 +142,7 @@ static void make_exit_key(void) {
     pthread_atfork(fork_lock, fork_unlock, fork_child);
 }
 
-/* First tensor of a thread. */
-static bool thread_enter(struct wg_tls *s) {
+bool wg__thread_enter(struct wg_tls *s) {
     if (s->scope) return true;
     pthread_once(&exit_once, make_exit_key);
     wg__cpu_init();
@@ -154,6 +156,7 @@ static bool thread_enter(struct wg_tls *s) {
     }
     s->scope = wg__malloc(FIRST_SCOPE * sizeof(*s->scope));
     s->scope_cap = s->scope ? FIRST_SCOPE : 0;
+    s->most_free = s->scope ? wg__block_batch : 0;
     return s->scope != NULL;
 }
 
@@ -173,43 +176,9 @@ void wg_memory_stats_get(wg_memory_stats *stats) {
 void wg_empty_cache(void) {
     struct wg_tls *s = &wg__tls;
     if (!s->scope_top) free_scope(s); /* also so that another host's allocator finds nothing of this one's */
-    free_block_list(s);
+    free_quarantine(s);
+    wg__blocks_trim(s);
     wg__alloc_trim();
-}
-
-/* ---- blocks -------------------------------------------------------------------------------------------------------- */
-
-void *wg__block_new_slow(struct wg_tls *s) {
-    void *b = NULL;
-    if (thread_enter(s)) b = wg__malloc(BLOCK_BYTES);
-    if (!b) wg__no_memory(NULL, BLOCK_BYTES);
-    return b;
-}
-
-static void block_recycle(struct wg_tls *s, void *block) {
-    if (s->nfree + 1 > BLOCK_CACHE || !s->scope) {
-        wg__mfree(block, BLOCK_BYTES);
-        return;
-    }
-    *(void **)block = s->free_blocks;
-    s->free_blocks = block;
-    s->nfree++;
-}
-
-void wg__block_free(struct wg_tls *s, void *block) { block_recycle(s, block); }
-
-static void handle_block_free(struct wg_tls *s, wg_tensor *t) {
-#if !defined(NDEBUG) && BLOCK_CACHE > 0
-    if (s->scope) {
-        t->flags = TF_POISON | TF_CLOSED;
-        void *old = quarantine[quarantine_at];
-        quarantine[quarantine_at] = t;
-        quarantine_at = (quarantine_at + 1) % QUARANTINE;
-        if (old) block_recycle(s, old);
-        return;
-    }
-#endif
-    block_recycle(s, t);
 }
 
 void wg__count_node(int d) { wg__count(&wg__tls.live_nodes, d); }
@@ -529,7 +498,7 @@ void wg_set_slot(wg_tensor *t, void *object) {
 
 static bool grow(struct wg_tls *s) {
     size_t cap = s->scope ? s->scope_cap * 2 : FIRST_SCOPE, bytes = cap * sizeof(*s->scope);
-    if (!s->scope && thread_enter(s)) return true;
+    if (!s->scope && wg__thread_enter(s)) return true;
     wg_tensor **bigger = s->scope ? wg__malloc(bytes) : NULL;
     if (!bigger) {
         wg__no_memory("scope", bytes);

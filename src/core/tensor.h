@@ -127,7 +127,10 @@ struct wg_tls {
     wg_tensor **scope; /* the scope stack: a scope is an index */
     size_t scope_top, scope_cap;
     void *free_blocks; /* tensors and nodes share one size */
-    uint32_t nfree;
+    uint32_t nfree, most_free; /* most_free is 0 in a thread that made nothing yet: it keeps nothing */
+    void *spare_blocks;        /* a full batch */
+    char *slab_at, *slab_end;  /* not yet cut */
+    size_t slab_bytes;         /* of the next slab */
     uint8_t no_grad;      /* grad mode, inverted so that zero is the default */
     uint8_t error_unread; /* the error slot holds something nobody read */
     uint8_t in_release;   /* a release is under way: push instead of recursing */
@@ -139,6 +142,10 @@ struct wg_tls {
     void *walk_site;      /* of the call to backward that is running */
     uint64_t seq;         /* next sequence number */
     _Atomic int64_t live_tensors, live_nodes; /* written by this thread only */
+#ifndef NDEBUG
+    wg_tensor *oldest_dead, *newest_dead; /* handles kept to notice their use */
+    uint32_t ndead;
+#endif
     void *pending;        /* blocks waiting to be destroyed */
     struct wg_cold *cold;
     struct wg_tls *next;  /* of the list of threads: tensor.c */
@@ -200,7 +207,23 @@ static inline void *wg__block_new(struct wg_tls *s) {
     __builtin_prefetch(next + 128, 1);
     return b;
 }
-void wg__block_free(struct wg_tls *s, void *block);
+extern const uint32_t wg__block_batch __attribute__((visibility("hidden"))); /* blocks of a batch */
+void wg__blocks_spill(struct wg_tls *s); /* a list that became long */
+void wg__blocks_leave(struct wg_tls *s); /* the thread ends: all lists to all */
+void wg__blocks_trim(struct wg_tls *s);  /* slabs that are wholly free go back */
+void wg__blocks_lock(void);              /* around fork */
+void wg__blocks_unlock(void);
+void wg__blocks_fork_child(void);
+static inline void wg__block_push(struct wg_tls *s, void *block) {
+    *(void **)block = s->free_blocks;
+    s->free_blocks = block;
+    s->nfree++;
+}
+static inline void wg__block_free(struct wg_tls *s, void *block) {
+    wg__block_push(s, block);
+    if (WG_UNLIKELY(s->nfree >= s->most_free)) wg__blocks_spill(s);
+}
+bool wg__thread_enter(struct wg_tls *s); /* first tensor of a thread */
 /* An uninitialised tensor of its own storage, owned by the caller (refs 1, in no scope). sizes may alias nothing.
  * strides NULL: row-major. NULL on failure, with the error raised. */
 wg_tensor *wg__tensor_new(wg_dtype dtype, int ndim, const int64_t *sizes, const int64_t *strides);

@@ -59,9 +59,15 @@ static wg_status mm_run(const wg_call *c) {
     const int64_t *sa = wg__strides(a), *sb = wg__strides(b);
     return gemm(c->out[0], a->dims[0], b->dims[1], a->dims[1], a, sa[0], sa[1], b, sb[0], sb[1], b->dims[1], 1, false, NULL);
 }
-static wg_tensor *mm_vjp(const wg_call *c, wg_tensor *const *g, int i) {
-    return i == 0 ? wg_mm(g[0], wg_t(wg_conj(c->in[1]))) : wg_mm(wg_t(wg_conj(c->in[0])), g[0]);
+/* The gradients of a product's factors, laid out as the factors are: the weight of a linear layer comes transposed, and
+ * its gradient need not be copied into the leaf's layout. As PyTorch's mm_mat1_backward and mm_mat2_backward. i: of the
+ * call, first: the call's input that is the left factor. */
+static wg_tensor *factor_vjp(const wg_call *c, wg_tensor *g, int i, int first) {
+    wg_tensor *other = wg_conj(c->in[i == first ? first + 1 : first]);
+    if (i == first) return wg__lay_in_columns(c, i) ? wg_t(wg_mm(other, wg_t(g))) : wg_mm(g, wg_t(other));
+    return wg__lay_in_columns(c, i) ? wg_t(wg_mm(wg_t(g), other)) : wg_mm(wg_t(other), g);
 }
+static wg_tensor *mm_vjp(const wg_call *c, wg_tensor *const *g, int i) { return factor_vjp(c, g[0], i, 0); }
 static wg_status mm_batch(const wg_call *c, const int *bdim, wg_tensor **out, int *out_bdim);
 /* What the gradient of one operand reads is the other. */
 #define PRODUCT_PARTIALS .partial = {{.uses = WG_USE_Y}, {.uses = WG_USE_X}}
@@ -245,8 +251,7 @@ static wg_tensor *times(wg_tensor *t, double by) { return by == 1 ? t : wg_mul(t
 static wg_tensor *addmm_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     double beta = scalar(&c->attr[0]), alpha = scalar(&c->attr[1]);
     if (i == 0) return times(g[0], beta);
-    if (i == 1) return times(wg_mm(g[0], wg_t(wg_conj(c->in[2]))), alpha);
-    return times(wg_mm(wg_t(wg_conj(c->in[1])), g[0]), alpha);
+    return times(factor_vjp(c, g[0], i, 1), alpha);
 }
 static wg_tensor *addmm_jvp(const wg_call *c, wg_tensor *const *t, int o) {
     double beta = scalar(&c->attr[0]), alpha = scalar(&c->attr[1]);
