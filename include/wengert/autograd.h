@@ -31,7 +31,8 @@ WG_API bool wg_retains_grad(const wg_tensor *t);
 WG_API bool wg_set_grad_enabled(bool on);
 WG_API bool wg_grad_enabled(void);
 #define WG_MODE_(on)                                                                                                   \
-    for (int wg_before_ = wg_set_grad_enabled(on), wg_once_ = 1; wg_once_; wg_set_grad_enabled(wg_before_ != 0))       \
+    for (int wg_before_ = wg_set_grad_enabled(on), wg_once_ = 1; wg_once_;                                             \
+         wg_once_ = ((void)wg_set_grad_enabled(wg_before_ != 0), 0))                                                   \
         for (; wg_once_; wg_once_ = 0)
 /* WG_NO_GRAD { ... } and WG_ENABLE_GRAD { ... }; break leaves and restores, return does not restore. */
 #define WG_NO_GRAD WG_MODE_(false)

@@ -2,8 +2,8 @@
  * accumulated (H1-H4, H7); and retain_grad, which stores what the hooks leave (L6).
  *
  * Hooks of a tensor stand with its node, so that an in-place op leaves older hooks with the old value (H1); hooks of a
- * leaf stand with its AccumulateGrad. A hook may remove itself while it runs: a list entry lives until the walk that
- * calls it is done with it.
+ * leaf stand with its AccumulateGrad. A hook may remove itself while it runs: it lives until the walk that calls it is
+ * done with it.
  */
 #include <pthread.h>
 
@@ -53,19 +53,23 @@ static void hook_unref(wg_hook *h) {
     wg__mfree(h, sizeof(*h));
 }
 
-/* Marks it removed; the list drops it when it is next walked or freed. */
+/* Takes it out of its list; a walk that is calling it holds on to it. */
 static void retire(wg_hook *h) {
-    h->removed = true;
+    wg_hook **p = h->home;
+    while (*p != h) p = &(*p)->next;
+    *p = h->next;
     table_remove(h);
 }
 
 void wg__hooks_free(wg_hook *list) {
+    pthread_mutex_lock(&hooks_lock);
+    for (wg_hook *h = list; h; h = h->next) {
+            table_remove(h);
+    }
+    pthread_mutex_unlock(&hooks_lock);
     while (list) {
         wg_hook *h = list;
         list = h->next;
-        pthread_mutex_lock(&hooks_lock);
-        if (!h->removed) retire(h);
-        pthread_mutex_unlock(&hooks_lock);
         hook_unref(h);
     }
 }
@@ -83,6 +87,7 @@ static wg_hook_id add(wg_hook **list, wg_hook init) {
     bool listed = table_add(h);
     if (listed) {
         h->id = next_id++;
+        h->home = list;
         while (*list) list = &(*list)->next;
         *list = h;
     }
@@ -95,14 +100,14 @@ static wg_hook_id add(wg_hook **list, wg_hook init) {
 }
 
 void wg_remove_hook(wg_hook_id id) {
+    wg_hook *h = NULL;
     if (!id) return;
     pthread_mutex_lock(&hooks_lock);
-    for (size_t i = 0; i < table_n; i++)
-        if (table[i]->id == id) {
-            retire(table[i]);
-            break;
-        }
+    for (size_t i = 0; i < table_n && !h; i++)
+        if (table[i]->id == id) h = table[i];
+    if (h) retire(h);
     pthread_mutex_unlock(&hooks_lock);
+    if (h) hook_unref(h);
 }
 
 /* ---- registering ------------------------------------------------------------------------------------------------------- */
@@ -151,15 +156,29 @@ wg_hook_id wg_node_register_hook(wg_node *n, wg_node_hook fn, void *user, void (
 
 /* ---- running ------------------------------------------------------------------------------------------------------------ */
 
-/* The next live hook of a kind after h, retained; gives h back. */
-static wg_hook *next_hook(wg_hook *const *list, wg_hook *h, uint8_t kind) {
+/* The calls of one list's hooks of one kind, in the order of their ids. A hook that is added meanwhile waits for the
+ * next backward; one that is removed meanwhile is not called any more (its user data may be gone). */
+typedef struct calls {
+    wg_hook *const *list;
+    wg_hook *now; /* retained */
+    wg_hook_id last, end;
+    uint8_t kind;
+} calls;
+
+static bool next_call(calls *c) {
     pthread_mutex_lock(&hooks_lock);
-    wg_hook *p = h ? h->next : *list;
-    while (p && (p->kind != kind || p->removed)) p = p->next;
+    if (!c->end) c->end = next_id;
+    wg_hook *p = *c->list, *done = c->now;
+    while (p && (p->kind != c->kind || p->id <= c->last || p->id >= c->end)) p = p->next;
     if (p) wg__inc(&p->refs);
     pthread_mutex_unlock(&hooks_lock);
-    if (h) hook_unref(h);
-    return p;
+    if (done) hook_unref(done);
+    c->now = p;
+    if (p) c->last = p->id;
+    return p != NULL;
+}
+static void end_calls(calls *c) {
+    if (c->now) hook_unref(c->now);
 }
 
 static wg_status failed(const char *what) {
@@ -177,13 +196,19 @@ static wg_status check_result(const wg_tensor *g, const wg_tensor *r) {
     return WG_OK;
 }
 
-/* Puts r (of the scope) in the place of the owned *g. */
-static wg_status replace(wg_tensor **g, wg_tensor *r) {
-    if (!r || r == *g) return WG_OK;
+/* May r stand where g stood? */
+static wg_status check_replacement(const wg_tensor *g, const wg_tensor *r) {
     if (wg_is_poison(r)) return failed("hook");
-    wg_status st = *g ? check_result(*g, r) : WG_OK;
+    if (!g) return wg__raise(WG_ERR_RUNTIME, "hook", "can't replace a None gradient with a non-None value");
+    return check_result(g, r);
+}
+
+/* Puts r (of the scope; NULL: undefined) in the place of the owned *g. */
+static wg_status replace(wg_tensor **g, wg_tensor *r) {
+    if (r == *g) return WG_OK;
+    wg_status st = r ? check_replacement(*g, r) : WG_OK;
     if (st != WG_OK) return st;
-    r = wg__take(r);
+    r = r ? wg__take(r) : NULL;
     wg_release(*g);
     *g = r;
     return WG_OK;
@@ -202,54 +227,60 @@ static wg_status store_retained(wg_node *n, int o, wg_tensor *g) {
 
 wg_status wg__run_tensor_hooks(wg_node *n, wg_tensor **g) {
     wg_status st = WG_OK;
-    for (wg_hook *h = next_hook(&n->cold->hooks, NULL, HOOK_TENSOR); h;) {
-        wg_tensor **slot = &g[h->output_nr];
-        if (*slot && st == WG_OK) st = replace(slot, h->fn.tensor(h->user, *slot));
-        h = next_hook(&n->cold->hooks, h, HOOK_TENSOR);
+    calls c = {.list = &n->cold->hooks, .kind = HOOK_TENSOR};
+    while (st == WG_OK && next_call(&c)) {
+        wg_tensor **slot = &g[c.now->output_nr], *r = c.now->fn.tensor(c.now->user, *slot);
+        if (r) st = replace(slot, r);
     }
+    end_calls(&c);
     for (int o = 0; o < n->nout && st == WG_OK; o++) st = store_retained(n, o, g[o]);
     return st;
 }
 
-/* Calls fn with borrowed copies of the owned g[count]; entries that it changed are taken over. */
-static wg_status swap_in(wg_tensor **g, wg_tensor **changed, int count) {
-    wg_status st = WG_OK;
-    for (int i = 0; i < count && st == WG_OK; i++)
-        if (changed[i] != g[i] && changed[i]) st = replace(&g[i], changed[i]);
+/* Calls one prehook with borrowed copies of the owned g[count]; entries that it changed are taken over. */
+static wg_status call_prehook(const wg_hook *h, wg_tensor **g, int count) {
+    wg_tensor *small[16], **copy = count <= 16 ? small : wg__malloc((size_t)count * sizeof(*copy));
+    if (!copy) return wg__no_memory("prehook", (size_t)count * sizeof(*copy));
+    memcpy(copy, g, (size_t)count * sizeof(*copy));
+    wg_status st = h->fn.pre(h->user, copy, count) == WG_OK ? WG_OK : failed("prehook");
+    for (int i = 0; i < count && st == WG_OK; i++) st = replace(&g[i], copy[i]);
+    if (copy != small) wg__mfree(copy, (size_t)count * sizeof(*copy));
     return st;
 }
 
 wg_status wg__run_prehooks(wg_node *n, wg_tensor **g) {
     wg_status st = WG_OK;
-    for (wg_hook *h = next_hook(&n->cold->hooks, NULL, HOOK_PRE); h;) {
-        wg_tensor *copy[16];
-        if (st == WG_OK && n->nout <= 16) {
-            memcpy(copy, g, n->nout * sizeof(*copy));
-            if (h->fn.pre(h->user, copy, n->nout) != WG_OK) st = failed("prehook");
-            if (st == WG_OK) st = swap_in(g, copy, n->nout);
-        }
-        h = next_hook(&n->cold->hooks, h, HOOK_PRE);
-    }
+    calls c = {.list = &n->cold->hooks, .kind = HOOK_PRE};
+    while (st == WG_OK && next_call(&c)) st = call_prehook(c.now, g, n->nout);
+    end_calls(&c);
     return st;
 }
 
 /* gi[] are results of the current scope (not owned): a hook's replacements need no count. */
+static wg_status call_posthook(const wg_hook *h, wg_tensor **gi, int ni, wg_tensor *const *go, int no) {
+    wg_tensor *small[16], **before = ni <= 16 ? small : wg__malloc((size_t)ni * sizeof(*before));
+    if (!before) return wg__no_memory("hook", (size_t)ni * sizeof(*before));
+    if (ni) memcpy(before, gi, (size_t)ni * sizeof(*before));
+    wg_status st = h->fn.post(h->user, gi, ni, go, no) == WG_OK ? WG_OK : failed("hook");
+    for (int i = 0; i < ni && st == WG_OK; i++)
+        if (gi[i] && gi[i] != before[i]) st = check_replacement(before[i], gi[i]);
+    if (before != small) wg__mfree(before, (size_t)ni * sizeof(*before));
+    return st;
+}
+
 wg_status wg__run_posthooks(wg_node *n, wg_tensor **gi, int ni, wg_tensor *const *go, int no) {
     wg_status st = WG_OK;
-    for (wg_hook *h = next_hook(&n->cold->hooks, NULL, HOOK_POST); h;) {
-        if (st == WG_OK && h->fn.post(h->user, gi, ni, go, no) != WG_OK) st = failed("hook");
-        for (int i = 0; i < ni && st == WG_OK; i++)
-            if (gi[i] && wg_is_poison(gi[i])) st = failed("hook");
-        h = next_hook(&n->cold->hooks, h, HOOK_POST);
-    }
+    calls c = {.list = &n->cold->hooks, .kind = HOOK_POST};
+    while (st == WG_OK && next_call(&c)) st = call_posthook(c.now, gi, ni, go, no);
+    end_calls(&c);
     return st;
 }
 
 wg_status wg__run_accumulated_hooks(wg_tensor *leaf) {
     wg_status st = WG_OK;
-    for (wg_hook *h = next_hook(&leaf->meta->post_accumulate, NULL, HOOK_ACCUMULATED); h;) {
-        if (st == WG_OK && h->fn.leaf(h->user, leaf) != WG_OK) st = failed("post accumulate hook");
-        h = next_hook(&leaf->meta->post_accumulate, h, HOOK_ACCUMULATED);
-    }
+    calls c = {.list = &leaf->meta->post_accumulate, .kind = HOOK_ACCUMULATED};
+    while (st == WG_OK && next_call(&c))
+        if (c.now->fn.leaf(c.now->user, leaf) != WG_OK) st = failed("post accumulate hook");
+    end_calls(&c);
     return st;
 }
