@@ -102,7 +102,8 @@ static dataset load(const char *folder, const char *images, const char *labels) 
     int64_t largest;
     d.n = wg_size(d.images, 0);
     if (d.n < 1 || wg_size(d.images, 1) != widths[0])
-        die("%s/%s holds no pictures of 28 by 28 points: 'apt install --reinstall " PACKAGE "' mends it.", folder, images);
+        die("%s/%s holds no pictures of 28 by 28 points: 'apt install --reinstall " PACKAGE "' mends it.", folder,
+            images);
     if (wg_size(d.labels, 0) != d.n)
         die("%s/%s has not one label per picture: 'apt install --reinstall " PACKAGE "' mends it.", folder, labels);
     check(wg_item_i(wg_max(d.labels), &largest));
@@ -173,8 +174,7 @@ static double train_step(network *net, const dataset *d, wg_tensor *rows, double
 /* The share of d that the network names right. */
 static double accuracy(const network *net, const dataset *d) {
     double right = 0;
-    for (int64_t at = 0; at < d->n; at += TEST_BATCH)
-        WG_SCOPE WG_NO_GRAD {
+    for (int64_t at = 0; at < d->n; at += TEST_BATCH) WG_SCOPE WG_NO_GRAD {
             int64_t n = d->n - at < TEST_BATCH ? d->n - at : TEST_BATCH;
             double hits;
             wg_tensor *guess = wg_argmax(forward(net, wg_narrow(d->images, 0, at, n)), 1, false);
@@ -190,7 +190,7 @@ typedef struct run {
     uint64_t seed;
     int epochs;
     const char *data, *svg, *losses;
-    FILE *record; /* of --losses, or NULL */
+    FILE *record;        /* of --losses, or NULL */
     int64_t steps, step; /* all, and those done */
     int64_t images;      /* trained on so far */
     float *loss;         /* of each step */
@@ -232,8 +232,7 @@ static void train_epoch(run *r, network *net, const dataset *d, int epoch) {
     WG_SCOPE {
         wg_tensor *order = wg_randperm(d->n, NULL, NULL);
         record_checksum(r, "order", &order, 1);
-        for (int64_t at = 0; at < d->n; at += BATCH)
-            WG_SCOPE {
+        for (int64_t at = 0; at < d->n; at += BATCH) WG_SCOPE {
                 int64_t n = d->n - at < BATCH ? d->n - at : BATCH;
                 double rate = first_rate * (1 - (double)r->step / (double)r->steps);
                 double loss = train_step(net, d, wg_narrow(order, 0, at, n), rate);
@@ -269,9 +268,7 @@ static double train(run *r, const dataset *training, const dataset *test) {
 
 enum { WIDTH = 720, HEIGHT = 400, LEFT = 56, RIGHT = 16, TOP = 40, BOTTOM = 48 };
 
-static double x_of(const run *r, double step) {
-    return LEFT + (WIDTH - LEFT - RIGHT) * step / (double)r->steps;
-}
+static double x_of(const run *r, double step) { return LEFT + (WIDTH - LEFT - RIGHT) * step / (double)r->steps; }
 static double y_of(double loss, double top) { return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * loss / top; }
 
 /* The mean of the last window losses, at every tenth step. */
@@ -296,7 +293,8 @@ static void draw_axes(FILE *f, const run *r, double top) {
     for (int e = 0; e <= r->epochs; e += every)
         fprintf(f, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%d</text>\n",
                 x_of(r, (double)r->steps * e / r->epochs), HEIGHT - BOTTOM + 18, e);
-    fprintf(f, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">epoch</text>\n", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10);
+    fprintf(f, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">epoch</text>\n", (LEFT + WIDTH - RIGHT) / 2,
+            HEIGHT - 10);
 }
 
 static void draw(const run *r, double share) {
@@ -305,13 +303,17 @@ static void draw(const run *r, double share) {
     if (!f) die("%s cannot be written: %s.", r->svg, strerror(errno));
     for (int64_t i = 0; i < r->steps; i++)
         while (top < (double)r->loss[i] && top < 10) top += 0.5;
-    fprintf(f, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" font-family=\"sans-serif\" "
-               "font-size=\"12\">\n<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n", WIDTH, HEIGHT);
-    fprintf(f, "<text x=\"%d\" y=\"24\" font-size=\"15\">Fashion-MNIST, seed %llu: training loss; %.2f %% of the test "
-               "pictures named right</text>\n", LEFT, (unsigned long long)r->seed, 100 * share);
+    fprintf(f,
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" font-family=\"sans-serif\" "
+            "font-size=\"12\">\n<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n",
+            WIDTH, HEIGHT);
+    fprintf(f,
+            "<text x=\"%d\" y=\"24\" font-size=\"15\">Fashion-MNIST, seed %llu: training loss; %.2f %% of the test "
+            "pictures named right</text>\n",
+            LEFT, (unsigned long long)r->seed, 100 * share);
     draw_axes(f, r, top);
     draw_mean(f, r, top, 10, "stroke=\"#9ecae1\"");
-    draw_mean(f, r, top, 200, "stroke=\"#08519c\" stroke-width=\"2\"");
+    draw_mean(f, r, top, 100, "stroke=\"#08519c\" stroke-width=\"2\"");
     fputs("</svg>\n", f);
     if (fclose(f) != 0) die("%s cannot be written: %s.", r->svg, strerror(errno));
 }
@@ -336,12 +338,18 @@ static run read_options(int argc, char **argv) {
     for (int i = 1; i < argc; i += 2) {
         const char *name = argv[i], *value = argv[i + 1]; /* argv ends with NULL */
         if (!value) usage();
-        if (strcmp(name, "--data") == 0) r.data = value;
-        else if (strcmp(name, "--seed") == 0) r.seed = (uint64_t)number(value, LLONG_MIN, LLONG_MAX);
-        else if (strcmp(name, "--epochs") == 0) r.epochs = (int)number(value, 1, 10000);
-        else if (strcmp(name, "--svg") == 0) r.svg = value;
-        else if (strcmp(name, "--losses") == 0) r.losses = value;
-        else usage();
+        if (strcmp(name, "--data") == 0)
+            r.data = value;
+        else if (strcmp(name, "--seed") == 0)
+            r.seed = (uint64_t)number(value, LLONG_MIN, LLONG_MAX);
+        else if (strcmp(name, "--epochs") == 0)
+            r.epochs = (int)number(value, 1, 10000);
+        else if (strcmp(name, "--svg") == 0)
+            r.svg = value;
+        else if (strcmp(name, "--losses") == 0)
+            r.losses = value;
+        else
+            usage();
     }
     return r;
 }

@@ -12,9 +12,11 @@ static int64_t big_endian(const unsigned char *p) {
 /* Reads the sizes; false when there are more elements than memory could hold. */
 static bool read_sizes(const unsigned char *p, idx *x) {
     x->numel = 1;
-    for (int i = 0; i < x->ndim; i++) x->sizes[i] = big_endian(p + SIZE_BYTES * i);
-    for (int i = 0; i < x->ndim; i++)
-        if (x->sizes[i] == 0) return x->numel = 0, true; /* however large the others are */
+    for (int i = 0; i < x->ndim; i++) {
+        x->sizes[i] = big_endian(p + SIZE_BYTES * i);
+        if (x->sizes[i] == 0) x->numel = 0;
+    }
+    if (x->numel == 0) return true; /* however large the other sizes are */
     for (int i = 0; i < x->ndim; i++) {
         if ((uint64_t)x->sizes[i] > PTRDIFF_MAX / x->numel) return false;
         x->numel *= (size_t)x->sizes[i];

@@ -1,6 +1,6 @@
-/* test_idx.c - the IDX reader of examples/: whole files, files cut or lengthened anywhere, and random headers, judged by
- * a definition of the format written a second time. Every input is a block of its exact size, so that a sanitizer sees
- * a read past its end. A fixed seed; WG_SOAK=N tries N random headers.
+/* test_idx.c - the IDX reader of examples/: whole files, files cut or lengthened anywhere, and random headers, judged
+ * by a definition of the format written a second time. Every input is a block of its exact size, so that a sanitizer
+ * sees a read past its end. A fixed seed; WG_SOAK=N tries N random headers.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -62,7 +62,8 @@ static bool judge(const unsigned char *bytes, size_t n) {
         assert_ptr_equal(x.data, p + 4 + 4 * x.ndim);
         assert_true((__int128)x.numel == product(p + 4, x.ndim));
         for (int i = 0; i < x.ndim; i++)
-            assert_true(x.sizes[i] == ((int64_t)p[4 + 4 * i] << 24 | p[5 + 4 * i] << 16 | p[6 + 4 * i] << 8 | p[7 + 4 * i]));
+            assert_true(x.sizes[i] ==
+                        ((int64_t)p[4 + 4 * i] << 24 | p[5 + 4 * i] << 16 | p[6 + 4 * i] << 8 | p[7 + 4 * i]));
     }
     free(p);
     return !wrong;
@@ -141,9 +142,9 @@ static void random_headers(void **state) {
 /* Sizes whose product wraps round to the length that is there. */
 static void products_that_wrap(void **state) {
     (void)state;
-    static const uint32_t wrapping[][4] = {{65536, 65536, 65536, 65536},        /* 2^64 is 0 */
-                                           {0x80000000, 0x80000000, 4, 1},      /* the same */
-                                           {641, 6700417, 4294967295u, 1},      /* 2^64 - 1 is -1 */
+    static const uint32_t wrapping[][4] = {{65536, 65536, 65536, 65536},   /* 2^64 is 0 */
+                                           {0x80000000, 0x80000000, 4, 1}, /* the same */
+                                           {641, 6700417, 4294967295u, 1}, /* 2^64 - 1 is -1 */
                                            {3, 1431655765, 1, 4294967295u}};
     unsigned char p[64] = {0, 0, 8, 4};
     for (size_t i = 0; i < sizeof wrapping / sizeof *wrapping; i++) {

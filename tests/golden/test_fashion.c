@@ -109,8 +109,10 @@ static void read_recorded(recorded *r, journal *j, int seed) {
         assert_true(bytes < sizeof line);
         memcpy(line, recorded_take(r, bytes + 1), bytes);
         line[bytes] = 0;
-        if (n == 0) assert_string_equal(line, expected);
-        else take_line(j, line);
+        if (n == 0)
+            assert_string_equal(line, expected);
+        else
+            take_line(j, line);
     }
 }
 
@@ -126,7 +128,8 @@ static void compare(const journal *ours, const journal *theirs, int seed) {
     for (int e = 0; e < EPOCHS; e++) assert_string_equal(ours->order[e], theirs->order[e]);
     for (int i = 0; i < STEPS; i++) {
         double off = fabs(ours->loss[i] - theirs->loss[i]);
-        if (!(off <= 1e-4)) fail_msg("seed %d step %d: loss %.9g, PyTorch %.9g", seed, i, ours->loss[i], theirs->loss[i]);
+        if (!(off <= 1e-4))
+            fail_msg("seed %d step %d: loss %.9g, PyTorch %.9g", seed, i, ours->loss[i], theirs->loss[i]);
         if (off > farthest) farthest = off;
     }
     print_message("seed %d: weights and orders the same; losses within %.1e; accuracy %.2f %%, PyTorch %.2f %%\n", seed,
@@ -272,10 +275,12 @@ static void other_contents(void **state) {
         unsigned char byte;
         const char *word;
     } changes[] = {
-        {0, 2, 9, "not of unsigned bytes"}, {0, 0, 1, "no IDX file"},          {0, 3, 0, "no dimension"},
-        {0, 3, 9, "too many"},              {2, 11, 29, "less than its"},      {2, 15, 27, "longer than its"},
-        {0, 4, 255, "is cut short"},        {1, 100, 10, "label above 9"},     {3, 8, 255, "label above 9"},
-        {0, 3, 2, "longer"},                {2, 7, TESTING - 1, "longer than"},
+        {0, 2, 9, "not of unsigned bytes"}, {0, 0, 1, "no IDX file"},
+        {0, 3, 0, "no dimension"},          {0, 3, 9, "too many"},
+        {2, 11, 29, "less than its"},       {2, 15, 27, "longer than its"},
+        {0, 4, 255, "is cut short"},        {1, 100, 10, "label above 9"},
+        {3, 8, 255, "label above 9"},       {0, 3, 2, "longer"},
+        {2, 7, TESTING - 1, "longer than"},
     };
     need_program();
     for (size_t k = 0; k < sizeof changes / sizeof *changes; k++) {
@@ -382,8 +387,9 @@ static void learns_and_repeats(void **state) {
 
 static void wrong_arguments(void **state) {
     (void)state;
-    static const char *const wrong[] = {"--epochs 0", "--epochs 1x", "--epochs 99999999999", "--seed", "--seed x", "extra",
-                                        "--svgs x", "--seed ''", "--epochs 10001", "--seed 9223372036854775808"};
+    static const char *const wrong[] = {
+        "--epochs 0", "--epochs 1x",    "--epochs 99999999999",      "--seed", "--seed x", "extra", "--svgs x",
+        "--seed ''",  "--epochs 10001", "--seed 9223372036854775808"};
     char said[TEXT_BYTES];
     need_program();
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -408,8 +414,8 @@ static int teardown(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(missing_files),    cmocka_unit_test(cut_files),          cmocka_unit_test(packed_files),
-        cmocka_unit_test(damaged_files),    cmocka_unit_test(other_contents),     cmocka_unit_test(mismatched_files),
+        cmocka_unit_test(missing_files),     cmocka_unit_test(cut_files),          cmocka_unit_test(packed_files),
+        cmocka_unit_test(damaged_files),     cmocka_unit_test(other_contents),     cmocka_unit_test(mismatched_files),
         cmocka_unit_test(what_a_run_writes), cmocka_unit_test(learns_and_repeats), cmocka_unit_test(wrong_arguments),
         cmocka_unit_test(beside_pytorch),
     };

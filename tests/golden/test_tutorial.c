@@ -27,12 +27,12 @@ static void next_line(recorded *r, char line[LINE_BYTES]) {
 }
 
 /* What all seeds share; "@" stands for a line of the seed's own. */
-typedef struct template {
+typedef struct pattern {
     int n;
     char line[MAX_LINES][LINE_BYTES];
-} template;
+} pattern;
 
-static void read_template(recorded *r, template *t) {
+static void read_pattern(recorded *r, pattern *t) {
     char line[LINE_BYTES];
     next_line(r, line);
     assert_int_equal(sscanf(line, "lines %d", &t->n), 1);
@@ -41,7 +41,7 @@ static void read_template(recorded *r, template *t) {
 }
 
 /* The seed's whole text, and the seed as it is given to the program. */
-static void read_expected(recorded *r, const template *t, char seed[LINE_BYTES], char *text) {
+static void read_expected(recorded *r, const pattern *t, char seed[LINE_BYTES], char *text) {
     char line[LINE_BYTES];
     next_line(r, line);
     assert_int_equal(strncmp(line, "seed ", 5), 0);
@@ -85,11 +85,11 @@ static int run_tutorial(const char *seed, char text[TEXT_BYTES]) {
 static void as_pytorch_prints_it(void **state) {
     (void)state;
     recorded r;
-    template t;
+    pattern t;
     char seed[LINE_BYTES], expected[TEXT_BYTES], text[TEXT_BYTES];
     int seeds = 0, wrong = 0;
     if (recorded_open(&r, "tutorial.txt", "tutorial 1") != 0) fail_msg("%s", r.why);
-    for (read_template(&r, &t); r.at != r.end; seeds++) {
+    for (read_pattern(&r, &t); r.at != r.end; seeds++) {
         read_expected(&r, &t, seed, expected);
         int status = run_tutorial(seed, text);
         if (status == 0 && strcmp(text, expected) == 0) continue;
