@@ -438,6 +438,7 @@ wg_status wg_copy_out(const wg_tensor *t, wg_dtype dtype, void *data, size_t byt
 }
 
 wg_status wg_copy_in(wg_tensor *t, wg_dtype dtype, const void *data, size_t bytes) {
+    WG_COMPOSITE;
     wg_status st = readable("copy_in", t);
     if (st == WG_OK) st = check_bytes("copy_in", t, dtype, data, bytes);
     if (st != WG_OK) return st;
