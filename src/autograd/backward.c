@@ -390,7 +390,7 @@ static wg_status accumulate_backward(wg_node *n, wg_tensor *const *g, wg_tensor 
     /* The walk's own reference moves into the leaf, so that a gradient nobody else holds is taken without a copy. */
     wg_tensor **own = (wg_tensor **)(uintptr_t)g;
     wg_tensor *t = *own;
-    bool watched = n->cold != NULL;
+    bool watched = n->cold && wg__has_posthooks(n); /* they are given it */
     if (watched) wg__retain(t);
     *own = watched ? t : NULL;
     wg_status st = wg__accumulate_grad(leaf, t);
@@ -424,16 +424,12 @@ static wg_status deliver(wg_walk *w, wg_node *n, uint32_t i, wg_tensor *g) {
     return st;
 }
 
-static void store_captures(wg_walk *w, wg_node *n, wg_tensor *const *g, wg_status *st) {
-    for (int k = 0; k < w->ncaptures && *st == WG_OK; k++) {
+static void store_captures(wg_walk *w, const wg_node *n, wg_tensor *const *g) {
+    for (int k = 0; k < w->ncaptures; k++) {
         wg_capture *c = &w->captures[k];
         if (c->node != n || !g[c->nr]) continue;
-        if (!c->accumulate_into) {
-            wg_release(c->value);
-            c->value = wg__retain(g[c->nr]);
-        } else if (c->accumulate_into->grad_fn) {
-            *st = wg__meta(c->accumulate_into) ? wg__accumulate_grad(c->accumulate_into, wg__retain(g[c->nr])) : no_room();
-        }
+        wg_release(c->value);
+        c->value = wg__retain(g[c->nr]);
     }
 }
 
@@ -528,7 +524,7 @@ static wg_status run_node(wg_walk *w, wg_node *n) {
     }
     wg__tls.site = n->site;
     wg_status st = n->cold ? wg__run_tensor_hooks(n, g) : WG_OK;
-    if (captured && st == WG_OK) store_captures(w, n, g, &st);
+    if (captured && st == WG_OK) store_captures(w, n, g);
     if (needed && st == WG_OK) {
         if (n->cold) st = wg__run_prehooks(n, g);
         if (st == WG_OK) st = run_rule_and_deliver(w, n, g);
@@ -724,16 +720,16 @@ static wg_status capture(wg_walk *w, wg_tensor *t, bool accumulate_mode) {
         return wg__raise(WG_ERR_RUNTIME, accumulate_mode ? "backward" : "grad", "%s",
                          accumulate_mode ? WG_MSG_RETAIN_NO_GRAD : WG_MSG_INPUT_NO_GRAD);
     wg_node *n = (t->flags & TF_VIEW) ? wg__grad_fn(t) : t->grad_fn;
-    bool leaf = !n;
-    if (leaf) n = wg__accumulator(t);
+    if (!n) n = wg__accumulator(t);
     if (!n) return WG_ERR_MEMORY;
     wg_node_state *s = state_of(w, n);
     if (!s) return no_room();
     s->captured = 1;
-    if (leaf && accumulate_mode) s->needed = 1; /* its node runs */
-    if (!leaf && accumulate_mode) s->needed = 1; /* B5: the node itself runs, with its hooks */
-    w->captures[w->ncaptures++] = (wg_capture){.node = wg__node_retain(n), .nr = t->output_nr,
-                                               .accumulate_into = accumulate_mode ? t : NULL};
+    if (accumulate_mode) { /* B5: the node runs, a leaf's as ever, another's with its hooks */
+        s->needed = 1;
+        return wg_retain_grad(t);
+    }
+    w->captures[w->ncaptures++] = (wg_capture){.node = wg__node_retain(n), .nr = t->output_nr};
     return WG_OK;
 }
 
@@ -825,7 +821,7 @@ static wg_status collect(wg_walk *w, wg_tensor *const *in, const wg_walk_opts *o
         results[k] = v ? wg__retain(v) : NULL;
         if (v) continue;
         if (o->materialize_grads) {
-            results[k] = wg__take(wg_zeros_like(in[k], NULL));
+            results[k] = wg__take(wg_zeros_like(in[k], WG_OPT(.requires_grad = o->create_graph)));
             if (wg_is_poison(results[k])) return WG_ERR_RUNTIME;
         } else if (!o->allow_unused) {
             return wg__raise(WG_ERR_RUNTIME, "grad", WG_MSG_UNUSED, k);

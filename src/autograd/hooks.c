@@ -268,6 +268,14 @@ static wg_status call_posthook(const wg_hook *h, wg_tensor **gi, int ni, wg_tens
     return st;
 }
 
+bool wg__has_posthooks(const wg_node *n) {
+    bool found = false;
+    pthread_mutex_lock(&hooks_lock);
+    for (const wg_hook *h = n->cold->hooks; h && !found; h = h->next) found = h->kind == HOOK_POST;
+    pthread_mutex_unlock(&hooks_lock);
+    return found;
+}
+
 wg_status wg__run_posthooks(wg_node *n, wg_tensor **gi, int ni, wg_tensor *const *go, int no) {
     wg_status st = WG_OK;
     calls c = {.list = &n->cold->hooks, .kind = HOOK_POST};

@@ -258,6 +258,7 @@ wg_status wg__run_tensor_hooks(wg_node *n, wg_tensor **g);
 wg_status wg__run_prehooks(wg_node *n, wg_tensor **g);
 wg_status wg__run_posthooks(wg_node *n, wg_tensor **gi, int ni, wg_tensor *const *go, int no);
 wg_status wg__run_accumulated_hooks(wg_tensor *leaf);
+bool wg__has_posthooks(const wg_node *n);
 
 /* Tangents of a custom function's outputs at a level, by its jvp. */
 wg_status wg__custom_tangents(wg_context *c,

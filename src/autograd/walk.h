@@ -16,12 +16,11 @@ typedef struct wg_list {
 } wg_list;
 #define WG_SMALL_LIST 16
 
-/* An input of autograd.grad, or of backward(inputs=). */
+/* An input of autograd.grad. */
 typedef struct wg_capture {
     wg_node *node;
     uint32_t nr;
-    wg_tensor *value;           /* owned */
-    wg_tensor *accumulate_into; /* backward(inputs=): the tensor whose .grad takes it; borrowed */
+    wg_tensor *value; /* owned */
 } wg_capture;
 
 typedef struct wg_walk {

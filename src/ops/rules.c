@@ -18,7 +18,8 @@ wg_tensor *wg__pow_vjp_base(wg_tensor *g, wg_tensor *x, wg_tensor *y) {
     double e;
     if (is_number(y, &e)) {
         if (e == 0) return wg_zeros_like(g, NULL);
-        if (e == 2) return wg_mul(g, wg_mul(x, wg_s(2)));
+        /* Cheaper, but without x^1 in it, whose derivatives are defined to any order. */
+        if (e == 2 && wg__tls.no_grad) return wg_mul(g, wg_mul(x, wg_s(2)));
         return wg_mul(g, wg_mul(wg_pow(x, wg_s(e - 1)), wg_s(e)));
     }
     wg_tensor *r = wg_mul(g, wg_mul(y, wg_pow(x, wg_sub(y, wg_i(1)))));
