@@ -81,16 +81,16 @@ WG_M float expm1_poly_f32(float r) {
 /* 2^k; -126 <= k <= 127 */
 WG_M float pow2_f32(int32_t k) { return from32((uint32_t)(k + 127) << 23); }
 
-/* In two steps the result goes to inf, to denormals and to 0 with one rounding. */
+/* 2^k in two factors, so that the result goes to inf, to denormals and to 0 with one rounding. The low bits of t are k:
+ * those above them leave by the shift, and half of them is half of k. */
 WG_M float wg_m_exp_f32(float x) {
-    int32_t k;
-    float kf;
     x = x > 89.0f ? 89.0f : x;
     x = x < -104.0f ? -104.0f : x;
-    float r = reduce_exp_f32(x, &k, &kf);
-    float e = 1.0f + expm1_poly_f32(r);
-    int32_t half = k >> 1;
-    return e * pow2_f32(half) * pow2_f32(k - half);
+    float t = WG_FMA32(x, LOG2E_F, ROUND32), k = t - ROUND32;
+    float r = WG_FMA32(k, -LN2_LO_F, WG_FMA32(k, -LN2_HI_F, x));
+    uint32_t u = bits32(t), half = u >> 1;
+    float a = from32((half << 23) + 0x3f800000u), b = from32(((u - half) << 23) + 0x3f800000u);
+    return WG_FMA32(expm1_poly_f32(r), a, a) * b;
 }
 
 /* With e = exp(-|x|): 1 / (1 + e), or e / (1 + e) for negative x, so that nothing overflows. */
