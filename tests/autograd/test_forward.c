@@ -21,7 +21,7 @@ static int leave(void **state) {
 }
 #define DUAL_TEST(f) cmocka_unit_test_setup_teardown(f, enter, leave)
 
-/* ---- duals ----------------------------------------------------------------------------------------------------------- */
+/* ---- duals ------------------------------------------------------------------------------------------------------- */
 
 static void test_a_dual_is_a_view(void **state) {
     (void)state;
@@ -43,7 +43,8 @@ static void test_a_dual_is_a_view(void **state) {
 
 static void test_tangent_lies_as_its_primal(void **state) {
     (void)state;
-    wg_tensor *x = wg_view(VEC(0, 1, 2, 3, 4, 5), WG_SHAPE(2, 3)), *t = wg_t(wg_view(VEC(0, 1, 2, 3, 4, 5), WG_SHAPE(3, 2)));
+    wg_tensor *x = wg_view(VEC(0, 1, 2, 3, 4, 5), WG_SHAPE(2, 3)),
+              *t = wg_t(wg_view(VEC(0, 1, 2, 3, 4, 5), WG_SHAPE(3, 2)));
     wg_tensor *own = wg_tangent_of(dual(x, t), level);
     assert_ptr_not_equal(own, t);
     assert_int_equal(wg_stride(own, 0), 3);
@@ -53,18 +54,23 @@ static void test_tangent_lies_as_its_primal(void **state) {
 static void test_refusals(void **state) {
     (void)state;
     wg_tensor *whole = wg_to(VEC(1), WG_INT64);
-    ASSERT_POISON(dual(VEC(1, 2), VEC(1, 2, 3)), WG_ERR_RUNTIME,
-                  "Trying to set a forward gradient that has a different size than that of the original Tensor, this is "
-                  "not supported. Tensor is of size [2] while the given forward gradient is of size [3].");
-    ASSERT_POISON(dual(whole, VEC(1)), WG_ERR_VALUE, "Expected primal to be floating point or complex, but got: torch.int64");
-    ASSERT_POISON(dual(VEC(1), whole), WG_ERR_VALUE, "Expected tangent to be floating point or complex, but got: torch.int64");
+    ASSERT_POISON(
+        dual(VEC(1, 2), VEC(1, 2, 3)), WG_ERR_RUNTIME,
+        "Trying to set a forward gradient that has a different size than that of the original Tensor, this is "
+        "not supported. Tensor is of size [2] while the given forward gradient is of size [3].");
+    ASSERT_POISON(dual(whole, VEC(1)), WG_ERR_VALUE,
+                  "Expected primal to be floating point or complex, but got: torch.int64");
+    ASSERT_POISON(dual(VEC(1), whole), WG_ERR_VALUE,
+                  "Expected tangent to be floating point or complex, but got: torch.int64");
     char text[200];
     snprintf(text, sizeof(text),
-             "Making a dual Tensor based on a Tensor that already has a forward gradient at the same level %d is not supported.",
+             "Making a dual Tensor based on a Tensor that already has a forward gradient at the same level %d is not "
+             "supported.",
              level);
     ASSERT_POISON(dual(dual(VEC(1), VEC(1)), VEC(1)), WG_ERR_RUNTIME, text);
-    ASSERT_POISON(wg_make_dual(VEC(1), VEC(1), level + 1), WG_ERR_RUNTIME,
-                  "Trying to create a dual Tensor for forward AD but no level exists, make sure to enter_dual_level() first.");
+    ASSERT_POISON(
+        wg_make_dual(VEC(1), VEC(1), level + 1), WG_ERR_RUNTIME,
+        "Trying to create a dual Tensor for forward AD but no level exists, make sure to enter_dual_level() first.");
     assert_true(wg_is_poison(dual(NULL, VEC(1))));
     wg_clear_error();
     assert_true(wg_is_poison(dual(wg_neg(NULL), VEC(1))));
@@ -77,7 +83,8 @@ static void test_refusals(void **state) {
 
 static void test_no_level(void **state) {
     (void)state;
-    ASSERT_POISON(wg_make_dual(VEC(1), VEC(1), 1), WG_ERR_RUNTIME, "Trying to create a dual Tensor for forward AD but no level exists");
+    ASSERT_POISON(wg_make_dual(VEC(1), VEC(1), 1), WG_ERR_RUNTIME,
+                  "Trying to create a dual Tensor for forward AD but no level exists");
     assert_null(wg_tangent_of(VEC(1), 1));
 }
 
@@ -121,7 +128,7 @@ static void test_printing(void **state) {
     wg_free_string(text);
 }
 
-/* ---- views and writes ------------------------------------------------------------------------------------------------------ */
+/* ---- views and writes -------------------------------------------------------------------------------------------- */
 
 static void test_views_of_duals(void **state) {
     (void)state;
@@ -161,7 +168,8 @@ static void test_write_of_a_dual_into_plain_memory(void **state) {
 
 static void test_constants_written(void **state) {
     (void)state;
-    wg_tensor *d = dual(VEC(1, 2, 3), VEC(4, 5, 6)), *a = wg_clone(d), *b = wg_clone(d), *c = wg_clone(d), *e = wg_clone(d);
+    wg_tensor *d = dual(VEC(1, 2, 3), VEC(4, 5, 6)), *a = wg_clone(d), *b = wg_clone(d), *c = wg_clone(d),
+              *e = wg_clone(d);
     ASSERT_TANGENT(wg_zero_(a), 0, 0, 0);
     ASSERT_TANGENT(wg_fill_(b, wg_s(2)), 0, 0, 0);
     ASSERT_TANGENT(wg_copy_(c, VEC(1, 1, 1)), 0, 0, 0);
@@ -187,7 +195,8 @@ static void test_operands_that_share_memory(void **state) {
 static void test_failed_write(void **state) {
     (void)state;
     wg_tensor *b = wg_clone(dual(VEC(1, 2, 3), VEC(4, 5, 6)));
-    ASSERT_POISON(wg_add_(b, VEC(1, 2)), WG_ERR_RUNTIME, "The size of tensor a (3) must match the size of tensor b (2)");
+    ASSERT_POISON(wg_add_(b, VEC(1, 2)), WG_ERR_RUNTIME,
+                  "The size of tensor a (3) must match the size of tensor b (2)");
     ASSERT_VALUES(b, 1, 2, 3);
     ASSERT_TANGENT(b, 4, 5, 6);
     wg_tensor *leaf = LEAF(1, 2, 3);
@@ -195,7 +204,7 @@ static void test_failed_write(void **state) {
     assert_null(wg_tangent_of(leaf, level));
 }
 
-/* ---- jvp of a function of everything ---------------------------------------------------------------------------------------- */
+/* ---- jvp of a function of everything ----------------------------------------------------------------------------- */
 
 /* Elementwise, reductions, products, views, joins, indexing, softmax, losses, writes: one function of both inputs. */
 static wg_tensor *composite(void *user, wg_tensor *const *in, int nin) {
@@ -230,7 +239,8 @@ static void test_composite_by_differences(void **state) {
 /* u . (J t) by forward mode is (u J) . t by reverse mode. */
 static void test_forward_agrees_with_reverse(void **state) {
     (void)state;
-    wg_tensor *x = numbers(1, 3, 4, true), *w = numbers(2, 4, 3, true), *tx = numbers(3, 3, 4, false), *tw = numbers(4, 4, 3, false);
+    wg_tensor *x = numbers(1, 3, 4, true), *w = numbers(2, 4, 3, true), *tx = numbers(3, 3, 4, false),
+              *tw = numbers(4, 4, 3, false);
     wg_tensor *tangent = NULL;
     wg_tensor *const in[2] = {x, w}, *const t[2] = {tx, tw};
     wg_tensor *out = wg_jvp(composite, NULL, in, t, 2, &tangent), *u = wg_cos(wg_detach(out)), *g[2];
@@ -285,7 +295,7 @@ static void test_jvp(void **state) {
     wg_dual_level_exit(next);
 }
 
-/* ---- levels ------------------------------------------------------------------------------------------------------------------ */
+/* ---- levels ------------------------------------------------------------------------------------------------------ */
 
 static wg_tensor *one(void) { return check_number(1, false); }
 static wg_tensor *derivative(wg_fn f, void *user, wg_tensor *x) {
@@ -319,8 +329,8 @@ static wg_tensor *second_derivative(void *user, wg_tensor *const *in, int nin) {
 static void test_no_confusion(void **state) {
     (void)state;
     wg_tensor *x = check_number(3, false);
-    ASSERT_VALUES(derivative(confused_plus, NULL, x), 1);  /* d/dx x * (d/dy (x + y)) = 1, not 2 */
-    ASSERT_VALUES(derivative(confused_times, NULL, x), 6); /* d/dx x * x */
+    ASSERT_VALUES(derivative(confused_plus, NULL, x), 1);      /* d/dx x * (d/dy (x + y)) = 1, not 2 */
+    ASSERT_VALUES(derivative(confused_times, NULL, x), 6);     /* d/dx x * x */
     ASSERT_VALUES(derivative(second_derivative, NULL, x), 72); /* 24 x */
 }
 
@@ -346,7 +356,8 @@ static void test_levels_are_apart(void **state) {
 static void test_write_at_two_levels(void **state) {
     (void)state;
     int inner = wg_dual_level_enter();
-    wg_tensor *d = dual(VEC(1, 2, 3), VEC(1, 1, 1)), *b = wg_clone(wg_make_dual(d, VEC(1, 2, 4), inner)), *v = from(b, 1);
+    wg_tensor *d = dual(VEC(1, 2, 3), VEC(1, 1, 1)), *b = wg_clone(wg_make_dual(d, VEC(1, 2, 4), inner)),
+              *v = from(b, 1);
     wg_mul_(v, v);
     ASSERT_VALUES(b, 1, 4, 9);
     ASSERT_VALUES(wg_tangent_of(b, level), 1, 4, 6);
@@ -356,7 +367,7 @@ static void test_write_at_two_levels(void **state) {
     ASSERT_TANGENT(b, 1, 4, 6);
 }
 
-/* ---- with reverse mode ----------------------------------------------------------------------------------------------------------- */
+/* ---- with reverse mode ------------------------------------------------------------------------------------------- */
 
 static void test_reverse_over_forward(void **state) {
     (void)state;
@@ -399,7 +410,7 @@ static void test_hessian_times_vector(void **state) {
     ASSERT_VALUES(hv, 6, -12, 36);
 }
 
-/* ---- custom functions --------------------------------------------------------------------------------------------------------------- */
+/* ---- custom functions -------------------------------------------------------------------------------------------- */
 
 static wg_status cube_forward(wg_context *ctx, wg_tensor *const *in, int nin, wg_tensor **out, int nout) {
     (void)nin, (void)nout;
@@ -420,7 +431,8 @@ static wg_status cube_jvp(wg_context *ctx, wg_tensor *const *t, int nin, wg_tens
     dy[0] = t[0] ? times_slope(ctx, t[0]) : NULL;
     return WG_OK;
 }
-static const wg_function cube = {.size = sizeof(wg_function), .name = "Cube", .forward = cube_forward, .vjp = cube_vjp, .jvp = cube_jvp};
+static const wg_function cube = {
+    .size = sizeof(wg_function), .name = "Cube", .forward = cube_forward, .vjp = cube_vjp, .jvp = cube_jvp};
 
 static wg_tensor *call_cube(void *user, wg_tensor *const *in, int nin) {
     wg_tensor *out = NULL;

@@ -3,7 +3,8 @@
  */
 #include "checks.h"
 
-/* ---- every in-place op is its out-of-place op written over the target ----------------------------------------------- */
+/* ---- every in-place op is its out-of-place op written over the target -----------------------------------------------
+ */
 
 static wg_tensor *mask3(void) { return wg_gt(VEC(1, 0, 1), wg_s(0.5)); }
 static wg_tensor *places(double a, double b) { return wg_to(VEC(a, b), WG_INT64); }
@@ -11,14 +12,14 @@ static wg_tensor *first_two(wg_tensor *b) { return wg_slice(b, 0, 0, 2, 1); }
 static wg_tensor *first(wg_tensor *b) { return wg_select(b, 0, 0); }
 
 typedef wg_tensor *(*two)(wg_tensor *, wg_tensor *);
-#define PAIR(name, written, fresh)                                                                                     \
-    static wg_tensor *name##_written(wg_tensor *y, wg_tensor *b) {                                                     \
-        (void)b;                                                                                                       \
-        return written;                                                                                                \
-    }                                                                                                                  \
-    static wg_tensor *name##_fresh(wg_tensor *y, wg_tensor *b) {                                                       \
-        (void)b;                                                                                                       \
-        return fresh;                                                                                                  \
+#define PAIR(name, written, fresh)                                 \
+    static wg_tensor *name##_written(wg_tensor *y, wg_tensor *b) { \
+        (void)b;                                                   \
+        return written;                                            \
+    }                                                              \
+    static wg_tensor *name##_fresh(wg_tensor *y, wg_tensor *b) {   \
+        (void)b;                                                   \
+        return fresh;                                              \
     }
 PAIR(add, wg_add_(y, b), wg_add(y, b))
 PAIR(add_alpha, wg_add_alpha_(y, b, 2), wg_add_alpha(y, b, 2))
@@ -53,7 +54,8 @@ typedef struct write_case {
     const char *name, *graph; /* beginning of the graph's text */
     two written, fresh;
 } write_case;
-#define CASE(name, graph) {#name, graph, name##_written, name##_fresh}
+#define CASE(name, graph) \
+    { #name, graph, name##_written, name##_fresh }
 static const write_case cases[] = {
     CASE(add, "AddBackward0" BOTH),
     CASE(add_alpha, "AddBackward0" BOTH),
@@ -108,7 +110,8 @@ static void test_same_as_out_of_place(void **state) {
         if (!same) fail_msg("%s: values", c->name);
         ASSERT_OK(check_sum_backward(wg_mul(y, weights)));
         ASSERT_OK(check_sum_backward(wg_mul(fresh, weights)));
-        if (!equal_or_both_absent(wg_grad_of(a), wg_grad_of(a2)) || !equal_or_both_absent(wg_grad_of(b), wg_grad_of(b2)))
+        if (!equal_or_both_absent(wg_grad_of(a), wg_grad_of(a2)) ||
+            !equal_or_both_absent(wg_grad_of(b), wg_grad_of(b2)))
             fail_msg("%s: gradients", c->name);
     }
 }
@@ -135,7 +138,7 @@ static void test_gradients_by_differences(void **state) {
     }
 }
 
-/* ---- history ---------------------------------------------------------------------------------------------------------- */
+/* ---- history ----------------------------------------------------------------------------------------------------- */
 
 static void test_history_of_a_plain_tensor(void **state) {
     (void)state;
@@ -201,7 +204,7 @@ static void test_optimizer_step(void **state) {
     ASSERT_VALUES(wg_grad_of(x), 1, 2);
 }
 
-/* ---- refusals ------------------------------------------------------------------------------------------------------------ */
+/* ---- refusals ---------------------------------------------------------------------------------------------------- */
 
 static void test_leaves_are_not_written(void **state) {
     (void)state;
@@ -270,9 +273,11 @@ static void test_a_failed_write_changes_nothing(void **state) {
 static void test_numbers_and_read_only_memory(void **state) {
     (void)state;
     static const double fixed[3] = {1, 2, 3};
-    wg_tensor *r = wg_from_memory(WG_FLOAT64, WG_SHAPE(3), WG_MEMORY(.data = (void *)(uintptr_t)fixed, .read_only = true));
+    wg_tensor *r =
+        wg_from_memory(WG_FLOAT64, WG_SHAPE(3), WG_MEMORY(.data = (void *)(uintptr_t)fixed, .read_only = true));
     ASSERT_POISON(wg_mul_(r, wg_s(2)), WG_ERR_RUNTIME, "cannot write to a tensor over read-only memory");
-    ASSERT_POISON(wg_mul_(wg_slice(r, 0, 0, 1, 1), wg_s(2)), WG_ERR_RUNTIME, "cannot write to a tensor over read-only memory");
+    ASSERT_POISON(wg_mul_(wg_slice(r, 0, 0, 1, 1), wg_s(2)), WG_ERR_RUNTIME,
+                  "cannot write to a tensor over read-only memory");
     assert_true(wg_is_poison(wg_mul_(wg_s(1), wg_s(2))));
     wg_clear_error();
     assert_true(wg_is_poison(wg_mul_(wg_neg(NULL), wg_s(2))));
@@ -291,7 +296,8 @@ static void test_sinks_fail_while_an_error_is_unread(void **state) {
     wg_add_(x, wg_i(1)); /* refused, and nobody looks */
     assert_true(wg_error_pending());
     assert_int_equal(wg_backward(y), WG_ERR_RUNTIME);
-    assert_non_null(strstr(wg_last_message(), "a leaf Variable that requires grad is being used in an in-place operation."));
+    assert_non_null(
+        strstr(wg_last_message(), "a leaf Variable that requires grad is being used in an in-place operation."));
     assert_string_equal(wg_last_op(), "add");
     assert_null(wg_grad_of(x));
     ASSERT_OK(wg_backward(y)); /* the message was read: the same call works now */
@@ -304,10 +310,10 @@ static void test_sinks_fail_while_an_error_is_unread(void **state) {
     assert_true(v == 1);
 }
 
-/* ---- memory that overlaps --------------------------------------------------------------------------------------------------- */
+/* ---- memory that overlaps ---------------------------------------------------------------------------------------- */
 
-#define PARTIAL                                                                                                        \
-    "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory "     \
+#define PARTIAL                                                                                                    \
+    "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory " \
     "location. Please clone() the tensor before performing the operation."
 static wg_tensor *four(void) { return VEC(0, 1, 2, 3); }
 static wg_tensor *part(wg_tensor *t, int64_t a, int64_t b, int64_t step) { return wg_slice(t, 0, a, b, step); }

@@ -8,43 +8,51 @@
 
 #define FAR __attribute__((noinline)) /* a function of its own, so that it has a name in the text */
 
-/* ---- comparing places --------------------------------------------------------------------------------------------------- */
+/* ---- comparing places -------------------------------------------------------------------------------------------- */
 
 static bool have_libdw(void) {
     static int known = -1;
     if (known < 0) {
         void *h = dlopen("libdw.so.1", RTLD_NOW | RTLD_LOCAL);
         known = h != NULL;
-        if (h) dlclose(h);
-        else print_message("no libdw here: places are checked as module and offset\n");
+        if (h)
+            dlclose(h);
+        else
+            print_message("no libdw here: places are checked as module and offset\n");
     }
     return known;
 }
 
 /* "function (test_sites.c:12)", or what can be known without debug information. */
 static void place_text(char *text, size_t size, const char *function, int line) {
-    if (have_libdw()) snprintf(text, size, "%s (test_sites.c:%d)", function, line);
-    else snprintf(text, size, "autograd_test_sites+0x");
+    if (have_libdw())
+        snprintf(text, size, "%s (test_sites.c:%d)", function, line);
+    else
+        snprintf(text, size, "autograd_test_sites+0x");
 }
-#define ASSERT_PLACE(site, function, line)                                                                             \
-    do {                                                                                                               \
-        char got_[300], want_[300];                                                                                    \
-        wg_site_text((site), got_, sizeof(got_));                                                                      \
-        place_text(want_, sizeof(want_), (function), (line));                                                          \
-        if (have_libdw()) assert_string_equal(got_, want_);                                                            \
-        else assert_true(strncmp(got_, want_, strlen(want_)) == 0);                                                    \
+#define ASSERT_PLACE(site, function, line)                         \
+    do {                                                           \
+        char got_[300], want_[300];                                \
+        wg_site_text((site), got_, sizeof(got_));                  \
+        place_text(want_, sizeof(want_), (function), (line));      \
+        if (have_libdw())                                          \
+            assert_string_equal(got_, want_);                      \
+        else                                                       \
+            assert_true(strncmp(got_, want_, strlen(want_)) == 0); \
     } while (0)
 /* The unread message says before that place; reads it. */
-#define ASSERT_MESSAGE_PLACE(before, function, line)                                                                   \
-    do {                                                                                                               \
-        char place_[300], want_[400];                                                                                  \
-        place_text(place_, sizeof(place_), (function), (line));                                                        \
-        snprintf(want_, sizeof(want_), "%s%s", (before), place_);                                                      \
-        if (!strstr(wg_last_message(), want_)) fail_msg("\"%s\" is not in \"%s\"", want_, wg_last_message());          \
+#define ASSERT_MESSAGE_PLACE(before, function, line)                                                          \
+    do {                                                                                                      \
+        char place_[300], want_[400];                                                                         \
+        place_text(place_, sizeof(place_), (function), (line));                                               \
+        snprintf(want_, sizeof(want_), "%s%s", (before), place_);                                             \
+        if (!strstr(wg_last_message(), want_)) fail_msg("\"%s\" is not in \"%s\"", want_, wg_last_message()); \
     } while (0)
 
-/* ---- nodes ------------------------------------------------------------------------------------------------------------------- */
+/* ---- nodes ------------------------------------------------------------------------------------------------------- */
 
+/* Below, a line is what is tested: one call on it, with its number. */
+/* clang-format off */
 static int square_line, total_line;
 FAR static wg_tensor *square_here(wg_tensor *x) {
     square_line = __LINE__; wg_tensor *y = wg_mul(x, x);
@@ -54,6 +62,8 @@ FAR static wg_tensor *total_here(wg_tensor *x) {
     total_line = __LINE__; wg_tensor *y = wg_sum(x, .keepdim = false);
     return y;
 }
+
+/* clang-format on */
 
 static void test_a_node_knows_its_call(void **state) {
     (void)state;
@@ -83,11 +93,13 @@ static void among(wg_node *n, void *user) {
 }
 
 /* One public call per line. */
+/* clang-format off */
 static int composed_line;
 #define CALL(number, ...)                                                                                              \
     case number: composed_line = __LINE__; y = __VA_ARGS__; break;
 FAR static wg_tensor *composed_here(wg_tensor *x, wg_tensor *w, wg_tensor *b, int k) {
     wg_tensor *target = wg_to(VEC(0, 1), WG_INT64), *mask = wg_gt(w, wg_s(0)), *y = NULL, *parts[2] = {NULL, NULL};
+    wg_arg boxed[2] = {{.tag = WG_TAG_TENSOR, .v.t = x}, {.tag = WG_TAG_TENSOR, .v.t = w}};
     int n = 0;
     switch (k) {
     CALL(0, wg_linear(x, w, b))
@@ -150,11 +162,12 @@ FAR static wg_tensor *composed_here(wg_tensor *x, wg_tensor *w, wg_tensor *b, in
     CALL(57, wg_unbind(x, 0, parts, 2, &n) == WG_OK ? parts[1] : NULL)
     CALL(58, wg_chunk(x, 2, 0, parts, 2, &n) == WG_OK ? parts[1] : NULL)
     CALL(59, wg_split_sizes(x, WG_DIMS(1, 1), 1, parts, 2, &n) == WG_OK ? parts[1] : NULL)
-    CALL(60, wg_call_op("mul", (wg_arg[]){{.tag = WG_TAG_TENSOR, .v.t = x}, {.tag = WG_TAG_TENSOR, .v.t = w}}, 2, parts, 2, &n) == WG_OK ? parts[0] : NULL)
+    CALL(60, wg_call_op("mul", boxed, 2, parts, 2, &n) == WG_OK ? parts[0] : NULL)
     default: break;
     }
     return y;
 }
+/* clang-format on */
 static void test_a_composed_op_is_one_call(void **state) {
     (void)state;
     int calls = 0;
@@ -190,7 +203,7 @@ static void test_rules_inherit_the_forward(void **state) {
     assert_non_null(wg_grad_fn(again));
 }
 
-/* ---- functions, transforms --------------------------------------------------------------------------------------------------- */
+/* ---- functions, transforms --------------------------------------------------------------------------------------- */
 
 static wg_tensor *mapped(void *user, wg_tensor *const *in, int nin) {
     (void)nin;
@@ -224,6 +237,7 @@ static wg_status double_vjp(wg_context *ctx, wg_tensor *const *g, int nout, wg_t
     gi[0] = wg_mul(g[0], wg_s(2));
     return WG_OK;
 }
+/* clang-format off */
 static int apply_line;
 FAR static wg_tensor *apply_here(wg_tensor *x) {
     static const wg_function f = {.size = sizeof(f), .name = "Double", .forward = double_forward, .vjp = double_vjp};
@@ -231,6 +245,7 @@ FAR static wg_tensor *apply_here(wg_tensor *x) {
     apply_line = __LINE__; wg_status s = wg_function_apply(&f, NULL, &x, 1, &out, 1);
     return s == WG_OK ? out : NULL;
 }
+/* clang-format on */
 static void test_custom_function(void **state) {
     (void)state;
     wg_tensor *y = apply_here(LEAF(1, 2));
@@ -238,8 +253,9 @@ static void test_custom_function(void **state) {
     ASSERT_PLACE(wg_node_site(wg_grad_fn(y)), "apply_here", apply_line);
 }
 
-/* ---- writes -------------------------------------------------------------------------------------------------------------------- */
+/* ---- writes ------------------------------------------------------------------------------------------------------ */
 
+/* clang-format off */
 static int write_line;
 FAR static bool write_here(wg_tensor *y, int k) {
     const float row[2] = {5, 6};
@@ -256,14 +272,17 @@ FAR static bool write_here(wg_tensor *y, int k) {
     }
     return ok;
 }
+/* clang-format on */
 enum { WRITES = 7 };
 
 static void test_version_error_names_both_places(void **state) {
     (void)state;
     for (int k = 0; k < WRITES; k++) {
         wg_tensor *x = LEAF(1, 2), *b = wg_clone(x), *y = square_here(b);
-        if (k == 2) assert_true(write_here(b, k));
-        else WG_NO_GRAD { assert_true(write_here(b, k)); }
+        if (k == 2)
+            assert_true(write_here(b, k));
+        else
+            WG_NO_GRAD { assert_true(write_here(b, k)); }
         assert_int_equal(check_sum_backward(y), WG_ERR_RUNTIME);
         ASSERT_MESSAGE_PLACE("MulBackward0, made at ", "square_here", square_line);
         ASSERT_MESSAGE_PLACE("the last write was at ", "write_here", write_line);
@@ -292,8 +311,9 @@ static void test_history_of_a_write(void **state) {
     ASSERT_PLACE(wg_node_site(wg_grad_fn(whole)), "write_here", write_line);
 }
 
-/* ---- freed graphs ----------------------------------------------------------------------------------------------------------------- */
+/* ---- freed graphs ------------------------------------------------------------------------------------------------ */
 
+/* clang-format off */
 static int backward_line;
 FAR static wg_status backward_here(wg_tensor *y, int k) {
     wg_tensor *g = NULL, *const outputs[1] = {y}, *const no[1] = {NULL};
@@ -306,6 +326,7 @@ FAR static wg_status backward_here(wg_tensor *y, int k) {
     }
     return s;
 }
+/* clang-format on */
 static void test_second_time_names_both_places(void **state) {
     (void)state;
     for (int k = 0; k < 3; k++) {
@@ -325,7 +346,7 @@ static void test_second_time_names_both_places(void **state) {
     wg_clear_error();
 }
 
-/* ---- words of a binding -------------------------------------------------------------------------------------------------------------- */
+/* ---- words of a binding ------------------------------------------------------------------------------------------ */
 
 static int word_a, word_b;
 static size_t name_of_word(void *user, void *site, char *text, size_t size) {
@@ -372,7 +393,8 @@ static void test_resolver(void **state) {
     wg_add_(b, wg_i(1));
     wg_pin_site(NULL);
     assert_int_equal(check_sum_backward(y), WG_ERR_RUNTIME);
-    assert_non_null(strstr(wg_last_message(), "MulBackward0, made at <first>, saved it; the last write was at <second>"));
+    assert_non_null(
+        strstr(wg_last_message(), "MulBackward0, made at <first>, saved it; the last write was at <second>"));
     wg_clear_error();
     wg_tensor *z = wg_sum(wg_mul(x, x));
     wg_pin_site(&word_b);
@@ -401,7 +423,7 @@ static void test_a_pin_is_the_threads_own(void **state) {
     assert_null(seen);
 }
 
-/* ---- texts -------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- texts ------------------------------------------------------------------------------------------------------- */
 
 static void test_places_without_debug_information(void **state) {
     (void)state;

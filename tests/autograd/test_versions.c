@@ -5,16 +5,17 @@
 
 #define MODIFIED "one of the variables needed for gradient computation has been modified by an inplace operation: "
 
-/* ---- counting ---------------------------------------------------------------------------------------------------------- */
+/* ---- counting ---------------------------------------------------------------------------------------------------- */
 
 static void test_every_write_counts_one(void **state) {
     (void)state;
-    wg_tensor *x = VEC(0.5, 0.25, 2), *ones = VEC(1, 1, 1), *mask = wg_gt(ones, wg_s(0)), *at = wg_zeros(WG_SHAPE(1), WG_DTYPE(WG_INT64));
+    wg_tensor *x = VEC(0.5, 0.25, 2), *ones = VEC(1, 1, 1), *mask = wg_gt(ones, wg_s(0)),
+              *at = wg_zeros(WG_SHAPE(1), WG_DTYPE(WG_INT64));
     float row[3] = {1, 2, 3};
     uint32_t n = 0;
     assert_int_equal(wg_version_of(x), n);
-#define COUNTS(call)                                                                                                   \
-    ASSERT_GOOD(call);                                                                                                 \
+#define COUNTS(call)   \
+    ASSERT_GOOD(call); \
     assert_int_equal(wg_version_of(x), ++n)
     COUNTS(wg_add_(x, ones));
     COUNTS(wg_add_alpha_(x, ones, 2));
@@ -40,9 +41,7 @@ static void test_every_write_counts_one(void **state) {
     assert_int_equal(wg_version_of(x), ++n);
     ASSERT_OK(wg_increment_version(x));
     assert_int_equal(wg_version_of(x), ++n);
-    WG_NO_GRAD {
-        COUNTS(wg_add_(x, ones));
-    }
+    WG_NO_GRAD { COUNTS(wg_add_(x, ones)); }
     wg_manual_seed(1);
     COUNTS(wg_normal_(x, 0, 1, NULL));
     COUNTS(wg_uniform_(x, 0, 1, NULL));
@@ -90,7 +89,7 @@ static void test_set_data_keeps_the_count(void **state) {
     ASSERT_VALUES(y, 4, 4, 4);
 }
 
-/* ---- saved inputs ---------------------------------------------------------------------------------------------------------- */
+/* ---- saved inputs ------------------------------------------------------------------------------------------------ */
 
 static void test_saved_input(void **state) {
     (void)state;
@@ -106,7 +105,8 @@ static void test_saved_input(void **state) {
     wg_tensor *d = wg_sum(wg_mul(x, x));
     WG_NO_GRAD { wg_add_(x, wg_i(1)); }
     ASSERT_FAILS(wg_backward(d), WG_ERR_RUNTIME,
-                 MODIFIED "[torch.FloatTensor [3]] is at version 1; expected version 0 instead."); /* a leaf: no maker */
+                 MODIFIED
+                 "[torch.FloatTensor [3]] is at version 1; expected version 0 instead."); /* a leaf: no maker */
     wg_tensor *plain = VEC(1, 1, 1), *e = wg_sum(wg_mul(x, plain));
     wg_add_(wg_add_(plain, wg_i(1)), wg_i(1));
     ASSERT_FAILS(wg_backward(e), WG_ERR_RUNTIME,
@@ -123,14 +123,15 @@ static void test_saved_views_and_bases(void **state) {
     ASSERT_FAILS(check_sum_backward(c), WG_ERR_RUNTIME,
                  MODIFIED "[torch.FloatTensor [2]], which is output 0 of AsStrided, is at version 1;");
     ASSERT_FAILS(check_sum_backward(d), WG_ERR_RUNTIME,
-                 MODIFIED "[torch.FloatTensor [3]], which is output 0 of torch::autograd::CopySlices, is at version 1;");
+                 MODIFIED
+                 "[torch.FloatTensor [3]], which is output 0 of torch::autograd::CopySlices, is at version 1;");
     wg_tensor *e = wg_exp(wg_clone(x));
     wg_mul_(wg_slice(e, 0, 0, 2, 1), wg_s(2));
     ASSERT_FAILS(check_sum_backward(e), WG_ERR_RUNTIME,
                  MODIFIED "[torch.FloatTensor [3]], which is output 0 of Exp, is at version 1;");
 }
 
-/* ---- saved outputs ---------------------------------------------------------------------------------------------------------- */
+/* ---- saved outputs ----------------------------------------------------------------------------------------------- */
 
 typedef wg_tensor *(*unary)(wg_tensor *);
 static wg_tensor *soft(wg_tensor *x) { return wg_softmax(x, -1); }
@@ -141,15 +142,17 @@ static void test_saved_output(void **state) {
     static const struct {
         unary f;
         const char *name;
-    } saves[] = {{wg_exp, "Exp"},         {wg_tanh, "Tanh"},   {wg_sigmoid, "Sigmoid"}, {wg_sqrt, "Sqrt"},
-                 {wg_rsqrt, "Rsqrt"},     {wg_relu, "Relu"},   {soft, "Softmax"},       {log_soft, "LogSoftmax"},
-                 {wg_reciprocal, "Reciprocal"}};
+    } saves[] = {{wg_exp, "Exp"},   {wg_tanh, "Tanh"},        {wg_sigmoid, "Sigmoid"},
+                 {wg_sqrt, "Sqrt"}, {wg_rsqrt, "Rsqrt"},      {wg_relu, "Relu"},
+                 {soft, "Softmax"}, {log_soft, "LogSoftmax"}, {wg_reciprocal, "Reciprocal"}};
     for (size_t k = 0; k < sizeof(saves) / sizeof(*saves); k++) {
         char text[400];
         wg_tensor *x = LEAF(1, 2, 3), *y = saves[k].f(x);
         wg_mul_(y, wg_s(2));
-        snprintf(text, sizeof(text), MODIFIED "[torch.FloatTensor [3]], which is output 0 of %s, is at version 1; expected "
-                 "version 0 instead.", saves[k].name);
+        snprintf(text, sizeof(text),
+                 MODIFIED "[torch.FloatTensor [3]], which is output 0 of %s, is at version 1; expected "
+                          "version 0 instead.",
+                 saves[k].name);
         ASSERT_FAILS(check_sum_backward(y), WG_ERR_RUNTIME, text);
     }
 }
@@ -170,7 +173,7 @@ static void test_indices_are_saved_too(void **state) {
     ASSERT_FAILS(check_sum_backward(g), WG_ERR_RUNTIME, MODIFIED "[torch.LongTensor [2, 1]] is at version 1;");
 }
 
-/* ---- what does not count as saved ------------------------------------------------------------------------------------------------ */
+/* ---- what does not count as saved -------------------------------------------------------------------------------- */
 
 static void test_values_that_nobody_saved(void **state) {
     (void)state;
@@ -203,14 +206,16 @@ static void test_data_is_not_watched(void **state) {
     ASSERT_FAILS(check_sum_backward(d), WG_ERR_RUNTIME, MODIFIED);
 }
 
-/* ---- words ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- words ------------------------------------------------------------------------------------------------------- */
 
 static void test_dtype_names(void **state) {
     (void)state;
     static const struct {
         wg_dtype d;
         const char *text;
-    } types[] = {{WG_FLOAT64, "[torch.DoubleTensor [2]]"}, {WG_FLOAT32, "[torch.FloatTensor [2]]"}, {WG_FLOAT16, "[torch.HalfTensor [2]]"}};
+    } types[] = {{WG_FLOAT64, "[torch.DoubleTensor [2]]"},
+                 {WG_FLOAT32, "[torch.FloatTensor [2]]"},
+                 {WG_FLOAT16, "[torch.HalfTensor [2]]"}};
     for (size_t k = 0; k < sizeof(types) / sizeof(*types); k++) {
         char text[300];
         wg_tensor *x = wg_ones(WG_SHAPE(2), WG_OPT(.dtype = types[k].d, .has_dtype = true, .requires_grad = true));
@@ -245,7 +250,7 @@ static void test_op_names(void **state) {
                  "Output 1 of Unbind is a view and its base or another view of its base has been modified inplace.");
 }
 
-/* ---- an error does not harm the graph -------------------------------------------------------------------------------------------------- */
+/* ---- an error does not harm the graph ---------------------------------------------------------------------------- */
 
 static void test_other_paths_still_run(void **state) {
     (void)state;

@@ -7,7 +7,7 @@ static wg_tensor *from(wg_tensor *t, int64_t start) { return wg_slice(t, 0, star
 static wg_tensor *until(wg_tensor *t, int64_t end) { return wg_slice(t, 0, 0, end, 1); }
 static wg_tensor *ones22(bool requires_grad) { return wg_ones(WG_SHAPE(2, 2), WG_OPT(.requires_grad = requires_grad)); }
 
-/* ---- what is a view ---------------------------------------------------------------------------------------------------- */
+/* ---- what is a view ---------------------------------------------------------------------------------------------- */
 
 static void test_base_is_the_root(void **state) {
     (void)state;
@@ -23,7 +23,7 @@ static void test_base_is_the_root(void **state) {
     assert_ptr_equal(wg_base(p), d); /* a detached tensor has views of its own */
 }
 
-/* ---- CopySlices and AsStrided -------------------------------------------------------------------------------------------- */
+/* ---- CopySlices and AsStrided ------------------------------------------------------------------------------------ */
 
 static void test_write_through_a_slice(void **state) {
     (void)state;
@@ -106,7 +106,8 @@ static void test_views_of_every_kind_write_through(void **state) {
     (void)state;
     enum { KINDS = 11 };
     for (int k = 0; k < KINDS; k++) {
-        wg_tensor *x = wg_from_data((double[]){1, 2, 3, 4, 5, 6}, WG_FLOAT64, WG_SHAPE(2, 3), WG_OPT(.requires_grad = true));
+        wg_tensor *x =
+            wg_from_data((double[]){1, 2, 3, 4, 5, 6}, WG_FLOAT64, WG_SHAPE(2, 3), WG_OPT(.requires_grad = true));
         wg_tensor *b = wg_clone(x), *mask = wg_zeros(WG_SHAPE(2, 3), WG_DTYPE(WG_FLOAT64));
         wg_tensor *pair[2] = {b, mask}, *v[2];
         for (int i = 0; i < 2; i++) {
@@ -169,7 +170,7 @@ static void test_gradients_by_differences(void **state) {
     ASSERT_OK(wg_gradgradcheck(squares_and_slices, NULL, WG_TENSORS(a, b), &forward));
 }
 
-/* ---- hooks and retain_grad across a write ---------------------------------------------------------------------------------- */
+/* ---- hooks and retain_grad across a write ------------------------------------------------------------------------ */
 
 static wg_tensor *count_call(void *user, wg_tensor *g) {
     (void)g;
@@ -215,13 +216,12 @@ static void test_retain_grad_follows(void **state) {
     ASSERT_VALUES(wg_grad_of(z), 8, 8, 1);
 }
 
-/* ---- views that may not be written ------------------------------------------------------------------------------------------- */
+/* ---- views that may not be written ------------------------------------------------------------------------------- */
 
 #define MULTI_TAIL                                                                                                     \
     "This view is the output of a function that returns multiple views. Such functions do not allow the output views " \
     "to be modified inplace. You should replace the inplace operation by an out-of-place one."
-#define NO_GRAD_TAIL                                                                                                   \
-    "with grad mode enabled. Given that this use case is ambiguous and error-prone, it is forbidden. "
+#define NO_GRAD_TAIL "with grad mode enabled. Given that this use case is ambiguous and error-prone, it is forbidden. "
 
 static const char *const multi_names[] = {"Unbind", "Split", "Split", "SplitWithSizes"};
 static wg_tensor *second_part(int kind, wg_tensor *t) {
@@ -241,7 +241,8 @@ static void test_multi_views_are_not_written(void **state) {
     char text[400];
     for (int k = 0; k < 4; k++) {
         wg_tensor *x = ones22(true), *b = wg_clone(x), *v = second_part(k, b);
-        snprintf(text, sizeof(text), "Output 1 of %s is a view and is being modified inplace. " MULTI_TAIL, multi_names[k]);
+        snprintf(text, sizeof(text), "Output 1 of %s is a view and is being modified inplace. " MULTI_TAIL,
+                 multi_names[k]);
         ASSERT_POISON(wg_mul_(v, wg_s(2)), WG_ERR_RUNTIME, text);
         ASSERT_VALUES(b, 1, 1, 1, 1);
         assert_int_equal(wg_version_of(b), 0);
@@ -249,9 +250,10 @@ static void test_multi_views_are_not_written(void **state) {
         ASSERT_POISON(wg_mul_(wg_select(v, 0, 0), wg_s(2)), WG_ERR_RUNTIME,
                       "Output 0 of Select is a view and is being modified inplace. " MULTI_TAIL);
         wg_mul_(b, wg_s(2));
-        snprintf(text, sizeof(text),
-                 "Output 1 of %s is a view and its base or another view of its base has been modified inplace. " MULTI_TAIL,
-                 multi_names[k]);
+        snprintf(
+            text, sizeof(text),
+            "Output 1 of %s is a view and its base or another view of its base has been modified inplace. " MULTI_TAIL,
+            multi_names[k]);
         assert_null(wg_grad_fn(v));
         ASSERT_ERROR(WG_ERR_RUNTIME, text);
         ASSERT_POISON(wg_add(v, v), WG_ERR_RUNTIME, text); /* nor used in a new op */
@@ -329,7 +331,8 @@ static void test_views_of_leaves(void **state) {
                   "a view of a leaf Variable that requires grad is being used in an in-place operation.");
     ASSERT_POISON(wg_fill_(wg_select(x, 0, 0), wg_s(1)), WG_ERR_RUNTIME,
                   "a view of a leaf Variable that requires grad is being used in an in-place operation.");
-    ASSERT_POISON(wg_mul_(wg_expand(wg_unsqueeze(x, 0), 2, (int64_t[]){2, 3}), wg_s(2)), WG_ERR_RUNTIME, "a view of a leaf");
+    ASSERT_POISON(wg_mul_(wg_expand(wg_unsqueeze(x, 0), 2, (int64_t[]){2, 3}), wg_s(2)), WG_ERR_RUNTIME,
+                  "a view of a leaf");
     assert_int_equal(wg_version_of(x), 0);
     WG_NO_GRAD { ASSERT_GOOD(wg_mul_(v, wg_s(2))); }
     ASSERT_VALUES(x, 2, 2, 1);

@@ -8,7 +8,9 @@
 static wg_tensor *table(void) { return wg_view(VEC(0, 1, 2, 3, 4, 5), WG_SHAPE(2, 3)); }
 #define MAP1(f, user, t, in_dim, out_dim) wg_vmap((f), (user), (wg_tensor *[]){t}, (int64_t[]){in_dim}, 1, (out_dim))
 
-static wg_tensor *twice(void *user, wg_tensor *const *in, int nin) { return (void)user, (void)nin, wg_mul(in[0], wg_s(2)); }
+static wg_tensor *twice(void *user, wg_tensor *const *in, int nin) {
+    return (void)user, (void)nin, wg_mul(in[0], wg_s(2));
+}
 static wg_tensor *total(void *user, wg_tensor *const *in, int nin) { return (void)user, (void)nin, wg_sum(in[0]); }
 static wg_tensor *same(void *user, wg_tensor *const *in, int nin) { return (void)user, (void)nin, in[0]; }
 static wg_tensor *both_totals(void *user, wg_tensor *const *in, int nin) {
@@ -16,7 +18,7 @@ static wg_tensor *both_totals(void *user, wg_tensor *const *in, int nin) {
     return wg_add(wg_sum(in[0]), wg_sum(in[1]));
 }
 
-/* ---- dims ----------------------------------------------------------------------------------------------------------------- */
+/* ---- dims -------------------------------------------------------------------------------------------------------- */
 
 static void test_dims(void **state) {
     (void)state;
@@ -36,7 +38,9 @@ static void test_dims(void **state) {
     ASSERT_VALUES(MAP1(total, NULL, a, -2, 0), 3, 12);
 }
 
-static wg_tensor *times(void *user, wg_tensor *const *in, int nin) { return (void)user, (void)nin, wg_mul(in[0], in[1]); }
+static wg_tensor *times(void *user, wg_tensor *const *in, int nin) {
+    return (void)user, (void)nin, wg_mul(in[0], in[1]);
+}
 static wg_tensor *constant(void *user, wg_tensor *const *in, int nin) { return (void)in, (void)nin, user; }
 static void test_unmapped_inputs_and_results(void **state) {
     (void)state;
@@ -90,9 +94,11 @@ static void test_sample_promotion(void **state) {
     ASSERT_VALUES(r, 1, 2, 2, 4, 3, 6);
 }
 
-/* ---- refusals ---------------------------------------------------------------------------------------------------------------- */
+/* ---- refusals ---------------------------------------------------------------------------------------------------- */
 
-static wg_tensor *null_result(void *user, wg_tensor *const *in, int nin) { return (void)user, (void)in, (void)nin, NULL; }
+static wg_tensor *null_result(void *user, wg_tensor *const *in, int nin) {
+    return (void)user, (void)in, (void)nin, NULL;
+}
 static wg_tensor *failing(void *user, wg_tensor *const *in, int nin) {
     (void)user, (void)nin;
     return wg_add(in[0], VEC(1, 2));
@@ -101,17 +107,23 @@ static void test_refusals(void **state) {
     (void)state;
     wg_tensor *a = table(), *pair[2] = {a, wg_t(a)};
     ASSERT_POISON(MAP1(total, NULL, a, 2, 0), WG_ERR_VALUE,
-                  "vmap(f, in_dims=2, ...)(<inputs>): Got in_dim=2 for some input, but that input is a Tensor of dimensionality 2 "
+                  "vmap(f, in_dims=2, ...)(<inputs>): Got in_dim=2 for some input, but that input is a Tensor of "
+                  "dimensionality 2 "
                   "so expected in_dim to satisfy -2 <= in_dim < 2.");
-    ASSERT_POISON(MAP1(total, NULL, a, -3, 0), WG_ERR_VALUE, "vmap(f, in_dims=-3, ...)(<inputs>): Got in_dim=-3 for some input");
+    ASSERT_POISON(MAP1(total, NULL, a, -3, 0), WG_ERR_VALUE,
+                  "vmap(f, in_dims=-3, ...)(<inputs>): Got in_dim=-3 for some input");
     ASSERT_POISON(MAP1(same, NULL, check_number(1, false), 0, 0), WG_ERR_VALUE,
-                  "vmap(f, in_dims=0, ...)(<inputs>): Got in_dim=0 for some input, but that input is a Tensor of dimensionality 0");
-    ASSERT_POISON(MAP1(same, NULL, a, 0, 5), WG_ERR_INDEX, "Dimension out of range (expected to be in range of [-2, 1], but got 5)");
+                  "vmap(f, in_dims=0, ...)(<inputs>): Got in_dim=0 for some input, but that input is a Tensor of "
+                  "dimensionality 0");
+    ASSERT_POISON(MAP1(same, NULL, a, 0, 5), WG_ERR_INDEX,
+                  "Dimension out of range (expected to be in range of [-2, 1], but got 5)");
     ASSERT_POISON(wg_vmap(both_totals, NULL, pair, (int64_t[]){0, 0}, 2, 0), WG_ERR_VALUE,
-                  "vmap: Expected all tensors to have the same size in the mapped dimension, got sizes [2, 3] for the mapped dimension");
+                  "vmap: Expected all tensors to have the same size in the mapped dimension, got sizes [2, 3] for the "
+                  "mapped dimension");
     ASSERT_POISON(MAP1(same, NULL, a, WG_NO_DIM, 0), WG_ERR_VALUE, "vmap: Expected at least one Tensor to vmap over");
     ASSERT_POISON(MAP1(null_result, NULL, a, 0, 0), WG_ERR_TYPE, "vmap(f, ...): `f` must only return Tensors");
-    ASSERT_POISON(MAP1(failing, NULL, a, 0, 0), WG_ERR_RUNTIME, "The size of tensor a (3) must match the size of tensor b (2)");
+    ASSERT_POISON(MAP1(failing, NULL, a, 0, 0), WG_ERR_RUNTIME,
+                  "The size of tensor a (3) must match the size of tensor b (2)");
     ASSERT_POISON(MAP1(NULL, NULL, a, 0, 0), WG_ERR_TYPE, "vmap");
     ASSERT_POISON(MAP1(same, NULL, NULL, 0, 0), WG_ERR_TYPE, "vmap");
     ASSERT_VALUES(MAP1(total, NULL, a, 0, 0), 3, 12); /* none of them left a level open */
@@ -130,13 +142,14 @@ static wg_tensor *asks_truth(void *user, wg_tensor *const *in, int nin) {
 static void test_values_of_a_sample_are_not_read(void **state) {
     (void)state;
     ASSERT_POISON(MAP1(asks_item, NULL, table(), 0, 0), WG_ERR_RUNTIME,
-                  "vmap: It looks like you're calling .item() on a Tensor. We don't support vmap over calling .item() on a Tensor");
+                  "vmap: It looks like you're calling .item() on a Tensor. We don't support vmap over calling .item() "
+                  "on a Tensor");
     ASSERT_POISON(MAP1(asks_truth, NULL, table(), 0, 0), WG_ERR_RUNTIME,
                   "vmap: It looks like you're attempting to use a Tensor in some data-dependent control flow.");
 }
 
-#define RANDOM                                                                                                         \
-    "vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' "       \
+#define RANDOM                                                                                                   \
+    "vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' " \
     "randomness flags on vmap or perform the randomness operation out of vmap"
 static wg_tensor *draws(void *user, wg_tensor *const *in, int nin) {
     (void)nin;
@@ -167,9 +180,11 @@ static void test_nothing_random(void **state) {
     ASSERT_GOOD(wg_vmap(times, NULL, (wg_tensor *[]){table(), outside}, (int64_t[]){0, WG_NO_DIM}, 2, 0));
 }
 
-/* ---- writes ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- writes ------------------------------------------------------------------------------------------------------ */
 
-static wg_tensor *doubles_it(void *user, wg_tensor *const *in, int nin) { return (void)user, (void)nin, wg_mul_(in[0], wg_s(2)); }
+static wg_tensor *doubles_it(void *user, wg_tensor *const *in, int nin) {
+    return (void)user, (void)nin, wg_mul_(in[0], wg_s(2));
+}
 static wg_tensor *clears_a_part(void *user, wg_tensor *const *in, int nin) {
     (void)user, (void)nin;
     wg_tensor *b = wg_clone(in[0]);
@@ -198,14 +213,17 @@ static wg_tensor *writes_outside(void *user, wg_tensor *const *in, int nin) {
     default: return wg_index_put_(c, WG_TENSORS(at), wg_slice(in[0], 0, 0, 1, 1), false);
     }
 }
-static wg_tensor *counts_outside(void *user, wg_tensor *const *in, int nin) { return (void)nin, wg_add_(user, wg_i(1)), in[0]; }
+static wg_tensor *counts_outside(void *user, wg_tensor *const *in, int nin) {
+    return (void)nin, wg_add_(user, wg_i(1)), in[0];
+}
 static void test_writes_on_captured_tensors(void **state) {
     (void)state;
     wg_tensor *c = VEC(1, 2, 3);
     for (int k = 0; k < 5; k++) {
         assert_true(wg_is_poison(MAP1(writes_outside, c, table(), 0, 0)));
-        assert_non_null(strstr(wg_last_message(), "(self, *extra_args) is not possible because there exists a Tensor `other` in "
-                                                  "extra_args that has more elements than `self`."));
+        assert_non_null(strstr(wg_last_message(),
+                               "(self, *extra_args) is not possible because there exists a Tensor `other` in "
+                               "extra_args that has more elements than `self`."));
         assert_int_equal(wg_last_status(), WG_ERR_RUNTIME);
         wg_clear_error();
         ASSERT_VALUES(c, 1, 2, 3);
@@ -215,15 +233,19 @@ static void test_writes_on_captured_tensors(void **state) {
     ASSERT_VALUES(c, 2, 3, 4);
 }
 
-/* ---- nesting ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- nesting ----------------------------------------------------------------------------------------------------- */
 
-static wg_tensor *square(void *user, wg_tensor *const *in, int nin) { return (void)user, (void)nin, wg_mul(in[0], in[0]); }
+static wg_tensor *square(void *user, wg_tensor *const *in, int nin) {
+    return (void)user, (void)nin, wg_mul(in[0], in[0]);
+}
 static wg_tensor *squares(void *user, wg_tensor *const *in, int nin) {
     (void)nin, (void)user;
     return MAP1(square, NULL, in[0], 0, 0);
 }
 static wg_tensor *times_user(void *user, wg_tensor *const *in, int nin) { return (void)nin, wg_mul(user, in[0]); }
-static wg_tensor *row_of_products(void *user, wg_tensor *const *in, int nin) { return (void)nin, MAP1(times_user, in[0], user, 0, 0); }
+static wg_tensor *row_of_products(void *user, wg_tensor *const *in, int nin) {
+    return (void)nin, MAP1(times_user, in[0], user, 0, 0);
+}
 static wg_tensor *outer_last(void *user, wg_tensor *const *in, int nin) {
     (void)nin;
     return wg_sub(MAP1(times_user, in[0], user, 0, 0), in[0]);
@@ -233,7 +255,8 @@ static void test_nested(void **state) {
     ASSERT_VALUES(MAP1(squares, NULL, table(), 0, 0), 0, 1, 4, 9, 16, 25);
     ASSERT_VALUES(MAP1(row_of_products, VEC(1, 10), VEC(1, 2, 3), 0, 0), 1, 10, 2, 20, 3, 30);
     ASSERT_VALUES(MAP1(outer_last, VEC(1, 10), VEC(1, 2, 3), 0, 1), 0, 0, 0, 9, 18, 27);
-    ASSERT_VALUES(MAP1(squares, NULL, wg_view(VEC(1, 2, 3, 4, 5, 6, 7, 8), WG_SHAPE(2, 2, 2)), 2, 1), 1, 9, 4, 16, 25, 49, 36, 64);
+    ASSERT_VALUES(MAP1(squares, NULL, wg_view(VEC(1, 2, 3, 4, 5, 6, 7, 8), WG_SHAPE(2, 2, 2)), 2, 1), 1, 9, 4, 16, 25,
+                  49, 36, 64);
 }
 
 static wg_tensor *cubes(void *user, wg_tensor *const *in, int nin) {
@@ -304,7 +327,8 @@ static wg_tensor *gradient_of_network(void *user, wg_tensor *const *in, int nin)
 static void test_network(void **state) {
     (void)state;
     wg_manual_seed(3);
-    wg_tensor *p[2] = {wg_randn(WG_SHAPE(3, 3), WG_DTYPE(WG_FLOAT64), NULL), wg_randn(WG_SHAPE(3), WG_DTYPE(WG_FLOAT64), NULL)};
+    wg_tensor *p[2] = {wg_randn(WG_SHAPE(3, 3), WG_DTYPE(WG_FLOAT64), NULL),
+                       wg_randn(WG_SHAPE(3), WG_DTYPE(WG_FLOAT64), NULL)};
     wg_tensor *x = wg_randn(WG_SHAPE(4, 3), WG_DTYPE(WG_FLOAT64), NULL), *loop[4], *slopes[4];
     bool same_values = false, same_slopes = false;
     for (int i = 0; i < 4; i++) {
@@ -313,11 +337,12 @@ static void test_network(void **state) {
         slopes[i] = gradient_of_network(p, &row, 1);
     }
     ASSERT_OK(wg_allclose(MAP1(network, p, x, 0, 0), wg_stack(loop, 4, 0), 1e-12, 1e-12, false, &same_values));
-    ASSERT_OK(wg_allclose(MAP1(gradient_of_network, p, x, 0, 0), wg_stack(slopes, 4, 0), 1e-12, 1e-12, false, &same_slopes));
+    ASSERT_OK(
+        wg_allclose(MAP1(gradient_of_network, p, x, 0, 0), wg_stack(slopes, 4, 0), 1e-12, 1e-12, false, &same_slopes));
     assert_true(same_values && same_slopes);
 }
 
-/* ---- ops without a batch rule --------------------------------------------------------------------------------------------------------------- */
+/* ---- ops without a batch rule ------------------------------------------------------------------------------------ */
 
 static wg_tensor *call_sample(void *user, wg_tensor *const *in, int nin) {
     sample *s = user;
