@@ -187,7 +187,7 @@ static wg_node *part_of_base(wg_node *n, const slices *s) {
 }
 
 static wg_status run_inner(wg_node *n, slices *s, wg_tensor *g, wg_tensor **out, const bool *need, bool consume) {
-    bool saved_result = !wg__tls.no_grad && (s->fn->flags & NF_SAVED_OUT) && !(s->fn->flags & NF_RELEASED);
+    bool saved_result = !wg__tls.no_grad && (s->fn->flags & NF_SAVED_OUT) && !wg__released(s->fn);
     if (!saved_result) return wg__run_rule(s->fn, &g, out, need, consume);
     wg_node *maker = part_of_base(n, s);
     if (!maker) return WG_ERR_MEMORY;
