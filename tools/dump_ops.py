@@ -989,7 +989,7 @@ def gradients(outs, cotangents, leaves):
 def graph(node, leaves):
     if node.name() == "torch::autograd::AccumulateGrad":
         return f"leaf{[i for i, t in enumerate(leaves) if t is node.variable][0]}"
-    parts = [graph(n, leaves) for n, _ in node.next_functions if n is not None]
+    parts = ["-" if n is None else graph(n, leaves) for n, _ in node.next_functions]
     return node.name() + (f"({','.join(parts)})" if parts else "")
 
 

@@ -16,15 +16,15 @@ struct wg_context {
     void *user;
     wg_tensor *const *in; /* while forward or jvp runs */
     int nin, nout;
-    uint32_t needs;            /* bit per input (the first 32) */
     wg_tensor **saved;         /* owned */
     uint32_t *versions;
-    int8_t *saved_output;      /* which output a saved tensor is, or -1 */
+    int *saved_output;         /* which output a saved tensor is, or -1 */
     int nsaved;
-    uint32_t non_differentiable;
+    bool *non_differentiable;  /* per output */
     wg_tensor **marked;        /* outputs given to mark_non_differentiable, compared after forward */
     int nmarked;
     bool no_materialize, released;
+    void *freed_site;
     wg_node *node;             /* borrowed: we are its payload */
     wg_status status;
 };
@@ -32,7 +32,11 @@ struct wg_context {
 /* ---- ctx -------------------------------------------------------------------------------------------------------------- */
 
 void *wg_context_user(wg_context *ctx) { return ctx ? ctx->user : NULL; }
-bool wg_needs_input_grad(const wg_context *ctx, int i) { return ctx && i >= 0 && i < 32 && (ctx->needs >> i & 1); }
+bool wg_needs_input_grad(const wg_context *ctx, int i) {
+    if (!ctx || i < 0 || i >= ctx->nin) return false;
+    if (ctx->node) return ctx->node->in[i].node != NULL;
+    return ctx->in[i] && !wg_is_poison(ctx->in[i]) && wg__wants_grad(ctx->in[i]);
+}
 void wg_set_materialize_grads(wg_context *ctx, bool on) {
     if (ctx) ctx->no_materialize = !on;
 }
@@ -41,7 +45,7 @@ static void drop_saved(wg_context *c) {
     for (int i = 0; i < c->nsaved; i++) wg_release(c->saved[i]);
     if (c->saved) wg__mfree(c->saved, (size_t)c->nsaved * sizeof(*c->saved));
     if (c->versions) wg__mfree(c->versions, (size_t)c->nsaved * sizeof(*c->versions));
-    if (c->saved_output) wg__mfree(c->saved_output, (size_t)c->nsaved);
+    if (c->saved_output) wg__mfree(c->saved_output, (size_t)c->nsaved * sizeof(*c->saved_output));
     c->saved = NULL;
     c->versions = NULL;
     c->saved_output = NULL;
@@ -54,7 +58,7 @@ wg_status wg_save_for_backward(wg_context *ctx, wg_tensor *const *tensors, int n
     if (n == 0) return WG_OK;
     ctx->saved = wg__calloc((size_t)n * sizeof(*ctx->saved));
     ctx->versions = wg__calloc((size_t)n * sizeof(*ctx->versions));
-    ctx->saved_output = wg__calloc((size_t)n);
+    ctx->saved_output = wg__calloc((size_t)n * sizeof(*ctx->saved_output));
     ctx->nsaved = n;
     if (!ctx->saved || !ctx->versions || !ctx->saved_output) return wg__no_memory("save_for_backward", (size_t)n * 16);
     for (int i = 0; i < n; i++) {
@@ -70,15 +74,21 @@ wg_status wg_save_for_backward(wg_context *ctx, wg_tensor *const *tensors, int n
 
 wg_tensor *wg_saved_tensor(wg_context *ctx, int i) {
     if (!ctx) return wg__fail(WG_ERR_TYPE, "saved_tensor", "saved_tensor: the context is NULL");
-    if (ctx->released) return wg__fail(WG_ERR_RUNTIME, ctx->name, WG_MSG_SECOND_TIME, ctx->name, "its apply", "backward");
+    if (ctx->released) {
+        wg__second_time(ctx->node, ctx->freed_site);
+        return WG_POISON;
+    }
     if (i < 0 || i >= ctx->nsaved)
         return wg__fail(WG_ERR_INDEX, ctx->name, "saved tensor %d does not exist: %d were saved", i, ctx->nsaved);
     wg_tensor *t = ctx->saved[i];
     if (!t) return NULL;
-    if (wg__version(t) != ctx->versions[i])
-        return wg__fail(WG_ERR_RUNTIME, ctx->name, WG_MSG_MODIFIED, wg__dtype_scalar_name((wg_dtype)t->dtype), "", "",
-                        wg__version(t), ctx->versions[i], ctx->name, "its apply", "an unknown place");
-    if (ctx->saved_output[i] >= 0 && ctx->node && !wg__tls.no_grad) {
+    bool own = ctx->saved_output[i] >= 0 && ctx->node;
+    if (ctx->node && wg__version(t) != ctx->versions[i]) {
+        const wg_node *maker = own ? ctx->node : wg__grad_fn(t);
+        wg__modified(ctx->node, t, maker, own ? ctx->saved_output[i] : (int)t->output_nr, ctx->versions[i]);
+        return WG_POISON;
+    }
+    if (own && !wg__tls.no_grad) {
         /* an own output was saved without history: its handle gets it back */
         wg_tensor *a = wg__alias(t, t->ndim, t->dims, wg__strides(t), 0, false);
         if (!a) return WG_POISON;
@@ -108,6 +118,7 @@ wg_status wg_mark_non_differentiable(wg_context *ctx, wg_tensor *output) {
 static void context_free(wg_context *c) {
     drop_saved(c);
     if (c->marked) wg__mfree(c->marked, (size_t)c->nmarked * sizeof(*c->marked));
+    if (c->non_differentiable) wg__mfree(c->non_differentiable, (size_t)c->nout * sizeof(*c->non_differentiable));
     if (c->f.destroy) c->f.destroy(c->user);
     wg__mfree(c, sizeof(*c));
 }
@@ -139,7 +150,7 @@ static wg_status custom_backward(wg_node *n, wg_tensor *const *g, wg_tensor **ou
     wg_context *c = n->u.payload;
     wg_tensor *small[8], **full = small;
     (void)need;
-    if (c->released && c->nsaved) return wg__raise(WG_ERR_RUNTIME, c->name, WG_MSG_SECOND_TIME, c->name, "its apply", "backward");
+    if (c->released && c->nsaved) return wg__second_time(n, c->freed_site);
     if (n->nout > 8 && !(full = wg__malloc(n->nout * sizeof(*full)))) return wg__no_memory(c->name, n->nout * sizeof(*full));
     memcpy(full, g, n->nout * sizeof(*full));
     wg_status st = c->no_materialize ? WG_OK : materialize(n, g, full);
@@ -155,6 +166,7 @@ static wg_status custom_backward(wg_node *n, wg_tensor *const *g, wg_tensor **ou
     if (full != small) wg__mfree(full, n->nout * sizeof(*full));
     if (st == WG_OK && consume && c->nsaved) {
         c->released = true;
+        c->freed_site = wg__tls.walk_site;
         for (int i = 0; i < c->nsaved; i++) {
             wg_release(c->saved[i]);
             c->saved[i] = NULL;
@@ -183,7 +195,7 @@ static wg_status make_node(wg_context *c, wg_tensor *const *in, wg_tensor **out,
     for (int o = 0; o < c->nout && st == WG_OK; o++)
         if (out[o]) st = wg__node_set_out(n, o, out[o]);
     for (int o = 0; o < c->nout && st == WG_OK; o++) {
-        if (!out[o] || (c->non_differentiable >> o & 1) || !wg_dtype_is_floating((wg_dtype)out[o]->dtype)) continue;
+        if (!out[o] || c->non_differentiable[o] || !wg_dtype_is_floating((wg_dtype)out[o]->dtype)) continue;
         for (int i = 0; i < c->nsaved; i++)
             if (c->saved[i] == out[o]) { /* saving the handle would be a cycle: keep an alias */
                 wg_tensor *a = wg__alias(out[o], out[o]->ndim, out[o]->dims, wg__strides(out[o]), 0, false);
@@ -193,10 +205,10 @@ static wg_status make_node(wg_context *c, wg_tensor *const *in, wg_tensor **out,
                 }
                 wg_release(c->saved[i]);
                 c->saved[i] = a;
-                c->saved_output[i] = (int8_t)o;
+                c->saved_output[i] = o;
             }
-        out[o]->grad_fn = wg__node_retain(n);
-        out[o]->output_nr = (uint32_t)o;
+        if (!out[o]->grad_fn) out[o]->grad_fn = wg__node_retain(n);
+        out[o]->output_nr = (uint32_t)o; /* of one that is returned twice: the last (F3) */
         out[o]->flags |= TF_REQUIRES;
     }
     wg__node_release(n); /* the outputs hold it now; with none, context and node go together */
@@ -205,22 +217,26 @@ static wg_status make_node(wg_context *c, wg_tensor *const *in, wg_tensor **out,
 
 /* An input returned as it is, and anything with a history of its own, becomes a new handle for the node (F3). */
 static wg_status own_outputs(wg_context *c, wg_tensor *const *in, wg_tensor **out) {
+    c->non_differentiable = wg__calloc((size_t)c->nout * sizeof(*c->non_differentiable));
+    if (!c->non_differentiable) return wg__no_memory(c->name, (size_t)c->nout * sizeof(*c->non_differentiable));
     for (int o = 0; o < c->nout; o++) {
         if (!out[o]) return wg__raise(WG_ERR_TYPE, c->name, "forward left output %d NULL", o);
         if (wg_is_poison(out[o])) return callback_status(WG_ERR_RUNTIME, c->name);
         for (int k = 0; k < c->nmarked; k++)
-            if (c->marked[k] == out[o]) c->non_differentiable |= 1u << (o & 31);
+            if (c->marked[k] == out[o]) c->non_differentiable[o] = true;
         bool is_input = false, twice = false;
         for (int i = 0; i < c->nin; i++) is_input |= in[i] == out[o];
         for (int q = 0; q < o; q++) twice |= out[q] == out[o];
-        if (!is_input && !twice && !out[o]->grad_fn && !(out[o]->flags & TF_REQUIRES)) continue;
+        if (twice || (!is_input && !out[o]->grad_fn && !(out[o]->flags & TF_REQUIRES))) continue;
         wg_tensor *t = out[o], *a = wg__alias(t, t->ndim, t->dims, wg__strides(t), 0, false);
         if (!a) return WG_ERR_MEMORY;
         if (is_input && wg__mark_view(a, t, VIEW_CUSTOM) != WG_OK) {
             wg_release(a);
             return WG_ERR_MEMORY;
         }
-        out[o] = wg__scope_push(a);
+        a = wg__scope_push(a);
+        for (int p = o; p < c->nout; p++)
+            if (out[p] == t) out[p] = a;
     }
     return WG_OK;
 }
@@ -254,10 +270,7 @@ wg_status wg_function_apply(const wg_function *f, void *user, wg_tensor *const *
     for (int i = 0; i < nin && st == WG_OK; i++) {
         if (!in[i]) continue;
         if (wg_is_poison(in[i])) st = WG_ERR_RUNTIME;
-        else if (!wg__tls.no_grad && wg__wants_grad(in[i])) {
-            record = true;
-            if (i < 32) c->needs |= 1u << i;
-        }
+        else record |= !wg__tls.no_grad && wg__wants_grad(in[i]);
     }
     uint8_t no_grad = wg__tls.no_grad;
     wg__tls.no_grad = 1;
@@ -270,5 +283,5 @@ wg_status wg_function_apply(const wg_function *f, void *user, wg_tensor *const *
     else context_free(c);
     if (st != WG_OK)
         for (int o = 0; o < nout; o++) out[o] = WG_POISON;
-    return st;
+    return st != WG_OK && wg_error_pending() ? wg_last_status() : st;
 }

@@ -276,11 +276,21 @@ bool wg__has_posthooks(const wg_node *n) {
     return found;
 }
 
+/* Hooks see the gradients of next_functions. */
 wg_status wg__run_posthooks(wg_node *n, wg_tensor **gi, int ni, wg_tensor *const *go, int no) {
+    wg_tensor *small[16], **seen = ni <= 16 ? small : wg__malloc((size_t)ni * sizeof(*seen));
+    if (!seen) return wg__no_memory("hook", (size_t)ni * sizeof(*seen));
+    int k = 0;
+    for (int i = 0; i < ni; i++)
+        if (wg__has_place(n, (uint32_t)i)) seen[k++] = gi[i];
     wg_status st = WG_OK;
     calls c = {.list = &n->cold->hooks, .kind = HOOK_POST};
-    while (st == WG_OK && next_call(&c)) st = call_posthook(c.now, gi, ni, go, no);
+    while (st == WG_OK && next_call(&c)) st = call_posthook(c.now, seen, k, go, no);
     end_calls(&c);
+    k = 0;
+    for (int i = 0; i < ni; i++)
+        if (wg__has_place(n, (uint32_t)i)) gi[i] = seen[k++];
+    if (seen != small) wg__mfree(seen, (size_t)ni * sizeof(*seen));
     return st;
 }
 

@@ -281,11 +281,36 @@ wg_node *wg_node_keep(wg_node *n) { return n ? wg__node_retain(n) : NULL; }
 void wg_node_release(wg_node *n) {
     if (n) wg__node_release(n);
 }
-int wg_node_inputs(const wg_node *n) { return n ? (int)n->nin : 0; }
+/* PyTorch's overloads that take a Scalar have no edge for it. */
+static bool number_has_place(const wg_op *op) {
+    static const char *const scalar[] = {"pow", "remainder", "fmod", "rsub", "clamp", "clamp.bounds", "clamp.min_only", "clamp.max_only", "clamp_min", "clamp_max",
+                                         "masked_fill", "index_fill", "fill_"};
+    for (size_t i = 0; i < sizeof(scalar) / sizeof(*scalar); i++)
+        if (strcmp(op->name, scalar[i]) == 0) return false;
+    return true;
+}
+
+bool wg__has_place(const wg_node *n, uint32_t i) {
+    const wg_op *op = n->op;
+    if (op->backward || n->in[i].node) return true;
+    if (strcmp(op->name, "floor_divide") == 0) return false; /* a node that only raises lists what requires a gradient */
+    if ((op->traits & WG_POINTWISE) ? op->partial[i].kind == WG_P_NONE : i < 32 && (op->nondiff_in >> i & 1)) return false;
+    return i >= 4 || !(n->numbers >> i & 1) || number_has_place(op);
+}
+
+int wg_node_inputs(const wg_node *n) {
+    int count = 0;
+    for (uint32_t i = 0; n && i < n->nin; i++) count += wg__has_place(n, i);
+    return count;
+}
 wg_node *wg_node_next(const wg_node *n, int i, int *input_nr) {
-    if (!n || i < 0 || (uint32_t)i >= n->nin) return NULL;
-    if (input_nr) *input_nr = (int)n->in[i].nr;
-    return n->in[i].node;
+    if (!n || i < 0) return NULL;
+    for (uint32_t k = 0; k < n->nin; k++) {
+        if (!wg__has_place(n, k) || i-- > 0) continue;
+        if (input_nr) *input_nr = (int)n->in[k].nr;
+        return n->in[k].node;
+    }
+    return NULL;
 }
 uint64_t wg_node_sequence(const wg_node *n) { return n ? n->seq : 0; }
 wg_tensor *wg_node_variable(const wg_node *n) {

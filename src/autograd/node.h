@@ -179,6 +179,8 @@ wg_status wg__node_set_attrs(wg_node *n, const wg_value *attr, int nattr);
 wg_status wg__node_set_edge(wg_node *n, int i, wg_tensor *t);
 /* Takes away what the node saved (iteratively freed); marks it released by site. */
 void wg__node_free_saved(wg_node *n, void *site);
+/* Is input i in next_functions? Indices, masks and the numbers of some ops are not. */
+bool wg__has_place(const wg_node *n, uint32_t i);
 wg_node *wg__accumulator(wg_tensor *leaf); /* borrowed; NULL on no memory */
 void wg__accumulator_free(wg_node *n);
 const char *wg__node_op_name(const wg_node *n, char *buffer, size_t size); /* "Add", "Sum1": error texts (S3) */
@@ -237,6 +239,9 @@ typedef struct wg_unpacked {
  * outputs, n itself unless n is the inner node of a CopySlices. */
 wg_status wg__unpack(wg_node *n, wg_node *maker, wg_unpacked *u, bool consume, void *site);
 void wg__unpack_done(wg_unpacked *u);
+/* Raise: n was freed by the backward at freed; n saved t at version expected, which is output nr of maker (NULL: leaf). */
+wg_status wg__second_time(const wg_node *n, void *freed);
+wg_status wg__modified(const wg_node *n, const wg_tensor *t, const wg_node *maker, int nr, uint32_t expected);
 /* The alias of output o that n saved, borrowed; NULL when there is none. */
 wg_tensor *wg__saved_output(wg_node *n, int o);
 

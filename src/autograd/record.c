@@ -172,7 +172,7 @@ wg_status wg__record_pointwise(const wg_op *op, wg_tensor *const *in, int nin, w
 
 /* ---- unpacking ----------------------------------------------------------------------------------------------------- */
 
-static wg_status second_time(const wg_node *n, void *freed) {
+wg_status wg__second_time(const wg_node *n, void *freed) {
     char here[160], there[160], name[96];
     wg_site_text(n->site, here, sizeof(here));
     wg_site_text(freed, there, sizeof(there));
@@ -180,7 +180,7 @@ static wg_status second_time(const wg_node *n, void *freed) {
     return wg__raise(WG_ERR_RUNTIME, n->op->name, WG_MSG_SECOND_TIME, name, here, there);
 }
 
-static wg_status modified(const wg_node *n, const wg_tensor *t, const wg_node *maker, int nr, uint32_t expected) {
+wg_status wg__modified(const wg_node *n, const wg_tensor *t, const wg_node *maker, int nr, uint32_t expected) {
     char sizes[256], which[160] = "", name[96], here[160], write[160], mine[96];
     wg__sizes_text(sizes, sizeof(sizes), t->ndim, t->dims);
     if (maker) snprintf(which, sizeof(which), ", which is output %d of %s,", nr,
@@ -194,14 +194,14 @@ static wg_status modified(const wg_node *n, const wg_tensor *t, const wg_node *m
 
 static wg_status modified_out(const wg_node *n, int o, const wg_tensor *saved, uint32_t expected) {
     bool made = wg__is_floating(saved->dtype) && !(o > 0 && (n->op->traits & WG_INT_SECOND));
-    return modified(n, saved, made ? n : NULL, o, expected);
+    return wg__modified(n, saved, made ? n : NULL, o, expected);
 }
 
 static wg_node *current_maker(wg_tensor *t) { return (t->flags & TF_VIEW) ? wg__grad_fn(t) : t->grad_fn; }
 
 static wg_status check_input(wg_node *n, int i, wg_tensor *t) {
     if (WG_LIKELY(wg__version(t) == n->in[i].version)) return WG_OK;
-    return modified(n, t, current_maker(t), (int)t->output_nr, n->in[i].version);
+    return wg__modified(n, t, current_maker(t), (int)t->output_nr, n->in[i].version);
 }
 
 /* A fresh handle on the saved alias, with its maker as its history when a graph is being made. */
@@ -236,7 +236,7 @@ static wg_status grab(wg_node *n, wg_unpacked *u, bool consume, void *site) {
     if (wg__released(n) && (n->flags & NF_SAVES)) {
         void *freed = n->u.freed_site;
         wg__unlock(&n->lock);
-        return second_time(n, freed);
+        return wg__second_time(n, freed);
     }
     for (uint32_t i = 0; i < n->nin; i++) {
         wg_tensor *t = n->in[i].saved;
@@ -305,7 +305,7 @@ static wg_status unpack_small(wg_node *n, wg_node *maker, wg_unpacked *u, bool c
     if (wg__released(n)) {
         void *freed = n->u.freed_site;
         wg__unlock(&n->lock);
-        return second_time(n, freed);
+        return wg__second_time(n, freed);
     }
     wg_tensor *saved_out = (n->flags & NF_SAVED_OUT) ? n->u.saved_out : NULL;
     for (uint32_t i = 0; i < n->nin; i++) {

@@ -38,15 +38,23 @@ static wg_status poison_out(wg_tensor **out, int nout, wg_status st) {
 /* ---- dtypes of a pointwise call ------------------------------------------------------------------------------------ */
 
 static wg_status refuse_dtype(const wg_op *op, wg_dtype d) {
-    const char *what = strcmp(op->name, "neg") == 0 ? "Negation" : strcmp(op->name, "sub") == 0 ? "Subtraction" : NULL;
+    const char *what = strcmp(op->name, "neg") == 0 ? "Negation" : strstr(op->name, "sub") ? "Subtraction" : NULL;
     if (d == WG_BOOL && what)
         return wg__raise(WG_ERR_NOT_IMPLEMENTED, op->name, WG_MSG_BOOL_MINUS, what, what[0] == 'N' ? "on" : "with");
     return wg__raise(WG_ERR_NOT_IMPLEMENTED, op->name, "\"%s_cpu\" not implemented for '%s'. Convert it with wg_to first",
                      op->name, wg__dtype_scalar_name(d));
 }
 
+/* PyTorch's minus takes no bool, not even beside a float. */
+static bool subtracts_bool(const wg_op *op, wg_tensor *const *in, int nin) {
+    bool any = false;
+    for (int i = 0; i < nin; i++) any |= in[i]->dtype == WG_BOOL;
+    return any && nin == 2 && strstr(op->name, "sub");
+}
+
 static wg_status pointwise_dtypes(const wg_op *op, wg_tensor *const *in, int nin, wg_dtype *compute, wg_dtype *result) {
     wg_dtype d = wg__result_type(in, nin);
+    if (WG_UNLIKELY(subtracts_bool(op, in, nin))) return refuse_dtype(op, WG_BOOL);
     if (op->kind == WG_K_FLT && !wg__is_floating(d)) d = wg_default_dtype();
     *compute = d;
     *result = op->kind == WG_K_FLAG ? WG_BOOL : d;
@@ -405,7 +413,7 @@ general:
 /* y is a number that does not change x's dtype. */
 static inline bool plain_number(const wg_tensor *x, const wg_tensor *y) {
     if (!(y->flags & TF_NUMBER) || (x->flags & TF_NUMBER)) return false;
-    return wg__is_floating(x->dtype) || (y->dtype <= WG_INT64 && x->dtype != WG_BOOL);
+    return y->dtype != WG_BOOL && (wg__is_floating(x->dtype) || (y->dtype <= WG_INT64 && x->dtype != WG_BOOL));
 }
 
 wg_tensor *wg__binary(const wg_op *op, wg_tensor *x, wg_tensor *y, void *site) {

@@ -72,8 +72,6 @@ static struct {
     const char *op, *part, *why;
     int met;
 } known[] = {
-    {"sub", "PyTorch NotImplementedError", "PyTorch refuses a bool operand even beside a float", 0},
-    {"rsub", "PyTorch NotImplementedError", "as sub", 0},
     {"remainder", "backward raises  ()", "number % tensor: PyTorch has no derivative, Wengert has", 0},
     {"pow", "backward raises  ()", "x ** bool tensor: PyTorch's derivative subtracts 1 from a bool and fails", 0},
     {"pow", "\"pow_cpu\" not implemented for 'Bool'", "bool ** True is bool in PyTorch", 0},
@@ -91,6 +89,11 @@ static struct {
     {"mse_loss", "ExpandBackward0", "different shapes: PyTorch's Python function expands first", 0},
     {"mse_loss", "stride 0 is 5", "no reduction: row-major here, laid out as the first input in PyTorch", 0},
     {"scatter_add", "backward raises  ()", "src larger than index: PyTorch's gradient of src does not fit it", 0},
+    {"clamp", "PyTorch's ClampBackward0(", "one tensor bound: PyTorch lists a place for the other", 0},
+    {"clamp_", "PyTorch's ClampBackward0(", "the same", 0},
+    {"clamp.min_only", "PyTorch's ClampBackward0(", "the same", 0},
+    {"clamp.max_only", "PyTorch's ClampBackward0(", "the same", 0},
+    {"nll_loss_backward", "PyTorch's NllLossBackwardBackward0(leaf0,-)", "internal: a place for the log-probabilities", 0},
     {"matmul", "CloneBackward0(TransposeBackward0", "a batch of one against a batch: PyTorch folds it", 0},
 };
 static bool is_known(const char *op, const char *text) {
@@ -424,8 +427,7 @@ static void say(line *l, const char *text) {
     memcpy(l->s + l->n, text, n + 1);
     l->n += n;
 }
-/* Name(next,next): leaves by input number. Where no gradient goes is left out: PyTorch has no place there for indices,
- * masks and the numbers of some ops, Wengert has one for every tensor argument. */
+/* Name(next,next): leaves by input number, "-" where no gradient goes. */
 static void say_graph(line *l, const call *c, wg_node *node) {
     char leaf[16];
     wg_tensor *variable = wg_node_variable(node);
@@ -439,9 +441,9 @@ static void say_graph(line *l, const call *c, wg_node *node) {
     int said = 0;
     for (int i = 0; i < wg_node_inputs(node); i++) {
         wg_node *next = wg_node_next(node, i, NULL);
-        if (!next) continue;
         say(l, said++ ? "," : "(");
-        say_graph(l, c, next);
+        if (next) say_graph(l, c, next);
+        else say(l, "-");
     }
     if (said) say(l, ")");
 }
