@@ -181,6 +181,10 @@ static const wg_op op_custom = {.name = "custom", .schema = "custom(Tensor[] inp
 
 /* ---- apply -------------------------------------------------------------------------------------------------------------- */
 
+static bool differentiable(const wg_context *c, const wg_tensor *t, int o) {
+    return t && !c->non_differentiable[o] && wg_dtype_is_floating((wg_dtype)t->dtype);
+}
+
 static wg_status make_node(wg_context *c, wg_tensor *const *in, wg_tensor **out, void *site) {
     wg_node *n = wg__node_new(&op_custom, c->nin, c->nout, site);
     if (!n) {
@@ -194,8 +198,11 @@ static wg_status make_node(wg_context *c, wg_tensor *const *in, wg_tensor **out,
         if (in[i]) st = wg__node_set_edge(n, i, in[i]);
     for (int o = 0; o < c->nout && st == WG_OK; o++)
         if (out[o]) st = wg__node_set_out(n, o, out[o]);
+    int several = 0;
+    for (int o = 0; o < c->nout; o++) several += differentiable(c, out[o], o);
     for (int o = 0; o < c->nout && st == WG_OK; o++) {
-        if (!out[o] || c->non_differentiable[o] || !wg_dtype_is_floating((wg_dtype)out[o]->dtype)) continue;
+        if (!differentiable(c, out[o], o)) continue;
+        if (several > 1 && (out[o]->flags & TF_VIEW)) out[o]->meta->view_kind = VIEW_MULTI;
         for (int i = 0; i < c->nsaved; i++)
             if (c->saved[i] == out[o]) { /* saving the handle would be a cycle: keep an alias */
                 wg_tensor *a = wg__alias(out[o], out[o]->ndim, out[o]->dims, wg__strides(out[o]), 0, false);
@@ -227,6 +234,8 @@ static wg_status own_outputs(wg_context *c, wg_tensor *const *in, wg_tensor **ou
         bool is_input = false, twice = false;
         for (int i = 0; i < c->nin; i++) is_input |= in[i] == out[o];
         for (int q = 0; q < o; q++) twice |= out[q] == out[o];
+        /* A view that forward made, to be written only as part of the function (F8). */
+        if (!is_input && (out[o]->flags & TF_VIEW)) out[o]->meta->view_kind = VIEW_CUSTOM;
         if (twice || (!is_input && !out[o]->grad_fn && !(out[o]->flags & TF_REQUIRES))) continue;
         wg_tensor *t = out[o], *a = wg__alias(t, t->ndim, t->dims, wg__strides(t), 0, false);
         if (!a) return WG_ERR_MEMORY;

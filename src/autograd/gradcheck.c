@@ -16,7 +16,7 @@ typedef struct check {
     wg_tensor **in; /* our own copies */
     int nin;
     double eps, atol, rtol;
-    bool forward;
+    bool forward, constant; /* constant: the output does not require a gradient */
     const char *who;
 } check;
 
@@ -67,7 +67,8 @@ static wg_status reverse_row(check *c, int64_t k, double **rows, const int *inde
         wg_tensor *y = c->f(c->user, c->in, c->nin), *wanted[64], *g[64];
         if (!y || wg_is_poison(y)) break;
         for (int a = 0; a < n; a++) wanted[a] = c->in[index[a]];
-        if (!wg_requires_grad(y)) {
+        c->constant = !wg_requires_grad(y);
+        if (c->constant) {
             for (int a = 0; a < n; a++)
                 for (int64_t j = 0; j < wanted[a]->numel; j++) rows[a][k * wanted[a]->numel + j] = 0;
             st = WG_OK;
@@ -122,7 +123,10 @@ static wg_status compare_input(check *c, int i, const double *rows, int64_t ny, 
         st = numerical(c, i, j, column, ny);
         if (st == WG_OK && c->forward) st = forward_column(c, i, j, pushed, ny);
         for (int64_t k = 0; k < ny && st == WG_OK; k++) {
-            if (!close_enough(c, rows[k * nx + j], column[k]))
+            if (c->constant && !close_enough(c, 0, column[k]))
+                st = wg__raise(WG_ERR_RUNTIME, c->who, "Numerical gradient for function expected to be zero. The output does "
+                               "not require a gradient, yet it changes by %.12g with input %d", column[k], i);
+            else if (!close_enough(c, rows[k * nx + j], column[k]))
                 st = mismatch(c, i, k, j, column[k], rows[k * nx + j], "reverse");
             else if (c->forward && !close_enough(c, pushed[k], column[k]))
                 st = mismatch(c, i, k, j, column[k], pushed[k], "forward");

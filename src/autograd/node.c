@@ -292,7 +292,9 @@ static bool number_has_place(const wg_op *op) {
 
 bool wg__has_place(const wg_node *n, uint32_t i) {
     const wg_op *op = n->op;
-    if (op->backward || n->in[i].node) return true;
+    if (n->in[i].node) return true;
+    if (op == &wg__op_copy_slices && i > 0) return wg__has_place(wg__write_in_slices(n), i);
+    if (op->backward) return true;
     if (strcmp(op->name, "floor_divide") == 0) return false; /* a node that only raises lists what requires a gradient */
     if ((op->traits & WG_POINTWISE) ? op->partial[i].kind == WG_P_NONE : i < 32 && (op->nondiff_in >> i & 1)) return false;
     return i >= 4 || !(n->numbers >> i & 1) || number_has_place(op);

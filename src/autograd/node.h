@@ -219,6 +219,8 @@ wg_node *wg__grad_fn(wg_tensor *t);
 wg_status wg__view_grad_fn(wg_tensor *view, wg_node **n); /* the same; *n is NULL for a leaf */
 /* May in[0] be written in place by op(in...) now (V1)? */
 wg_status wg__check_inplace(const wg_op *op, wg_tensor *const *in, int nin);
+/* The node of the write that a CopySlices node owns. */
+const wg_node *wg__write_in_slices(const wg_node *n);
 /* The node of the last recorded write to t or its base, inside CopySlices if it was to a view; borrowed, may be NULL. */
 wg_node *wg__last_write(const wg_tensor *t);
 /* In-place history in two halves, so that nothing can fail once the target is written. */

@@ -261,6 +261,7 @@ static wg_node *copy_slices_new(wg_tensor *view, wg_tensor *base, wg_node *fn) {
     return n;
 }
 
+const wg_node *wg__write_in_slices(const wg_node *n) { return ((const slices *)n->u.payload)->fn; }
 wg_node *wg__last_write(const wg_tensor *t) {
     wg_node *n = (t->flags & TF_VIEW) ? t->meta->base->grad_fn : t->grad_fn;
     return n && n->op == &wg__op_copy_slices ? ((slices *)n->u.payload)->fn : n;

@@ -91,6 +91,7 @@ static struct {
     {"scatter_add", "backward raises  ()", "src larger than index: PyTorch's gradient of src does not fit it", 0},
     {"clamp", "PyTorch's ClampBackward0(", "one tensor bound: PyTorch lists a place for the other", 0},
     {"clamp_", "PyTorch's ClampBackward0(", "the same", 0},
+    {"clamp_", "leaf1,-)", "the same", 0},
     {"clamp.min_only", "PyTorch's ClampBackward0(", "the same", 0},
     {"clamp.max_only", "PyTorch's ClampBackward0(", "the same", 0},
     {"nll_loss_backward", "PyTorch's NllLossBackwardBackward0(leaf0,-)", "internal: a place for the log-probabilities", 0},
