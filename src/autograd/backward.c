@@ -475,11 +475,20 @@ static inline bool is_simple(const wg_walk *w, const wg_node *n) {
            n->state.cot.one;
 }
 
+/* A result of a rule, out of the scope: on its top, or the cotangent itself. */
+static inline wg_tensor *take_result(struct wg_tls *s, wg_tensor *r, wg_tensor *g) {
+    if (r == g) return wg__retain_safe(r);
+    if (WG_LIKELY(s->scope[s->scope_top - 1] == r)) { /* there is at least the mark of the walk's scope */
+        s->scope_top--;
+        return r;
+    }
+    return wg__take(r);
+}
+
+/* g is owned and given away. */
 static inline wg_status deliver_simple(wg_walk *w, wg_node *n, uint32_t i, wg_tensor *g) {
     wg_node *m = n->in[i].node;
-    if (m->nout != 1 || !g) return deliver(w, n, i, g);
-    g = wg__take(g);
-    if (WG_UNLIKELY(!g)) return rule_failed(n);
+    if (m->nout != 1 || !g) return deliver(w, n, i, g ? wg__scope_push(g) : NULL);
     wg_out_info info = wg__node_out(m, 0);
     if (WG_UNLIKELY(g->dtype != info.dtype || !wg__has_sizes(g, info.ndim, info.sizes) || (g->flags & TF_POISON))) {
         g = conform(n, (int)i, m, n->in[i].nr, g);
@@ -500,13 +509,21 @@ static wg_status run_simple(wg_walk *w, wg_node *n) {
     wg__tls.site = n->site;
     if (n->flags & NF_SAVES) st = wg__unpack(n, n, &u, !w->keep, w->site);
     else u.call = (wg_call){.op = n->op, .nin = (int)n->nin, .nout = 1, .attr = n->attr, .nattr = n->nattr, .node = n};
-    for (uint32_t i = 0; i < n->nin && st == WG_OK; i++) {
-        out[i] = n->in[i].node ? wg__partial_product(&u.call, g, (int)i) : NULL;
-        if (WG_UNLIKELY(out[i] && (out[i]->flags & TF_POISON))) st = rule_failed(n);
+    struct wg_tls *s = &wg__tls;
+    for (uint32_t i = 0; i < n->nin; i++) {
+        out[i] = NULL;
+        if (st != WG_OK || !n->in[i].node) continue;
+        wg_tensor *r = n->op->partial[i].kind == WG_P_ONE ? g : wg__partial_product(&u.call, g, (int)i);
+        if (!r) continue;
+        if (WG_LIKELY(!(r->flags & TF_POISON))) out[i] = take_result(s, r, g);
+        if (WG_UNLIKELY(!out[i])) st = rule_failed(n);
     }
     if (n->flags & NF_SAVES) wg__unpack_done(&u);
-    for (uint32_t i = 0; i < n->nin && st == WG_OK; i++)
-        if (n->in[i].node) st = deliver_simple(w, n, i, out[i]);
+    for (uint32_t i = 0; i < n->nin; i++) {
+        if (!n->in[i].node) continue;
+        if (WG_LIKELY(st == WG_OK)) st = deliver_simple(w, n, i, out[i]);
+        else wg__drop(out[i]);
+    }
     wg__drop(g);
     return st;
 }
@@ -537,6 +554,7 @@ static wg_status run_node(wg_walk *w, wg_node *n) {
 /* ---- the walk ------------------------------------------------------------------------------------------------------------------ */
 
 int wg__walk_step(wg_walk *w, wg_node **ran) {
+    if (w->status != WG_OK) return -1;
     if (!w->ready.n) return 0;
     struct wg_tls *s = &wg__tls;
     wg_node *n = heap_pop(&w->ready);

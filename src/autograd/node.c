@@ -178,42 +178,48 @@ static void free_outs(wg_node *n) {
     wg__mfree(n->info.outs, n->nout * sizeof(wg_out_info));
 }
 
-static void destroy_node(wg_node *n) {
-    if (n->op->destroy) n->op->destroy(n);
-    else if (!wg__released(n))
-        drop_outs(n, n->nout == 1 ? n->u.saved_out : NULL, n->nout > 1 ? n->u.saved_outs : NULL);
-    for (uint32_t i = 0; i < n->nin; i++) {
-        wg_release(n->in[i].saved);
-        if (n->in[i].node) wg__node_release(n->in[i].node);
-    }
+static inline bool is_plain(const wg_node *n) {
+    return !(n->flags & (NF_HEAP_IN | NF_OUTS)) && !n->attr && !n->cold && !n->op->destroy;
+}
+static void destroy_extras(wg_node *n) {
     if (n->flags & NF_HEAP_IN) wg__mfree(n->in, n->nin * sizeof(wg_input));
     free_attrs(n);
     free_outs(n);
     free_cold(n);
-    wg__count_node(-1);
-    wg__block_free(&wg__tls, n);
+}
+
+static void destroy_node(struct wg_tls *s, wg_node *n) {
+    if (WG_UNLIKELY(n->op->destroy != NULL)) n->op->destroy(n);
+    else if (!wg__released(n))
+        drop_outs(n, n->nout == 1 ? n->u.saved_out : NULL, n->nout > 1 ? n->u.saved_outs : NULL);
+    for (uint32_t i = 0; i < n->nin; i++) {
+        wg__drop(n->in[i].saved);
+        if (n->in[i].node) wg__node_release(n->in[i].node);
+    }
+    if (WG_UNLIKELY(!is_plain(n))) destroy_extras(n);
+    wg__count(&s->live_nodes, -1);
+    wg__block_free(s, n);
 }
 
 /* Nodes that die while one is being destroyed wait in a list: no recursion along the graph. Tensors freed here may
  * free nodes and the other way round; each kind has its own list and both are drained by whoever came first. */
 void wg__node_release(wg_node *n) {
-    static __thread wg_node *pending __attribute__((tls_model("initial-exec")));
-    static __thread bool draining __attribute__((tls_model("initial-exec")));
     if (n->flags & NF_ACCUMULATE) {
         wg__tensor_release(n->inline_in[0].saved);
         return;
     }
     if (!wg__dec(&n->refs)) return;
-    n->seq = (uint64_t)(uintptr_t)pending;
-    pending = n;
-    if (draining) return;
-    draining = true;
-    while (pending) {
-        wg_node *d = pending;
-        pending = (wg_node *)(uintptr_t)d->seq;
-        destroy_node(d);
+    struct wg_tls *s = &wg__tls;
+    n->seq = (uint64_t)(uintptr_t)s->dying_nodes;
+    s->dying_nodes = n;
+    if (s->in_node_release) return;
+    s->in_node_release = true;
+    while (s->dying_nodes) {
+        wg_node *d = s->dying_nodes;
+        s->dying_nodes = (wg_node *)(uintptr_t)d->seq;
+        destroy_node(s, d);
     }
-    draining = false;
+    s->in_node_release = false;
 }
 
 /* ---- names --------------------------------------------------------------------------------------------------------- */

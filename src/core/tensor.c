@@ -296,10 +296,8 @@ wg_tensor *wg__tensor_like(const wg_tensor *x, wg_dtype dtype) {
     t->ndim = x->ndim;
     t->numel = x->numel;
     t->dims = (int64_t *)(void *)t->inline_;
-    for (int i = 0; i < x->ndim; i++) {
-        t->dims[i] = x->dims[i];
-        t->dims[x->ndim + i] = x->dims[x->ndim + i];
-    }
+    if (WG_LIKELY((char *)x->dims == x->inline_)) memcpy(t->inline_, x->inline_, SMALL_NDIM * 16);
+    else if (x->ndim) memcpy(t->inline_, x->dims, used);
     t->own.bytes = bytes;
     t->own.data = t->inline_ + used;
     t->own.flags = SF_INLINE;
@@ -430,10 +428,10 @@ static void destroy_tensor(struct wg_tls *s, wg_tensor *t) {
     block_unref(s, t);
 }
 
-/* The usual death: nothing refers to the block any more, and no history. */
+/* The usual death: nothing but the handle refers to the block any more. */
 static inline bool dies_alone(const wg_tensor *t) {
-    return !t->grad_fn && !t->meta && !t->slot && t->storage == &t->own && !(t->flags & (TF_HEAPDIMS | TF_VSEP)) &&
-           !t->own.foreign && atomic_load_explicit(&t->own.refs, memory_order_acquire) == 1 &&
+    return !((uintptr_t)t->meta | (uintptr_t)t->slot) && t->storage == &t->own && !t->own.foreign &&
+           !(t->flags & (TF_HEAPDIMS | TF_VSEP | TF_RETAINS)) && atomic_load_explicit(&t->own.refs, memory_order_acquire) == 1 &&
            atomic_load_explicit(&t->block_refs, memory_order_acquire) == 2;
 }
 
@@ -451,9 +449,11 @@ void wg__tensor_release(wg_tensor *t) {
     if (!wg__dec(&t->refs)) return;
     struct wg_tls *s = &wg__tls;
     if (dies_alone(t)) {
+        wg_node *history = t->grad_fn;
         if (!(t->own.flags & SF_INLINE)) wg__free(t->own.data, t->own.bytes);
         wg__count(&s->live_tensors, -1);
         handle_block_free(s, t);
+        if (history) wg__node_release(history);
         return;
     }
     t->numel = (int64_t)(intptr_t)s->pending;

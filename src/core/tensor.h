@@ -146,7 +146,9 @@ struct wg_tls {
     wg_tensor *oldest_dead, *newest_dead; /* handles kept to notice their use */
     uint32_t ndead;
 #endif
-    void *pending;        /* blocks waiting to be destroyed */
+    void *pending;        /* tensors waiting to be destroyed */
+    wg_node *dying_nodes; /* nodes that are; */
+    bool in_node_release; /* somebody is at it */
     struct wg_cold *cold;
     struct wg_tls *next;  /* of the list of threads: tensor.c */
     bool listed, leaving;
