@@ -202,7 +202,7 @@ static bool all_row_major(wg_tensor *const *in, int nin) {
 /* ---- pointwise, the general way ------------------------------------------------------------------------------------ */
 
 static wg_tensor *pointwise(const wg_op *op, wg_tensor *const *in, int nin, const wg_value *attr, int nattr) {
-    wg_dtype compute, result;
+    wg_dtype compute = WG_FLOAT32, result = WG_FLOAT32;
     wg_geometry g;
     wg_operand x[WG_MAX_OPERANDS];
     char params[WG_PARAM_BYTES];
