@@ -398,7 +398,8 @@ static wg_status refuse_empty(const wg_call *c, const wg_value *dims) {
     bool reduced[WG_MAX_DIMS];
     if (t->numel) return WG_OK;
     if (dims->tag == WG_V_NONE || (dims->tag == WG_V_INTS && dims->n == 0))
-        return wg__raise(WG_ERR_RUNTIME, c->op->name, "%s(): Expected reduction dim to be specified for input.numel() == 0. Specify the "
+        return wg__raise(strncmp(c->op->name, "arg", 3) == 0 ? WG_ERR_INDEX : WG_ERR_RUNTIME, c->op->name,
+                         "%s(): Expected reduction dim to be specified for input.numel() == 0. Specify the "
                          "reduction dim with the 'dim' argument.", c->op->name);
     wg_status st = wg__reduced_dims(c->op->name, dims, t->ndim, reduced);
     for (int i = 0; i < t->ndim && st == WG_OK; i++)
