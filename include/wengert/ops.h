@@ -277,7 +277,8 @@ typedef struct wg_op_info {
 } wg_op_info;
 WG_API int wg_op_count(void);
 WG_API WG_MUST_CHECK wg_status wg_op_get(int index, wg_op_info *info); /* set info->size first */
-/* Calls the op of that name with arguments in schema order (missing ones at the end: NONE). Fills out[] (capacity
+/* Calls the op of that name with arguments in schema order (missing ones at the end: NONE). A name that ends in "_" is
+ * the in-place form: "mul_" writes its first argument and gives it back. Fills out[] (capacity
  * max) and *n. */
 WG_API WG_MUST_CHECK wg_status wg_call_op(const char *name, const wg_arg *args, int nargs, wg_tensor **out, int max,
                                           int *n);

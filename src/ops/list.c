@@ -147,10 +147,55 @@ static wg_status call_composite(const wg_op *op, const wg_value *args, int nargs
     return op->boxed(all, MAX_ARGS, out, max, n);
 }
 
+/* "mul_" is mul written into its first argument; the records of copy_, fill_ and zero_ have that name themselves. NULL
+ * when name is no in-place form. */
+static const wg_op *in_place_form(const char *name) {
+    size_t len = name ? strlen(name) : 0;
+    char base[64];
+    if (len < 2 || len >= sizeof(base) || name[len - 1] != '_' || name[len - 2] == '_') return NULL;
+    const wg_op *op = wg__op_find(name);
+    if (op) return op;
+    memcpy(base, name, len - 1);
+    base[len - 1] = 0;
+    op = wg__op_find(base);
+    bool fits = op && op->nout == 1 && !(op->traits & (WG_VIEW | WG_MULTI_VIEW)) && op->kind != WG_K_FLAG;
+    bool writes = fits && ((op->traits & WG_POINTWISE) || strcmp(base, "clamp") == 0 || strcmp(base, "masked_fill") == 0 ||
+                           strncmp(base, "index_", 6) == 0 || strcmp(base, "scatter_add") == 0);
+    return writes && strcmp(base, "index_select") ? op : NULL;
+}
+
+/* The forms whose public function does more than write the op's result; NULL for the others. */
+static wg_tensor *write_by_function(const wg_op *op, const wg_value *a, int nargs) {
+    wg_tensor *t[3] = {NULL};
+    for (int i = 0; i < 3 && i < nargs; i++) t[i] = a[i].tag == WG_V_TENSOR ? a[i].t : NULL;
+    if (strcmp(op->name, "clamp") == 0) return wg_clamp_(t[0], t[1], t[2]);
+    if (strcmp(op->name, "copy_") == 0) return wg_copy_(t[0], t[1]);
+    if (strcmp(op->name, "fill_") == 0) return wg_fill_(t[0], t[1]);
+    if (strcmp(op->name, "masked_fill") == 0) return wg_masked_fill_(t[0], t[1], t[2]);
+    if (op->boxed) return wg__fail(WG_ERR_NOT_IMPLEMENTED, op->name, "%s_ has no boxed form", op->name);
+    return NULL;
+}
+
+static wg_status call_in_place(const wg_op *op, const wg_value *args, int nargs, wg_tensor **out, int max, int *n) {
+    unboxed u = {.cap = 8};
+    u.in = u.small;
+    if (max < 1) return wg__raise(WG_ERR_VALUE, op->name, "%s() gives 1 result; there is room for %d", op->name, max);
+    wg_tensor *written = write_by_function(op, args, nargs);
+    if (!written)
+        written = unbox(op, args, nargs, &u) != WG_OK
+                      ? WG_POISON
+                      : wg__apply_inplace(op, u.in, u.nin, u.attr, u.nattr, WG_SITE);
+    if (u.in != u.small) wg__mfree(u.in, (size_t)u.cap * sizeof(wg_tensor *));
+    out[0] = written;
+    if (n) *n = 1;
+    return wg_is_poison(written) ? (wg_error_pending() ? wg_last_status() : WG_ERR_RUNTIME) : WG_OK;
+}
+
 wg_status wg_call_op(const char *name, const wg_arg *args, int nargs, wg_tensor **out, int max, int *n) {
-    const wg_op *op = name ? wg__op_find(name) : NULL;
     const wg_value *values = (const wg_value *)(const void *)args;
+    const wg_op *write = in_place_form(name), *op = name && !write ? wg__op_find(name) : NULL;
     if (n) *n = 0;
+    if (write) return call_in_place(write, values, nargs, out, max, n);
     if (!op) return wg__raise(WG_ERR_NOT_IMPLEMENTED, name, "there is no op named '%s'", name ? name : "");
     if (op->boxed) {
         int made = 0;
