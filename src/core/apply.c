@@ -54,7 +54,8 @@ static bool subtracts_bool(const wg_op *op, wg_tensor *const *in, int nin) {
 
 static wg_status pointwise_dtypes(const wg_op *op, wg_tensor *const *in, int nin, wg_dtype *compute, wg_dtype *result) {
     wg_dtype d = wg__result_type(in, nin);
-    if (WG_UNLIKELY(subtracts_bool(op, in, nin))) return refuse_dtype(op, WG_BOOL);
+    if (WG_UNLIKELY(subtracts_bool(op, in, nin)))
+        return d == WG_BOOL ? wg__raise(WG_ERR_NOT_IMPLEMENTED, op->name, WG_MSG_TWO_BOOLS) : refuse_dtype(op, WG_BOOL);
     if (op->kind == WG_K_FLT && !wg__is_floating(d)) d = wg_default_dtype();
     *compute = d;
     *result = op->kind == WG_K_FLAG ? WG_BOOL : d;

@@ -96,6 +96,9 @@
 #define WG_MSG_BOOL_MINUS                                                                                              \
     "%s, the `-` operator, %s a bool tensor is not supported. If you are trying to invert a mask, use the `~` or "    \
     "`logical_not()` operator instead."
+#define WG_MSG_TWO_BOOLS                                                                                               \
+    "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator " \
+    "instead."
 #define WG_MSG_READ_ONLY "cannot write to a tensor over read-only memory"
 
 #endif

@@ -259,6 +259,9 @@ static void test_dtypes(void **state) {
     ASSERT_POISON(wg_sub(bools(), bools()), WG_ERR_NOT_IMPLEMENTED,
                   "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "
                   "operator instead.");
+    ASSERT_POISON(wg_sub(VEC(1, 1), bools()), WG_ERR_NOT_IMPLEMENTED,
+                  "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, use "
+                  "the `~` or `logical_not()` operator instead.");
     ASSERT_POISON(wg_neg(bools()), WG_ERR_NOT_IMPLEMENTED,
                   "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use the "
                   "`~` or `logical_not()` operator instead.");
