@@ -4,7 +4,7 @@
  * does not depend on where in an array it stands: files that include this are compiled with -ffp-contract=off, every
  * fused operation is spelled FMA, and a scalar tail does the same operations as a vector body. Polynomials are
  * minimax fits made for this file (relative error of each under 2^-27 of float32, 2^-57 of float64). Errors measured
- * by tests/core/test_math.c: at most 1.5 units in the last place, everywhere, denormals included.
+ * by tests/core/test_math.c: at most 1.6 units in the last place, 2.6 for tanh and sigmoid, everywhere, denormals included.
  *
  * Where a function is rare or hard (atan2, fmod; pow of float64; sin of huge arguments) libm is called.
  */

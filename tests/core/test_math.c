@@ -89,12 +89,13 @@ static const struct accurate {
     size_t op;
     long double (*ref)(long double);
     double lo, hi; /* where most of its life is */
+    double most;   /* units in the last place: as cpu/math.h promises */
 } accurate[] = {
-    {"exp", OP(wg_exp), expl, -20, 20},        {"log", OP(wg_log), logl, 0.5, 2},
-    {"sin", OP(wg_sin), sinl, -10, 10},        {"cos", OP(wg_cos), cosl, -10, 10},
-    {"tanh", OP(wg_tanh), tanhl, -1, 1},       {"sigmoid", OP(wg_sigmoid), sigmoid_ref, -5, 5},
-    {"sqrt", OP(wg_sqrt), sqrtl, 0, 100},      {"rsqrt", OP(wg_rsqrt), rsqrt_ref, 0, 100},
-    {"reciprocal", OP(wg_reciprocal), reciprocal_ref, -2, 2},
+    {"exp", OP(wg_exp), expl, -20, 20, 1.5},    {"log", OP(wg_log), logl, 0.5, 2, 1.5},
+    {"sin", OP(wg_sin), sinl, -10, 10, 1.6},    {"cos", OP(wg_cos), cosl, -10, 10, 1.6},
+    {"tanh", OP(wg_tanh), tanhl, -1, 1, 2.6},   {"sigmoid", OP(wg_sigmoid), sigmoid_ref, -5, 5, 2.6},
+    {"sqrt", OP(wg_sqrt), sqrtl, 0, 100, 0.5},  {"rsqrt", OP(wg_rsqrt), rsqrt_ref, 0, 100, 1.5},
+    {"reciprocal", OP(wg_reciprocal), reciprocal_ref, -2, 2, 0.5},
 };
 
 enum { N = 4096 };
@@ -151,7 +152,7 @@ static void functions_are_accurate(void **state) {
                u64 = worst_f64(kernel_of(t, f->op, WG_FLOAT64), f, &x64);
         print_message("%-9s %-11s float32 %.3f ulp (%a)   float64 %.3f ulp (%a)\n", *isa, f->name, u32, (double)x32, u64,
                       x64);
-        bad += u32 > 1.5 || u64 > 1.5;
+        bad += u32 > f->most || u64 > f->most;
     }
     assert_int_equal(bad, 0);
 }
