@@ -4,15 +4,15 @@
  */
 #include "checks.h"
 
-#define SECOND_TIME                                                                                                    \
-    "Trying to backward through the graph a second time (or directly access saved tensors after they have already "   \
+#define SECOND_TIME                                                                                                 \
+    "Trying to backward through the graph a second time (or directly access saved tensors after they have already " \
     "been freed)."
 
 static wg_tensor *ones(int64_t n) { return wg_ones(1, &n, NULL); }
 static wg_tensor *twice(wg_tensor *x) { return wg_mul(x, wg_s(2)); }
 static wg_status keep_graph(wg_tensor *out) { return wg_backward_opt(&out, 1, NULL, WG_WALK(.retain_graph = true)); }
 
-/* ---- B1, B2: roots and their seeds ------------------------------------------------------------------------------------- */
+/* ---- B1, B2: roots and their seeds ------------------------------------------------------------------------------- */
 
 static void test_B1_sums_into_leaves(void **state) {
     (void)state;
@@ -96,14 +96,15 @@ static void test_B2_seeds_are_cast(void **state) {
     }
 }
 
-/* ---- B3: grad's answers about unused inputs ------------------------------------------------------------------------------ */
+/* ---- B3: grad's answers about unused inputs ---------------------------------------------------------------------- */
 
 static void test_B3_unused_inputs(void **state) {
     (void)state;
     wg_tensor *x = LEAF(1, 2), *u = LEAF(1, 2, 3), *y = wg_sum(twice(x)), *in[] = {x, u}, *g[2];
-    ASSERT_FAILS(wg_grad(&y, 1, in, 2, NULL, WG_WALK(.retain_graph = true), g), WG_ERR_RUNTIME,
-                 "The differentiated Tensor at index 1 appears to not have been used in the graph. Set allow_unused=True "
-                 "if this is the desired behavior.");
+    ASSERT_FAILS(
+        wg_grad(&y, 1, in, 2, NULL, WG_WALK(.retain_graph = true), g), WG_ERR_RUNTIME,
+        "The differentiated Tensor at index 1 appears to not have been used in the graph. Set allow_unused=True "
+        "if this is the desired behavior.");
     assert_true(wg_is_poison(g[0]) && wg_is_poison(g[1]));
     y = wg_sum(twice(x));
     ASSERT_OK(wg_grad(&y, 1, in, 2, NULL, WG_WALK(.allow_unused = true), g));
@@ -125,7 +126,8 @@ static void test_B3_refused_inputs(void **state) {
     wg_tensor *x = LEAF(1, 2), *y = wg_sum(twice(x)), *plain = VEC(1), *g[1];
     ASSERT_FAILS(wg_grad(&y, 1, &plain, 1, NULL, NULL, g), WG_ERR_RUNTIME,
                  "One of the differentiated Tensors does not require grad");
-    ASSERT_FAILS(wg_grad(&y, 1, &x, 0, NULL, NULL, g), WG_ERR_RUNTIME, "`inputs` argument to `grad()` cannot be empty.");
+    ASSERT_FAILS(wg_grad(&y, 1, &x, 0, NULL, NULL, g), WG_ERR_RUNTIME,
+                 "`inputs` argument to `grad()` cannot be empty.");
     ASSERT_FAILS(wg_grad(&plain, 1, &x, 1, NULL, NULL, g), WG_ERR_RUNTIME,
                  "element 0 of tensors does not require grad and does not have a grad_fn");
 }
@@ -155,7 +157,7 @@ static void test_B3_gradients_of_results(void **state) {
     assert_null(wg_grad_of(x));
 }
 
-/* ---- B5: backward(inputs=) --------------------------------------------------------------------------------------------------- */
+/* ---- B5: backward(inputs=) --------------------------------------------------------------------------------------- */
 
 static void test_B5_only_named_inputs_accumulate(void **state) {
     (void)state;
@@ -190,7 +192,7 @@ static void test_B5_a_result_as_input(void **state) {
     ASSERT_VALUES(wg_grad_of(x), 6, 6);
 }
 
-/* ---- B6: several roots ----------------------------------------------------------------------------------------------------------- */
+/* ---- B6: several roots ------------------------------------------------------------------------------------------- */
 
 static void test_B6_roots_repeat_and_nest(void **state) {
     (void)state;
@@ -224,16 +226,17 @@ static void test_B6_a_leaf_as_root(void **state) {
     ASSERT_VALUES(wg_grad_of(x), 3);
 }
 
-/* ---- B7: what is freed --------------------------------------------------------------------------------------------------------------- */
+/* ---- B7: what is freed ------------------------------------------------------------------------------------------- */
 
 static void test_B7_saved_values_go(void **state) {
     (void)state;
     wg_tensor *x = LEAF(1, 2), *y = wg_mul(x, x), *z = wg_sum(y);
     ASSERT_OK(wg_backward(z));
     ASSERT_FAILS(wg_backward(z), WG_ERR_RUNTIME,
-                 SECOND_TIME " Saved intermediate values of the graph are freed when you call .backward() or "
-                             "autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second "
-                             "time or if you need to access saved tensors after calling backward.");
+                 SECOND_TIME
+                 " Saved intermediate values of the graph are freed when you call .backward() or "
+                 "autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second "
+                 "time or if you need to access saved tensors after calling backward.");
     ASSERT_POISON(wg_node_saved(wg_grad_fn(y), 0), WG_ERR_RUNTIME, SECOND_TIME);
     ASSERT_VALUES(wg_grad_of(x), 2, 4);
     /* a part that another graph shares */
@@ -284,7 +287,7 @@ static void test_B7_only_what_ran_is_freed(void **state) {
     ASSERT_VALUES(wg_grad1(wg_sum(a), x, false), 2, 4);
 }
 
-/* ---- B8: create_graph ------------------------------------------------------------------------------------------------------------------- */
+/* ---- B8: create_graph -------------------------------------------------------------------------------------------- */
 
 static void test_B8_derivatives_to_order_six(void **state) {
     (void)state;
@@ -340,7 +343,7 @@ static void test_B8_modes(void **state) {
     ASSERT_VALUES(wg_grad_of(x), 6);
 }
 
-/* ---- B9: failures ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- B9: failures ------------------------------------------------------------------------------------------------ */
 
 static wg_tensor *broken_hook(void *user, wg_tensor *g) {
     (void)g;
@@ -377,7 +380,7 @@ static void test_B9_poison_and_unread_errors(void **state) {
     ASSERT_OK(wg_backward(wg_sum(x)));
 }
 
-/* ---- A1-A5: accumulation -------------------------------------------------------------------------------------------------------------------- */
+/* ---- A1-A5: accumulation ----------------------------------------------------------------------------------------- */
 
 static void test_A1_no_two_owners(void **state) {
     (void)state;
@@ -472,9 +475,10 @@ static void test_A1_preset_grads(void **state) {
     ASSERT_VALUES(leaf, 3, 3);
     wg_tensor *spread = wg_expand(VEC(1), WG_SHAPE(2));
     ASSERT_OK(wg_set_grad(x, spread));
-    ASSERT_FAILS(wg_backward(wg_sum(twice(x))), WG_ERR_RUNTIME,
-                 "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
-                 "Please clone() the tensor before performing the operation.");
+    ASSERT_FAILS(
+        wg_backward(wg_sum(twice(x))), WG_ERR_RUNTIME,
+        "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+        "Please clone() the tensor before performing the operation.");
     wg_tensor *rows = wg_zeros(WG_SHAPE(2, 2), NULL), *column = wg_select(rows, 1, 0);
     ASSERT_OK(wg_set_grad(x, column)); /* a view: the sum goes through it */
     ASSERT_OK(wg_backward(wg_sum(twice(x))));
@@ -484,7 +488,8 @@ static void test_A1_preset_grads(void **state) {
 
 static void test_A2_layout(void **state) {
     (void)state;
-    wg_tensor *x = wg_set_requires_grad(wg_detach(wg_t(wg_ones(WG_SHAPE(3, 2), NULL))), true); /* dense: its own strides */
+    wg_tensor *x =
+        wg_set_requires_grad(wg_detach(wg_t(wg_ones(WG_SHAPE(3, 2), NULL))), true); /* dense: its own strides */
     ASSERT_OK(wg_backward(wg_sum(twice(x))));
     assert_int_equal(wg_stride(wg_grad_of(x), 0), 1);
     assert_int_equal(wg_stride(wg_grad_of(x), 1), 2);
@@ -519,7 +524,8 @@ static void test_A4_undefined_changes_nothing(void **state) {
 
 static void test_A5_sums_inside_the_graph(void **state) {
     (void)state;
-    wg_tensor *s = ones(2), *x = LEAF(1, 1), *y = wg_add(x, wg_s(0)), *z = wg_add(wg_add(x, wg_s(0)), wg_add(x, wg_s(0)));
+    wg_tensor *s = ones(2), *x = LEAF(1, 1), *y = wg_add(x, wg_s(0)),
+              *z = wg_add(wg_add(x, wg_s(0)), wg_add(x, wg_s(0)));
     wg_tensor *roots[] = {y, y, x}, *seeds[] = {s, s, s};
     ASSERT_OK(wg_backward_opt(roots, 3, seeds, NULL));
     ASSERT_VALUES(wg_grad_of(x), 3, 3);
@@ -552,11 +558,12 @@ static void test_A5_kept_gradients_stay(void **state) {
     wg_release(kept);
 }
 
-/* ---- W1, W5: shapes and dtypes on the way -------------------------------------------------------------------------------------------------- */
+/* ---- W1, W5: shapes and dtypes on the way ------------------------------------------------------------------------ */
 
 static void test_W1_broadcast_operands(void **state) {
     (void)state;
-    wg_tensor *a = wg_ones(WG_SHAPE(2, 1, 3), WG_OPT(.requires_grad = true)), *b = LEAF(1, 2, 3), *c = check_number(2, true);
+    wg_tensor *a = wg_ones(WG_SHAPE(2, 1, 3), WG_OPT(.requires_grad = true)), *b = LEAF(1, 2, 3),
+              *c = check_number(2, true);
     wg_tensor *m = wg_ones(WG_SHAPE(4, 1), WG_OPT(.requires_grad = true));
     ASSERT_OK(wg_backward(wg_sum(wg_mul(wg_mul(wg_mul(a, b), m), c))));
     ASSERT_VALUES(wg_grad_of(a), 8, 16, 24, 8, 16, 24);
@@ -575,7 +582,8 @@ static void test_W1_broadcast_operands(void **state) {
 
 static void test_W5_gradients_have_their_leafs_dtype(void **state) {
     (void)state;
-    wg_tensor *x = LEAF(1, 1), *w = wg_ones(WG_SHAPE(2), WG_OPT(.dtype = WG_FLOAT64, .has_dtype = true, .requires_grad = true));
+    wg_tensor *x = LEAF(1, 1),
+              *w = wg_ones(WG_SHAPE(2), WG_OPT(.dtype = WG_FLOAT64, .has_dtype = true, .requires_grad = true));
     ASSERT_OK(wg_backward(wg_sum(wg_mul(wg_mul(x, w), wg_to(x, WG_FLOAT64)))));
     assert_int_equal(wg_dtype_of(wg_grad_of(x)), WG_FLOAT32);
     assert_int_equal(wg_dtype_of(wg_grad_of(w)), WG_FLOAT64);

@@ -12,7 +12,7 @@ static wg_tensor *bools(void) { return wg_ones(WG_SHAPE(2), WG_DTYPE(WG_BOOL)); 
 static wg_tensor *ones(int64_t rows, int64_t columns) { return wg_ones(WG_SHAPE(rows, columns), NULL); }
 static wg_tensor *ones_of(int64_t n, wg_dtype dtype) { return wg_ones(WG_SHAPE(n), WG_DTYPE(dtype)); }
 
-/* ---- S3: what was modified -------------------------------------------------------------------------------------------------- */
+/* ---- S3: what was modified --------------------------------------------------------------------------------------- */
 
 static wg_tensor *make_exp(wg_tensor *x) { return wg_exp(x); }
 static wg_tensor *make_add(wg_tensor *x) { return wg_add(x, wg_i(1)); }
@@ -69,7 +69,8 @@ static void test_S3_versions_and_dtypes(void **state) {
     wg_add_(y, wg_i(1));
     wg_mul_(y, wg_i(2));
     ASSERT_FAILS(wg_backward(z), WG_ERR_RUNTIME,
-                 MODIFIED "[torch.HalfTensor []], which is output 0 of Mul, is at version 2; expected version 0 instead.");
+                 MODIFIED
+                 "[torch.HalfTensor []], which is output 0 of Mul, is at version 2; expected version 0 instead.");
     wg_tensor *x = LEAF(1, 2); /* a leaf has no maker */
     WG_NO_GRAD { wg_add_(x, wg_i(1)); }
     z = wg_mul(x, x);
@@ -79,7 +80,7 @@ static void test_S3_versions_and_dtypes(void **state) {
     assert_null(wg_grad_of(x));
 }
 
-/* ---- I3: names ------------------------------------------------------------------------------------------------------------------ */
+/* ---- I3: names --------------------------------------------------------------------------------------------------- */
 
 static void test_I3_names(void **state) {
     (void)state;
@@ -121,7 +122,7 @@ static void test_I3_names(void **state) {
     assert_string_equal(wg_node_name(NULL), "");
 }
 
-/* ---- autograd -------------------------------------------------------------------------------------------------------------------- */
+/* ---- autograd ---------------------------------------------------------------------------------------------------- */
 
 static void test_no_derivative(void **state) {
     (void)state;
@@ -147,16 +148,17 @@ static void test_in_place(void **state) {
                   "output with shape [2] doesn't match the broadcast shape [3, 2]");
     ASSERT_POISON(wg_add_(ints(1), wg_s(1.5)), WG_ERR_RUNTIME,
                   "result type Float can't be cast to the desired output type Long");
-    ASSERT_POISON(wg_add_(wg_expand(VEC(1), WG_SHAPE(2)), wg_i(1)), WG_ERR_RUNTIME,
-                  "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
-                  "Please clone() the tensor before performing the operation.");
+    ASSERT_POISON(
+        wg_add_(wg_expand(VEC(1), WG_SHAPE(2)), wg_i(1)), WG_ERR_RUNTIME,
+        "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+        "Please clone() the tensor before performing the operation.");
     ASSERT_POISON(wg_copy_(VEC(1, 1, 1), VEC(1, 1)), WG_ERR_RUNTIME,
                   "The size of tensor a (3) must match the size of tensor b (2) at non-singleton dimension 0");
     ASSERT_VALUES(x, 1, 2);
     assert_int_equal(wg_version_of(x), 0);
 }
 
-/* ---- reading values --------------------------------------------------------------------------------------------------------------- */
+/* ---- reading values ---------------------------------------------------------------------------------------------- */
 
 static void test_item_and_truth(void **state) {
     (void)state;
@@ -174,7 +176,7 @@ static void test_item_and_truth(void **state) {
     assert_int_equal(wg_truth(LEAF(3)), 1);
 }
 
-/* ---- shapes ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- shapes ------------------------------------------------------------------------------------------------------ */
 
 static void test_shapes(void **state) {
     (void)state;
@@ -184,9 +186,10 @@ static void test_shapes(void **state) {
     ASSERT_POISON(wg_linear(ones(2, 3), ones(2, 2), VEC(1, 1)), WG_ERR_RUNTIME,
                   "addmm: mat1 and mat2 shapes cannot be multiplied (2x3 and 2x2)");
     ASSERT_POISON(wg_mv(ones(2, 3), VEC(1, 1)), WG_ERR_RUNTIME, "size mismatch, got input (2), mat (2x3), vec (2)");
-    ASSERT_POISON(wg_dot(VEC(1, 1, 1), VEC(1, 1)), WG_ERR_RUNTIME,
-                  "inconsistent tensor size, expected tensor [3] and src [2] to have the same number of elements, but got 3 "
-                  "and 2 elements respectively");
+    ASSERT_POISON(
+        wg_dot(VEC(1, 1, 1), VEC(1, 1)), WG_ERR_RUNTIME,
+        "inconsistent tensor size, expected tensor [3] and src [2] to have the same number of elements, but got 3 "
+        "and 2 elements respectively");
     wg_tensor *batch = wg_ones(WG_SHAPE(2, 2, 3), NULL);
     ASSERT_POISON(wg_bmm(batch, batch), WG_ERR_RUNTIME,
                   "Expected size for first two dimensions of batch2 tensor to be: [2, 3] but got: [2, 2].");
@@ -194,15 +197,18 @@ static void test_shapes(void **state) {
                   "The size of tensor a (2) must match the size of tensor b (3) at non-singleton dimension 0");
     ASSERT_POISON(wg_view(wg_ones(WG_SHAPE(6), NULL), WG_SHAPE(4)), WG_ERR_RUNTIME,
                   "shape '[4]' is invalid for input of size 6");
-    ASSERT_POISON(wg_view(wg_t(ones(2, 3)), WG_SHAPE(6)), WG_ERR_RUNTIME,
-                  "view size is not compatible with input tensor's size and stride (at least one dimension spans across two "
-                  "contiguous subspaces). Use .reshape(...) instead.");
-    ASSERT_POISON(wg_expand(VEC(1, 1), WG_SHAPE(3)), WG_ERR_RUNTIME,
-                  "The expanded size of the tensor (3) must match the existing size (2) at non-singleton dimension 0.  Target "
-                  "sizes: [3].  Tensor sizes: [2]");
-    ASSERT_POISON(wg_cat(WG_TENSORS(ones(2, 2), ones(2, 3)), 0), WG_ERR_RUNTIME,
-                  "Sizes of tensors must match except in dimension 0. Expected size 2 but got size 3 for tensor number 1 in the "
-                  "list.");
+    ASSERT_POISON(
+        wg_view(wg_t(ones(2, 3)), WG_SHAPE(6)), WG_ERR_RUNTIME,
+        "view size is not compatible with input tensor's size and stride (at least one dimension spans across two "
+        "contiguous subspaces). Use .reshape(...) instead.");
+    ASSERT_POISON(
+        wg_expand(VEC(1, 1), WG_SHAPE(3)), WG_ERR_RUNTIME,
+        "The expanded size of the tensor (3) must match the existing size (2) at non-singleton dimension 0.  Target "
+        "sizes: [3].  Tensor sizes: [2]");
+    ASSERT_POISON(
+        wg_cat(WG_TENSORS(ones(2, 2), ones(2, 3)), 0), WG_ERR_RUNTIME,
+        "Sizes of tensors must match except in dimension 0. Expected size 2 but got size 3 for tensor number 1 in the "
+        "list.");
     ASSERT_POISON(wg_stack(WG_TENSORS(VEC(1, 1), VEC(1, 1, 1)), 0), WG_ERR_RUNTIME,
                   "stack expects each tensor to be equal size, but got [2] at entry 0 and [3] at entry 1");
     ASSERT_POISON(wg_permute(ones(2, 3), WG_SHAPE(0, 0)), WG_ERR_RUNTIME, "permute(): duplicate dims are not allowed.");
@@ -222,10 +228,12 @@ static void test_indices(void **state) {
                   "index 5 is out of bounds for dimension 0 with size 3");
     ASSERT_POISON(wg_gather(v, 0, five), WG_ERR_RUNTIME, "index 5 is out of bounds for dimension 0 with size 3");
     ASSERT_POISON(wg_index_select(v, 0, five), WG_ERR_INDEX, "index out of range in self");
-    ASSERT_POISON(wg_index(v, (wg_tensor *[]){five, five}, 2), WG_ERR_INDEX, "too many indices for tensor of dimension 1");
-    ASSERT_POISON(wg_max(wg_zeros(WG_SHAPE(0), NULL)), WG_ERR_RUNTIME,
-                  "max(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the "
-                  "'dim' argument.");
+    ASSERT_POISON(wg_index(v, (wg_tensor *[]){five, five}, 2), WG_ERR_INDEX,
+                  "too many indices for tensor of dimension 1");
+    ASSERT_POISON(
+        wg_max(wg_zeros(WG_SHAPE(0), NULL)), WG_ERR_RUNTIME,
+        "max(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the "
+        "'dim' argument.");
     ASSERT_POISON(wg_argmax_all(wg_zeros(WG_SHAPE(0), NULL)), WG_ERR_INDEX,
                   "argmax(): Expected reduction dim to be specified for input.numel() == 0.");
     ASSERT_POISON(wg_argmin(ones(0, 2), 0, false), WG_ERR_INDEX,
@@ -236,7 +244,7 @@ static void test_indices(void **state) {
     ASSERT_POISON(wg_nll_loss(ones(1, 3), five), WG_ERR_INDEX, "Target 5 is out of bounds.");
 }
 
-/* ---- dtypes ----------------------------------------------------------------------------------------------------------------------------- */
+/* ---- dtypes ------------------------------------------------------------------------------------------------------ */
 
 static void test_dtypes(void **state) {
     (void)state;
@@ -251,27 +259,32 @@ static void test_dtypes(void **state) {
     ASSERT_POISON(wg_floor_divide(ints(2), wg_i(0)), WG_ERR_RUNTIME, "ZeroDivisionError"); /* so PyTorch names it */
     ASSERT_POISON(wg_remainder(ints(2), wg_i(0)), WG_ERR_RUNTIME, "ZeroDivisionError");
     ASSERT_POISON(wg_fmod(ints(2), wg_i(0)), WG_ERR_RUNTIME, "ZeroDivisionError");
-    ASSERT_POISON(wg_mean(ints(2)), WG_ERR_NOT_IMPLEMENTED,
-                  "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: "
-                  "Long");
+    ASSERT_POISON(
+        wg_mean(ints(2)), WG_ERR_NOT_IMPLEMENTED,
+        "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: "
+        "Long");
     ASSERT_POISON(wg_softmax(ints(2), 0), WG_ERR_NOT_IMPLEMENTED,
                   "\"softmax_lastdim_kernel_impl\" not implemented for 'Long'");
-    ASSERT_POISON(wg_sub(bools(), bools()), WG_ERR_NOT_IMPLEMENTED,
-                  "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "
-                  "operator instead.");
-    ASSERT_POISON(wg_sub(VEC(1, 1), bools()), WG_ERR_NOT_IMPLEMENTED,
-                  "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, use "
-                  "the `~` or `logical_not()` operator instead.");
-    ASSERT_POISON(wg_neg(bools()), WG_ERR_NOT_IMPLEMENTED,
-                  "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use the "
-                  "`~` or `logical_not()` operator instead.");
+    ASSERT_POISON(
+        wg_sub(bools(), bools()), WG_ERR_NOT_IMPLEMENTED,
+        "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "
+        "operator instead.");
+    ASSERT_POISON(
+        wg_sub(VEC(1, 1), bools()), WG_ERR_NOT_IMPLEMENTED,
+        "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, use "
+        "the `~` or `logical_not()` operator instead.");
+    ASSERT_POISON(
+        wg_neg(bools()), WG_ERR_NOT_IMPLEMENTED,
+        "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use the "
+        "`~` or `logical_not()` operator instead.");
 }
 
-/* ---- the thread's error -------------------------------------------------------------------------------------------------------------------- */
+/* ---- the thread's error ------------------------------------------------------------------------------------------ */
 
 static void test_the_first_error_stays(void **state) {
     (void)state;
-    wg_tensor *bad = wg_add(VEC(1, 1), VEC(1, 1, 1)), *worse = wg_view(VEC(1, 1), WG_SHAPE(4)), *after = wg_mul(bad, worse);
+    wg_tensor *bad = wg_add(VEC(1, 1), VEC(1, 1, 1)), *worse = wg_view(VEC(1, 1), WG_SHAPE(4)),
+              *after = wg_mul(bad, worse);
     assert_true(wg_is_poison(bad) && wg_is_poison(worse) && wg_is_poison(after));
     assert_int_equal(wg_last_status(), WG_ERR_RUNTIME);
     assert_string_equal(wg_last_op(), "add");
@@ -281,23 +294,18 @@ static void test_the_first_error_stays(void **state) {
     ASSERT_ERROR(WG_ERR_RUNTIME, "The size of tensor a (2) must match the size of tensor b (3)");
     assert_false(wg_error_pending());
     ASSERT_OK(wg_item(VEC(1), &d));
-    static const char *const names[] = {"RuntimeError", "TypeError", "ValueError", "IndexError", "NotImplementedError",
-                                        "ZeroDivisionError", "MemoryError", "KeyboardInterrupt"};
+    static const char *const names[] = {"RuntimeError",        "TypeError",         "ValueError",  "IndexError",
+                                        "NotImplementedError", "ZeroDivisionError", "MemoryError", "KeyboardInterrupt"};
     for (int i = 0; i < 8; i++) assert_string_equal(wg_status_name((wg_status)(WG_ERR_RUNTIME + i)), names[i]);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        CHECK_TEST(test_S3_makers),
-        CHECK_TEST(test_S3_versions_and_dtypes),
-        CHECK_TEST(test_I3_names),
-        CHECK_TEST(test_no_derivative),
-        CHECK_TEST(test_in_place),
-        CHECK_TEST(test_item_and_truth),
-        CHECK_TEST(test_shapes),
-        CHECK_TEST(test_indices),
-        CHECK_TEST(test_dtypes),
-        CHECK_TEST(test_the_first_error_stays),
+        CHECK_TEST(test_S3_makers), CHECK_TEST(test_S3_versions_and_dtypes),
+        CHECK_TEST(test_I3_names),  CHECK_TEST(test_no_derivative),
+        CHECK_TEST(test_in_place),  CHECK_TEST(test_item_and_truth),
+        CHECK_TEST(test_shapes),    CHECK_TEST(test_indices),
+        CHECK_TEST(test_dtypes),    CHECK_TEST(test_the_first_error_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,13 +4,13 @@
 #include "checks.h"
 #include "support/autograd_journal.h"
 
-#define SECOND_TIME                                                                                                    \
-    "Trying to backward through the graph a second time (or directly access saved tensors after they have already "   \
-    "been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). "    \
-    "Specify retain_graph=True if you need to backward through the graph a second time or if you need to access "     \
+#define SECOND_TIME                                                                                                 \
+    "Trying to backward through the graph a second time (or directly access saved tensors after they have already " \
+    "been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). "  \
+    "Specify retain_graph=True if you need to backward through the graph a second time or if you need to access "   \
     "saved tensors after calling backward."
 #define MODIFIED "one of the variables needed for gradient computation has been modified by an inplace operation: "
-#define VIEW_TAIL                                                                                                      \
+#define VIEW_TAIL                                                                                                     \
     "This view was created inside a custom Function (or because an input was returned as-is) and the autograd logic " \
     "to handle view+inplace would override the custom backward associated with the custom Function, leading to "      \
     "incorrect gradients. This behavior is forbidden. You can fix this by cloning the output of the custom Function."
@@ -32,7 +32,7 @@ static wg_status call2(const char *name, forward_fn *forward, vjp_fn *vjp, wg_te
     return wg_function_apply(&f, NULL, &x, 1, out, 2);
 }
 
-/* ---- forwards and vjps of several tests ------------------------------------------------------------------------------------ */
+/* ---- forwards and vjps of several tests -------------------------------------------------------------------------- */
 
 static wg_status double_forward(wg_context *c, wg_tensor *const *in, int nin, wg_tensor **out, int nout) {
     (void)c, (void)nin, (void)nout;
@@ -84,7 +84,7 @@ static wg_status pair_vjp(wg_context *c, wg_tensor *const *g, int nout, wg_tenso
     return WG_OK;
 }
 
-/* ---- F1: forward and its node ------------------------------------------------------------------------------------------------- */
+/* ---- F1: forward and its node ------------------------------------------------------------------------------------ */
 
 typedef struct seen {
     bool grad_mode, needs[4], requires[2];
@@ -108,7 +108,8 @@ static wg_status product_vjp(wg_context *c, wg_tensor *const *g, int nout, wg_te
     gi[1] = times(g[0], 3);
     return WG_OK;
 }
-static const wg_function product = {.size = sizeof(product), .name = "Product", .forward = product_forward, .vjp = product_vjp};
+static const wg_function product = {
+    .size = sizeof(product), .name = "Product", .forward = product_forward, .vjp = product_vjp};
 
 static void test_F1_forward(void **state) {
     (void)state;
@@ -165,8 +166,10 @@ static void test_F1_many_inputs(void **state) {
     ASSERT_OK(wg_function_apply(&f, NULL, in, MANY, &out, 1));
     ASSERT_OK(wg_backward(out));
     for (int i = 0; i < MANY; i++) {
-        if (i % 2) ASSERT_VALUES(wg_grad_of(in[i]), i);
-        else assert_null(wg_grad_of(in[i]));
+        if (i % 2)
+            ASSERT_VALUES(wg_grad_of(in[i]), i);
+        else
+            assert_null(wg_grad_of(in[i]));
     }
 }
 
@@ -200,7 +203,7 @@ static void test_F3_many_outputs(void **state) {
     ASSERT_VALUES(wg_grad_of(x), 182);
 }
 
-/* ---- F3: outputs ------------------------------------------------------------------------------------------------------------------- */
+/* ---- F3: outputs ------------------------------------------------------------------------------------------------- */
 
 static wg_status same_forward(wg_context *c, wg_tensor *const *in, int nin, wg_tensor **out, int nout) {
     (void)c, (void)nin;
@@ -228,8 +231,9 @@ static void test_F3_an_input_as_it_is(void **state) {
                   "Output 0 of Same is a view and is being modified inplace. " VIEW_TAIL);
     wg_mul_(h, wg_s(3)); /* and when the base is written, its history is lost */
     assert_null(wg_grad_fn(y));
-    ASSERT_ERROR(WG_ERR_RUNTIME,
-                 "Output 0 of Same is a view and its base or another view of its base has been modified inplace. " VIEW_TAIL);
+    ASSERT_ERROR(
+        WG_ERR_RUNTIME,
+        "Output 0 of Same is a view and its base or another view of its base has been modified inplace. " VIEW_TAIL);
 }
 
 static wg_status first_forward(wg_context *c, wg_tensor *const *in, int nin, wg_tensor **out, int nout) {
@@ -253,14 +257,16 @@ static void test_F8_a_view_made_inside(void **state) {
     ASSERT_POISON(wg_mul_(call("First", first_forward, first_vjp, x), wg_s(2)), WG_ERR_RUNTIME,
                   "Output 0 of First is a view and is being modified inplace. " VIEW_TAIL);
     ASSERT_OK(call2("First", first_forward, first_vjp, x, both));
-    ASSERT_POISON(wg_mul_(both[0], wg_s(2)), WG_ERR_RUNTIME,
-                  "Output 0 of First is a view and is being modified inplace. This view is the output of a function that "
-                  "returns multiple views.");
+    ASSERT_POISON(
+        wg_mul_(both[0], wg_s(2)), WG_ERR_RUNTIME,
+        "Output 0 of First is a view and is being modified inplace. This view is the output of a function that "
+        "returns multiple views.");
     ASSERT_GOOD(wg_mul_(both[1], wg_s(2))); /* not a view */
     ASSERT_GRAPH(both[1], "MulBackward0(FirstBackward(leaf), None)");
     WG_NO_GRAD { y = call("First", first_forward, first_vjp, x); }
-    ASSERT_POISON(wg_mul_(y, wg_s(2)), WG_ERR_RUNTIME,
-                  "A view was created in no_grad mode and is being modified inplace with grad mode enabled. " VIEW_TAIL);
+    ASSERT_POISON(
+        wg_mul_(y, wg_s(2)), WG_ERR_RUNTIME,
+        "A view was created in no_grad mode and is being modified inplace with grad mode enabled. " VIEW_TAIL);
     wg_tensor *plain = VEC(1, 2);
     ASSERT_GOOD(wg_mul_(call("First", first_forward, first_vjp, plain), wg_s(2))); /* nothing to lose */
     ASSERT_VALUES(plain, 2, 2);
@@ -328,7 +334,7 @@ static void test_F3_results_are_written_in_place(void **state) {
     ASSERT_VALUES(wg_grad_of(x), 6, 6);
 }
 
-/* ---- F4: the context ------------------------------------------------------------------------------------------------------------------ */
+/* ---- F4: the context --------------------------------------------------------------------------------------------- */
 
 static wg_status saves_forward(wg_context *c, wg_tensor *const *in, int nin, wg_tensor **out, int nout) {
     (void)nin, (void)nout;
@@ -376,7 +382,8 @@ static void test_F4_versions(void **state) {
     wg_tensor *x = LEAF(1, 1), *h = times(x, 1), *y = call("Sq", square_forward, square_vjp, h);
     wg_add_(h, wg_s(1));
     ASSERT_FAILS(wg_backward(wg_sum(y)), WG_ERR_RUNTIME,
-                 MODIFIED "[torch.FloatTensor [2]], which is output 0 of Add, is at version 1; expected version 0 instead.");
+                 MODIFIED
+                 "[torch.FloatTensor [2]], which is output 0 of Add, is at version 1; expected version 0 instead.");
     y = call("Sq", square_forward, square_vjp, x);
     WG_NO_GRAD { wg_add_(x, wg_s(1)); }
     ASSERT_FAILS(wg_backward(wg_sum(y)), WG_ERR_RUNTIME,
@@ -385,9 +392,11 @@ static void test_F4_versions(void **state) {
     wg_tensor *z = wg_mul(y, y);
     WG_NO_GRAD { wg_add_(y, wg_s(1)); }
     ASSERT_FAILS(wg_backward(wg_sum(y)), WG_ERR_RUNTIME,
-                 MODIFIED "[torch.FloatTensor [2]], which is output 0 of Ex, is at version 1; expected version 0 instead.");
+                 MODIFIED
+                 "[torch.FloatTensor [2]], which is output 0 of Ex, is at version 1; expected version 0 instead.");
     ASSERT_FAILS(wg_backward(wg_sum(z)), WG_ERR_RUNTIME,
-                 MODIFIED "[torch.FloatTensor [2]], which is output 0 of Ex, is at version 1; expected version 0 instead.");
+                 MODIFIED
+                 "[torch.FloatTensor [2]], which is output 0 of Ex, is at version 1; expected version 0 instead.");
     assert_null(wg_grad_of(x));
 }
 
@@ -423,7 +432,7 @@ static void test_F4_materialize(void **state) {
     ASSERT_VALUES(wg_grad_of(x), 6, 6);
 }
 
-/* ---- O4: nothing arrives -------------------------------------------------------------------------------------------------------------------- */
+/* ---- O4: nothing arrives ----------------------------------------------------------------------------------------- */
 
 static wg_status none_vjp(wg_context *c, wg_tensor *const *g, int nout, wg_tensor **gi, int nin) {
     (void)c, (void)g, (void)nout, (void)gi, (void)nin;
@@ -432,7 +441,8 @@ static wg_status none_vjp(wg_context *c, wg_tensor *const *g, int nout, wg_tenso
 static void test_O4_behind_a_function_without_gradient(void **state) {
     (void)state;
     wg_tensor *x = LEAF(1, 1), *w = LEAF(1, 1), *u = LEAF(1, 1), *g = VEC(0);
-    ASSERT_OK(wg_backward(wg_sum(call("None", double_forward, none_vjp, call("Double", double_forward, double_vjp, x)))));
+    ASSERT_OK(
+        wg_backward(wg_sum(call("None", double_forward, none_vjp, call("Double", double_forward, double_vjp, x)))));
     ASSERT_VALUES(wg_grad_of(x), 0, 0); /* the function behind ran, with zeros */
     ASSERT_OK(wg_backward(wg_sum(call("None", double_forward, none_vjp, times(w, 2)))));
     assert_null(wg_grad_of(w)); /* an op has nothing to compute */
@@ -446,7 +456,7 @@ static void test_O4_behind_a_function_without_gradient(void **state) {
     ASSERT_FAILS(wg_backward(wg_sum(times(h, 1))), WG_ERR_RUNTIME, SECOND_TIME);
 }
 
-/* ---- differentiating again ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- differentiating again --------------------------------------------------------------------------------------- */
 
 static void test_double_backward(void **state) {
     (void)state;
@@ -476,7 +486,7 @@ static void test_hooks_on_outputs(void **state) {
     ASSERT_VALUES(wg_grad_of(out[1]), 1, 1);
 }
 
-/* ---- F5, O6: what vjp returns ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- F5, O6: what vjp returns ------------------------------------------------------------------------------------ */
 
 static wg_tensor *given;
 static wg_status given_vjp(wg_context *c, wg_tensor *const *g, int nout, wg_tensor **gi, int nin) {
@@ -493,12 +503,14 @@ static void test_O6_gradients_are_checked(void **state) {
         char want[200];
         given = bad[i];
         snprintf(want, sizeof(want),
-                 "Function BadBackward returned an invalid gradient at index 0 - got %s but expected shape compatible with [2]",
+                 "Function BadBackward returned an invalid gradient at index 0 - got %s but expected shape compatible "
+                 "with [2]",
                  text[i]);
         ASSERT_FAILS(wg_backward(wg_sum(call("Bad", double_forward, given_vjp, x))), WG_ERR_RUNTIME, want);
     }
     assert_null(wg_grad_of(x));
-    given = wg_reshape(wg_arange(wg_i(0), wg_i(10), wg_i(1), WG_DTYPE(WG_FLOAT32)), WG_SHAPE(5, 2)); /* reducible: reduced */
+    given = wg_reshape(wg_arange(wg_i(0), wg_i(10), wg_i(1), WG_DTYPE(WG_FLOAT32)),
+                       WG_SHAPE(5, 2)); /* reducible: reduced */
     ASSERT_OK(wg_backward(wg_sum(call("Tall", double_forward, given_vjp, x))));
     ASSERT_VALUES(wg_grad_of(x), 20, 25);
     given = wg_to(VEC(1, 1), WG_FLOAT64); /* another dtype: cast */
@@ -521,7 +533,7 @@ static void test_A1_a_users_gradient_is_not_taken(void **state) {
     assert_ptr_equal(wg_grad1(wg_sum(call("Keep", double_forward, given_vjp, x)), x, false), given);
 }
 
-/* ---- failures, user data -------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- failures, user data ----------------------------------------------------------------------------------------- */
 
 static void count_destroyed(void *user) { ++*(int *)user; }
 static wg_status fails_forward(wg_context *c, wg_tensor *const *in, int nin, wg_tensor **out, int nout) {
@@ -545,8 +557,10 @@ static wg_status poison_vjp(wg_context *c, wg_tensor *const *g, int nout, wg_ten
 static void test_user_data_dies_once(void **state) {
     (void)state;
     int gone[5] = {0};
-    wg_function f = {.size = sizeof(f), .name = "F", .forward = double_forward, .vjp = double_vjp, .destroy = count_destroyed};
-    wg_function bad = {.size = sizeof(f), .name = "F", .forward = fails_forward, .destroy = count_destroyed}, none = {0};
+    wg_function f = {
+        .size = sizeof(f), .name = "F", .forward = double_forward, .vjp = double_vjp, .destroy = count_destroyed};
+    wg_function bad = {.size = sizeof(f), .name = "F", .forward = fails_forward, .destroy = count_destroyed},
+                none = {0};
     WG_SCOPE {
         wg_tensor *x = LEAF(1, 2), *plain = VEC(1, 2), *y, *z, *w;
         ASSERT_OK(wg_function_apply(&f, &gone[0], &x, 1, &y, 1));
@@ -576,9 +590,10 @@ static void test_user_data_dies_once(void **state) {
 static void test_failures_inside(void **state) {
     (void)state;
     wg_tensor *x = LEAF(1, 2), *y;
-    ASSERT_FAILS(wg_backward(wg_sum(call("F", double_forward, NULL, x))), WG_ERR_NOT_IMPLEMENTED,
-                 "You must implement either the backward or vjp method for your custom autograd.Function to use it with "
-                 "backward mode AD.");
+    ASSERT_FAILS(
+        wg_backward(wg_sum(call("F", double_forward, NULL, x))), WG_ERR_NOT_IMPLEMENTED,
+        "You must implement either the backward or vjp method for your custom autograd.Function to use it with "
+        "backward mode AD.");
     ASSERT_FAILS(wg_backward(wg_sum(call("F", double_forward, silent_failure, x))), WG_ERR_CALLBACK, "");
     ASSERT_FAILS(wg_backward(wg_sum(call("F", double_forward, poison_vjp, x))), WG_ERR_RUNTIME,
                  "The size of tensor a (2) must match the size of tensor b (3) at non-singleton dimension 0");
@@ -592,7 +607,7 @@ static void test_failures_inside(void **state) {
     ASSERT_VALUES(wg_grad_of(x), 2, 2);
 }
 
-/* ---- gradcheck ---------------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- gradcheck --------------------------------------------------------------------------------------------------- */
 
 static wg_status wrong_vjp(wg_context *c, wg_tensor *const *g, int nout, wg_tensor **gi, int nin) {
     (void)nout, (void)nin;
@@ -626,7 +641,8 @@ static wg_tensor *fails(void *user, wg_tensor *const *in, int nin) {
 static void test_gradcheck(void **state) {
     (void)state;
     const double at[] = {1, 2};
-    wg_tensor *x = wg_from_data(at, WG_FLOAT64, WG_SHAPE(2), WG_OPT(.requires_grad = true)), *c = VEC(1, 2), *s = LEAF(1, 2);
+    wg_tensor *x = wg_from_data(at, WG_FLOAT64, WG_SHAPE(2), WG_OPT(.requires_grad = true)), *c = VEC(1, 2),
+              *s = LEAF(1, 2);
     wg_function right = {.size = sizeof(right), .name = "Square", .forward = square_forward, .vjp = square_vjp};
     wg_function wrong = right, once = right;
     wrong.vjp = wrong_vjp;
@@ -640,8 +656,9 @@ static void test_gradcheck(void **state) {
     ASSERT_FAILS(wg_gradcheck(no_history, NULL, &x, 1, NULL), WG_ERR_RUNTIME,
                  "Numerical gradient for function expected to be zero");
     ASSERT_OK(wg_gradcheck(constant, NULL, &x, 1, NULL));
-    ASSERT_FAILS(wg_gradcheck(constant, NULL, &c, 1, NULL), WG_ERR_VALUE,
-                 "gradcheck expects at least one input tensor to require gradient, but none of them have requires_grad=True.");
+    ASSERT_FAILS(
+        wg_gradcheck(constant, NULL, &c, 1, NULL), WG_ERR_VALUE,
+        "gradcheck expects at least one input tensor to require gradient, but none of them have requires_grad=True.");
     ASSERT_FAILS(wg_gradcheck(constant, NULL, &s, 1, NULL), WG_ERR_VALUE,
                  "Input #0 requires gradient and is not a double precision floating point or complex.");
     ASSERT_FAILS(wg_gradcheck(fails, NULL, &x, 1, NULL), WG_ERR_RUNTIME, "The size of tensor a (2) must match");
@@ -659,8 +676,9 @@ static void test_gradcheck_tolerances(void **state) {
     /* off by 1 and by 2, at 2 and 4 */
     ASSERT_OK(wg_gradcheck(call_user, &wrong, &x, 1, &(wg_check_opts){.size = sizeof(wg_check_opts), .rtol = 0.51}));
     ASSERT_OK(wg_gradcheck(call_user, &wrong, &x, 1, &(wg_check_opts){.size = sizeof(wg_check_opts), .atol = 2.1}));
-    assert_int_equal(wg_gradcheck(call_user, &wrong, &x, 1, &(wg_check_opts){.size = sizeof(wg_check_opts), .atol = 1.9}),
-                     WG_ERR_RUNTIME);
+    assert_int_equal(
+        wg_gradcheck(call_user, &wrong, &x, 1, &(wg_check_opts){.size = sizeof(wg_check_opts), .atol = 1.9}),
+        WG_ERR_RUNTIME);
     wg_clear_error();
 }
 

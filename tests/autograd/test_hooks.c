@@ -6,7 +6,9 @@
 #include "support/autograd_journal.h"
 
 static wg_hook_id on_tensor(wg_tensor *t, watch *w) { return wg_register_hook(t, watch_tensor, w, watch_destroyed); }
-static wg_hook_id before_node(wg_node *n, watch *w) { return wg_node_register_prehook(n, watch_pre, w, watch_destroyed); }
+static wg_hook_id before_node(wg_node *n, watch *w) {
+    return wg_node_register_prehook(n, watch_pre, w, watch_destroyed);
+}
 static wg_hook_id after_node(wg_node *n, watch *w) { return wg_node_register_hook(n, watch_post, w, watch_destroyed); }
 static wg_hook_id accumulated(wg_tensor *t, watch *w) {
     return wg_register_post_accumulate_hook(t, watch_leaf, w, watch_destroyed);
@@ -31,7 +33,7 @@ static wg_tensor *blocked(wg_tensor *x) {
     return y;
 }
 
-/* ---- H1: tensors --------------------------------------------------------------------------------------------------------- */
+/* ---- H1: tensors ------------------------------------------------------------------------------------------------- */
 
 static void test_H1_changes_the_gradient(void **state) {
     (void)state;
@@ -102,7 +104,8 @@ static void test_H1_undefined_gradients(void **state) {
 
 static void test_H1_all_hooks_run_without_a_gradient(void **state) {
     (void)state;
-    static watch t = {.name = "y"}, pre = {.name = "n"}, post = {.name = "n"}, leaf = {.name = "x"}, done = {.name = "x"};
+    static watch t = {.name = "y"}, pre = {.name = "n"}, post = {.name = "n"}, leaf = {.name = "x"},
+                 done = {.name = "x"};
     wg_tensor *x = LEAF(1, 1), *y = times(x, 2);
     assert_true(on_tensor(y, &t) && before_node(wg_grad_fn(y), &pre) && after_node(wg_grad_fn(y), &post));
     assert_true(on_tensor(x, &leaf) && accumulated(x, &done));
@@ -111,7 +114,7 @@ static void test_H1_all_hooks_run_without_a_gradient(void **state) {
     assert_null(wg_grad_of(x));
 }
 
-/* ---- H2: nodes -------------------------------------------------------------------------------------------------------------- */
+/* ---- H2: nodes --------------------------------------------------------------------------------------------------- */
 
 static void test_H2_around_a_node(void **state) {
     (void)state;
@@ -172,7 +175,7 @@ static void test_H2_many_outputs(void **state) {
     for (int i = 0; i < PARTS; i++) assert_true(g[i] == (i == 39 ? 2 : i == 20 ? 6 : 0));
 }
 
-/* ---- H3, H4: leaves ------------------------------------------------------------------------------------------------------------ */
+/* ---- H3, H4: leaves ---------------------------------------------------------------------------------------------- */
 
 static void test_H4_order_at_a_leaf(void **state) {
     (void)state;
@@ -227,7 +230,7 @@ static void test_H3_may_consume_the_gradient(void **state) {
     ASSERT_VALUES(x, 0);
 }
 
-/* ---- H5: captured tensors ---------------------------------------------------------------------------------------------------------- */
+/* ---- H5: captured tensors ---------------------------------------------------------------------------------------- */
 
 static void test_H5_grad_of_a_result(void **state) {
     (void)state;
@@ -265,7 +268,7 @@ static void test_H5_backward_into_a_result(void **state) {
     assert_null(wg_grad_of(x));
 }
 
-/* ---- hooks in a graph of a graph ------------------------------------------------------------------------------------------------------ */
+/* ---- hooks in a graph of a graph --------------------------------------------------------------------------------- */
 
 static wg_tensor *times_user(void *user, wg_tensor *g) { return wg_mul(g, user); }
 static void test_hooks_are_differentiated(void **state) {
@@ -293,7 +296,7 @@ static void test_mode_inside_hooks(void **state) {
     ASSERT_JOURNAL("mode off; mode on; mode on; mode off");
 }
 
-/* ---- H7: handles and checks -------------------------------------------------------------------------------------------------------------- */
+/* ---- H7: handles and checks -------------------------------------------------------------------------------------- */
 
 static void test_H7_removal(void **state) {
     (void)state;

@@ -9,7 +9,7 @@
 
 static wg_tensor *as_int(wg_tensor *t) { return wg_to(t, WG_INT64); }
 
-/* ---- L1, L2: who requires a gradient ---------------------------------------------------------------------------------- */
+/* ---- L1, L2: who requires a gradient ----------------------------------------------------------------------------- */
 
 static void test_L1_leaf_means_no_history(void **state) {
     (void)state;
@@ -49,8 +49,8 @@ static void test_L2_integers_never_require_grad(void **state) {
         assert_false(wg_requires_grad(indices[i]));
         assert_null(wg_grad_fn(indices[i]));
     }
-    wg_tensor *none[] = {wg_gt(x, wg_s(0)), wg_eq(x, x), wg_argmax(x, 0, false), wg_argmin_all(x), as_int(x), wg_isnan(x),
-                         wg_nonzero(x), wg_logical_not(x)};
+    wg_tensor *none[] = {wg_gt(x, wg_s(0)), wg_eq(x, x), wg_argmax(x, 0, false), wg_argmin_all(x),
+                         as_int(x),         wg_isnan(x), wg_nonzero(x),          wg_logical_not(x)};
     for (size_t i = 0; i < sizeof(none) / sizeof(*none); i++) {
         ASSERT_GOOD(none[i]);
         assert_false(wg_requires_grad(none[i]));
@@ -58,7 +58,7 @@ static void test_L2_integers_never_require_grad(void **state) {
     }
 }
 
-/* ---- L3: edges ----------------------------------------------------------------------------------------------------------- */
+/* ---- L3: edges --------------------------------------------------------------------------------------------------- */
 
 static void test_L3_edges(void **state) {
     (void)state;
@@ -124,7 +124,7 @@ static void test_L3_a_node_keeps_its_leaf(void **state) {
     wg_release(y);
 }
 
-/* ---- L4, L5: requires_grad_ ------------------------------------------------------------------------------------------------ */
+/* ---- L4, L5: requires_grad_ -------------------------------------------------------------------------------------- */
 
 static void test_L4_switching_on(void **state) {
     (void)state;
@@ -162,9 +162,10 @@ static void test_L4_factories_under_no_grad(void **state) {
 static void test_L4_switching_off(void **state) {
     (void)state;
     wg_tensor *x = LEAF(1, 2), *y = wg_mul(x, wg_s(2));
-    ASSERT_POISON(wg_set_requires_grad(y, false), WG_ERR_RUNTIME,
-                  "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in "
-                  "a subgraph that doesn't require differentiation use var_no_grad = var.detach().");
+    ASSERT_POISON(
+        wg_set_requires_grad(y, false), WG_ERR_RUNTIME,
+        "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in "
+        "a subgraph that doesn't require differentiation use var_no_grad = var.detach().");
     assert_true(wg_requires_grad(y));
     assert_ptr_equal(wg_set_requires_grad(x, false), x);
     assert_false(wg_requires_grad(x));
@@ -185,7 +186,7 @@ static void test_L5_in_place_makes_a_result(void **state) {
     ASSERT_VALUES(wg_grad_of(b), 1, 1);
 }
 
-/* ---- L6, L7: .grad ------------------------------------------------------------------------------------------------------------ */
+/* ---- L6, L7: .grad ----------------------------------------------------------------------------------------------- */
 
 static void test_L6_retain_grad(void **state) {
     (void)state;
@@ -266,20 +267,22 @@ static void test_L7_refused_grads(void **state) {
     (void)state;
     wg_tensor *x = LEAF(1, 2), *g = VEC(3, 4);
     ASSERT_OK(wg_set_grad(x, g));
-    ASSERT_FAILS(wg_set_grad(x, VEC(1, 2, 3)), WG_ERR_RUNTIME,
-                 "attempting to assign a gradient of size '[3]' to a tensor of size '[2]'. Please ensure that the gradient "
-                 "and the tensor are the same size");
-    ASSERT_FAILS(wg_set_grad(x, wg_to(g, WG_FLOAT64)), WG_ERR_RUNTIME,
-                 "attempting to assign a gradient with dtype 'double' to a tensor with grad_dtype 'Float'. The gradient "
-                 "must match the tensor's grad_dtype (defaults to the tensor's dtype). You can set the tensor's grad_dtype "
-                 "attribute with a specific dtype, or None to allow any dtype.");
+    ASSERT_FAILS(
+        wg_set_grad(x, VEC(1, 2, 3)), WG_ERR_RUNTIME,
+        "attempting to assign a gradient of size '[3]' to a tensor of size '[2]'. Please ensure that the gradient "
+        "and the tensor are the same size");
+    ASSERT_FAILS(
+        wg_set_grad(x, wg_to(g, WG_FLOAT64)), WG_ERR_RUNTIME,
+        "attempting to assign a gradient with dtype 'double' to a tensor with grad_dtype 'Float'. The gradient "
+        "must match the tensor's grad_dtype (defaults to the tensor's dtype). You can set the tensor's grad_dtype "
+        "attribute with a specific dtype, or None to allow any dtype.");
     ASSERT_FAILS(wg_set_grad(x, as_int(g)), WG_ERR_RUNTIME,
                  "attempting to assign a gradient with dtype 'long int' to a tensor with grad_dtype 'Float'.");
     ASSERT_FAILS(wg_set_grad(x, x), WG_ERR_RUNTIME, "can't assign Variable as its own grad");
     assert_ptr_equal(wg_grad_of(x), g); /* a refusal changes nothing */
 }
 
-/* ---- L8: detach and data --------------------------------------------------------------------------------------------------------- */
+/* ---- L8: detach and data ----------------------------------------------------------------------------------------- */
 
 static void test_L8_detach(void **state) {
     (void)state;
@@ -348,7 +351,7 @@ static void test_L8_set_data_refused(void **state) {
     ASSERT_VALUES(wg_grad_of(x), 2, 2);
 }
 
-/* ---- M1: grad mode ------------------------------------------------------------------------------------------------------------------ */
+/* ---- M1: grad mode ----------------------------------------------------------------------------------------------- */
 
 static void test_M1_modes_nest(void **state) {
     (void)state;

@@ -13,13 +13,15 @@ static uint64_t number_of(wg_tensor *t) { return wg_node_sequence(wg_grad_fn(t))
 
 static wg_tensor *note(void *user, wg_tensor *g) {
     double v = NAN;
-    if (wg_item(g, &v) != WG_OK) return WG_OK;
+    if (wg_item(g, &v) != WG_OK) return wg_neg(NULL);
     journal("%s%s %g", journal_end ? ", " : "", (const char *)user, v);
     return NULL;
 }
-static void name(wg_tensor *t, const char *text) { assert_true(wg_register_hook(t, note, (void *)(uintptr_t)text, NULL)); }
+static void name(wg_tensor *t, const char *text) {
+    assert_true(wg_register_hook(t, note, (void *)(uintptr_t)text, NULL));
+}
 
-/* ---- O1: numbers ---------------------------------------------------------------------------------------------------------- */
+/* ---- O1: numbers ------------------------------------------------------------------------------------------------- */
 
 static void test_O1_numbers_grow(void **state) {
     (void)state;
@@ -52,7 +54,7 @@ static void test_O1_each_thread_counts(void **state) {
     assert_int_equal(number_of(times(x, 2)), here + 1);
 }
 
-/* ---- O2: the last made runs first ---------------------------------------------------------------------------------------------- */
+/* ---- O2: the last made runs first -------------------------------------------------------------------------------- */
 
 static void test_O2_later_ops_first(void **state) {
     (void)state;
@@ -94,7 +96,7 @@ static void test_O2_across_roots(void **state) {
 static void test_O2_many_branches(void **state) {
     (void)state;
     enum { BRANCHES = 40 };
-    static char names[BRANCHES][4];
+    static char names[BRANCHES][12];
     wg_tensor *x = LEAF(1), *part[BRANCHES];
     char want[2000] = "";
     for (int i = 0; i < BRANCHES; i++) {
@@ -112,11 +114,12 @@ static void test_O2_many_branches(void **state) {
     ASSERT_VALUES(wg_grad_of(x), BRANCHES * (BRANCHES - 1) / 2);
 }
 
-/* ---- O3: only what leads to an input ------------------------------------------------------------------------------------------------ */
+/* ---- O3: only what leads to an input ----------------------------------------------------------------------------- */
 
 static void test_O3_only_paths_to_inputs(void **state) {
     (void)state;
-    wg_tensor *x = LEAF(1), *w = LEAF(1), *a = times(x, 2), *b = times(w, 3), *c = wg_add(a, b), *both[] = {a, x}, *g[2];
+    wg_tensor *x = LEAF(1), *w = LEAF(1), *a = times(x, 2), *b = times(w, 3), *c = wg_add(a, b), *both[] = {a, x},
+              *g[2];
     const wg_walk_opts *keep = WG_WALK(.retain_graph = true);
     name(x, "x"), name(w, "w"), name(a, "a"), name(b, "b"), name(c, "c");
     ASSERT_OK(wg_grad(&c, 1, &x, 1, NULL, keep, g));
@@ -133,13 +136,13 @@ static void test_O3_only_paths_to_inputs(void **state) {
     ASSERT_VALUES(wg_grad_of(w), 3);
 }
 
-/* ---- step by step ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- step by step ------------------------------------------------------------------------------------------------ */
 
 static void test_stepping(void **state) {
     (void)state;
     wg_tensor *x = LEAF(2), *w = LEAF(5), *y = wg_exp(times(x, 0)), *z = wg_add(wg_mul(y, w), x);
-    const char *want[] = {"AddBackward0", "MulBackward0", "torch::autograd::AccumulateGrad", "ExpBackward0", "MulBackward0",
-                          "torch::autograd::AccumulateGrad"};
+    const char *want[] = {"AddBackward0", "MulBackward0", "torch::autograd::AccumulateGrad",
+                          "ExpBackward0", "MulBackward0", "torch::autograd::AccumulateGrad"};
     wg_stepper *s = wg_stepper_begin(&z, 1, NULL, NULL);
     assert_non_null(s);
     assert_null(wg_grad_of(w));
@@ -186,7 +189,8 @@ static void test_stepping_beside_other_walks(void **state) {
     wg_stepper *a = wg_stepper_begin(&z, 1, NULL, WG_WALK(.retain_graph = true));
     wg_stepper *b = wg_stepper_begin(&y, 1, NULL, WG_WALK(.retain_graph = true));
     int more[2] = {1, 1};
-    for (int i = 0; more[0] > 0 || more[1] > 0; i++) { /* two walks over the same nodes, in turns, and whole ones between */
+    for (int i = 0; more[0] > 0 || more[1] > 0;
+         i++) { /* two walks over the same nodes, in turns, and whole ones between */
         more[i % 2] = wg_stepper_step(i % 2 ? b : a, NULL);
         assert_true(more[i % 2] >= 0);
         ASSERT_OK(wg_grad(&z, 1, &x, 1, NULL, WG_WALK(.retain_graph = true), &g));
@@ -232,7 +236,7 @@ static void test_stepping_with_a_graph(void **state) {
     ASSERT_OK(wg_set_grad(x, NULL));
 }
 
-/* ---- T2: backward inside backward --------------------------------------------------------------------------------------------------------- */
+/* ---- T2: backward inside backward -------------------------------------------------------------------------------- */
 
 static wg_tensor *inner_backward(void *user, wg_tensor *g) {
     (void)g;

@@ -26,10 +26,10 @@ static inline void journal_clear(void) {
     journal_text[0] = 0;
 }
 /* The calls since the last look, separated by "; ". */
-#define ASSERT_JOURNAL(want)                                                                                           \
-    do {                                                                                                               \
-        assert_string_equal(journal_text, (want));                                                                     \
-        journal_clear();                                                                                               \
+#define ASSERT_JOURNAL(want)                       \
+    do {                                           \
+        assert_string_equal(journal_text, (want)); \
+        journal_clear();                           \
     } while (0)
 
 /* "(1 2)", or "None" for a gradient that is undefined. */
@@ -59,12 +59,13 @@ static inline void journal_begin(const char *kind, const char *name) {
     journal("%s%s %s", journal_end ? "; " : "", kind, name);
 }
 
-/* ---- what a test registers ------------------------------------------------------------------------------------------ */
+/* ---- what a test registers ------------------------------------------------------------------------------------------
+ */
 
 typedef struct watch {
     const char *name;
-    double times;     /* the hook multiplies by this; 0: it leaves the value */
-    wg_tensor *kept;  /* the last gradient seen, kept when keep */
+    double times;    /* the hook multiplies by this; 0: it leaves the value */
+    wg_tensor *kept; /* the last gradient seen, kept when keep */
     bool keep;
     int destroyed;
 } watch;
