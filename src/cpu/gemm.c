@@ -403,6 +403,7 @@ typedef struct blas_job {
     const product *p;
     const wg_blas *blas;
     int64_t tile_m, tile_n, tiles_n;
+    int64_t q, k; /* the terms of this round: between rounds somebody may stop us */
 } blas_job;
 
 static int leading(int64_t unit, int64_t other) { return (int)(unit == 1 ? other : unit); }
@@ -413,18 +414,15 @@ static void blas_tile(const blas_job *j, int64_t i0, int64_t j0) {
     int ta = p->ca == 1 ? WG_BLAS_PLAIN : WG_BLAS_TRANSPOSED, tb = p->cb == 1 ? WG_BLAS_PLAIN : WG_BLAS_TRANSPOSED;
     int lda = leading(p->ca, p->ra), ldb = leading(p->cb, p->rb), ldc = (int)p->out.rs;
     wg_gemm_out o = out_at(p, i0, j0);
-    for (int64_t q = 0; q < p->k; q += BLAS_K) {
-        const char *a = p->a + (i0 * p->ra + q * p->ca) * (int64_t)p->size;
-        const char *b = p->b + (q * p->rb + j0 * p->cb) * (int64_t)p->size;
-        int k = (int)least(BLAS_K, p->k - q);
-        double beta = p->out.add || q > 0 ? 1 : 0;
-        if (p->size == sizeof(float))
-            j->blas->sgemm(WG_BLAS_ROWS, ta, tb, m, n, k, 1, (const float *)(const void *)a, lda,
-                           (const float *)(const void *)b, ldb, (float)beta, o.c, ldc);
-        else
-            j->blas->dgemm(WG_BLAS_ROWS, ta, tb, m, n, k, 1, (const double *)(const void *)a, lda,
-                           (const double *)(const void *)b, ldb, beta, o.c, ldc);
-    }
+    const char *a = p->a + (i0 * p->ra + j->q * p->ca) * (int64_t)p->size;
+    const char *b = p->b + (j->q * p->rb + j0 * p->cb) * (int64_t)p->size;
+    double beta = p->out.add || j->q > 0 ? 1 : 0;
+    if (p->size == sizeof(float))
+        j->blas->sgemm(WG_BLAS_ROWS, ta, tb, m, n, (int)j->k, 1, (const float *)(const void *)a, lda,
+                       (const float *)(const void *)b, ldb, (float)beta, o.c, ldc);
+    else
+        j->blas->dgemm(WG_BLAS_ROWS, ta, tb, m, n, (int)j->k, 1, (const double *)(const void *)a, lda,
+                       (const double *)(const void *)b, ldb, beta, o.c, ldc);
 }
 
 static void add_bias(const product *p, int64_t i0, int64_t m, int64_t j0, int64_t n) {
@@ -442,7 +440,7 @@ static void blas_tiles(void *ctx, int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; t++) {
         int64_t i0 = t / j->tiles_n * j->tile_m, j0 = t % j->tiles_n * j->tile_n;
         blas_tile(j, i0, j0);
-        if (j->p->out.bias) add_bias(j->p, i0, least(j->tile_m, j->p->m - i0), j0, least(j->tile_n, j->p->n - j0));
+        if (j->p->out.bias && j->q + j->k == j->p->k) add_bias(j->p, i0, least(j->tile_m, j->p->m - i0), j0, least(j->tile_n, j->p->n - j0));
     }
 }
 
@@ -462,8 +460,13 @@ static const wg_blas *blas_for(const product *p) {
 static wg_status by_blas(const product *p, const wg_blas *blas) {
     blas_job j = {.p = p, .blas = blas, .tile_m = part_length(p->m, BLAS_TILE, 16), .tile_n = part_length(p->n, BLAS_TILE, 16)};
     j.tiles_n = parts(p->n, j.tile_n);
-    int64_t grain = most(1, TASK / (j.tile_m * j.tile_n * p->k));
-    return wg__parallel_for(parts(p->m, j.tile_m) * j.tiles_n, grain, blas_tiles, &j);
+    wg_status status = WG_OK;
+    for (; j.q < p->k && !status; j.q += BLAS_K) {
+        j.k = least(BLAS_K, p->k - j.q);
+        int64_t grain = most(1, TASK / (j.tile_m * j.tile_n * j.k));
+        status = wg__parallel_for(parts(p->m, j.tile_m) * j.tiles_n, grain, blas_tiles, &j);
+    }
+    return status;
 }
 
 /* ---- the ways ------------------------------------------------------------------------------------------------------ */
