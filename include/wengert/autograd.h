@@ -104,14 +104,16 @@ WG_API size_t wg_site_text(void *site, char *text, size_t size);
 
 /* Hook ids are never 0; wg_remove_hook of an id that is gone does nothing. destroy(user) runs when the hook goes. */
 typedef uint64_t wg_hook_id;
-/* Tensor.register_hook: returns the gradient to go on with, NULL to leave it, poison to fail. */
+/* Tensor.register_hook: returns the gradient to go on with, NULL to leave it, poison to fail. gradient is NULL when none
+ * came (an unused output of a node that runs for its others). A hook registered while hooks run waits for the next
+ * backward; a removed one is not called again. */
 typedef wg_tensor *(*wg_tensor_hook)(void *user, wg_tensor *gradient);
 WG_API wg_hook_id wg_register_hook(wg_tensor *t, wg_tensor_hook fn, void *user, void (*destroy)(void *user));
 /* Tensor.register_post_accumulate_grad_hook: leaves only. */
 typedef wg_status (*wg_leaf_hook)(void *user, wg_tensor *leaf);
 WG_API wg_hook_id wg_register_post_accumulate_hook(wg_tensor *t, wg_leaf_hook fn, void *user,
                                                    void (*destroy)(void *user));
-/* Node.register_prehook: may replace gradients[i] (NULL: undefined) with results of the current scope. */
+/* Node.register_prehook: may replace gradients[i] with results of the current scope, or make it undefined (NULL). */
 typedef wg_status (*wg_node_prehook)(void *user, wg_tensor **gradients, int n);
 WG_API wg_hook_id wg_node_register_prehook(wg_node *n, wg_node_prehook fn, void *user, void (*destroy)(void *user));
 /* Node.register_hook: after the node; may replace grad_inputs[i]. */
