@@ -12,6 +12,7 @@
 
 #include <sched.h>
 
+#include "core/fork.h"
 #include "core/apply.h"
 #include "core/messages.h"
 #include "wengert/autograd.h"
@@ -21,6 +22,11 @@
 
 static atomic_flag in_node_taken = ATOMIC_FLAG_INIT;
 static uint32_t in_node_mark; /* belongs to whoever holds the flag */
+
+/* A walk of another thread does not go on in the child: the nodes are free for ours. */
+void wg__walk_fork(int phase) {
+    if (phase == WG_FORK_CHILD && !wg__tls.in_backward) atomic_flag_clear(&in_node_taken);
+}
 
 typedef struct side_entry {
     wg_node *node;
@@ -676,6 +682,7 @@ static void forget(wg_walk *w) {
 void wg__walk_end(wg_walk *w) {
     bool clean = w->status == WG_OK && !w->ready.n;
     if (w->started && !clean) forget(w);
+    if (w->started) wg__tls.in_backward--;
     if (w->in_node) atomic_flag_clear_explicit(&in_node_taken, memory_order_release);
     for (int r = 0; r < w->nroots; r++) wg__node_release(w->roots[r]);
     if (w->roots && w->roots != &w->one_root) wg__free_array(w->roots, (size_t)w->roots_cap, sizeof(*w->roots));
@@ -690,6 +697,7 @@ void wg__walk_end(wg_walk *w) {
 }
 
 static void take_state(wg_walk *w) {
+    wg__tls.in_backward++;
     w->in_node = !atomic_flag_test_and_set_explicit(&in_node_taken, memory_order_acquire);
     if (!w->in_node) {
         w->mark = 1;

@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "autograd/levels.h"
+#include "core/fork.h"
 #include "core/alloc.h"
 #include "core/messages.h"
 #include "wengert/autograd.h"
@@ -58,6 +59,7 @@ int wg__top_level(wg_tensor *const *in, int nin, bool *batched) {
 /* ---- tangents of a handle -------------------------------------------------------------------------------------------------- */
 
 static pthread_mutex_t duals_lock = PTHREAD_MUTEX_INITIALIZER;
+void wg__duals_fork(int phase) { wg__around_fork(&duals_lock, phase); }
 static wg_tensor *duals; /* every handle with a tangent, newest first */
 
 static void link_dual(wg_tensor *t) {

@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "autograd/node.h"
+#include "core/fork.h"
 #include "core/alloc.h"
 #include "core/messages.h"
 #include "wengert/autograd.h"
@@ -15,6 +16,7 @@
 
 /* One lock for all lists: registration and removal are rare, and calling a hook holds no lock. */
 static pthread_mutex_t hooks_lock = PTHREAD_MUTEX_INITIALIZER;
+void wg__hooks_fork(int phase) { wg__around_fork(&hooks_lock, phase); }
 static wg_hook_id next_id = 1;
 
 /* id -> hook, so that removal needs no handle on the tensor. */
@@ -62,10 +64,9 @@ static void retire(wg_hook *h) {
 }
 
 void wg__hooks_free(wg_hook *list) {
+    if (!list) return;
     pthread_mutex_lock(&hooks_lock);
-    for (wg_hook *h = list; h; h = h->next) {
-            table_remove(h);
-    }
+    for (wg_hook *h = list; h; h = h->next) table_remove(h);
     pthread_mutex_unlock(&hooks_lock);
     while (list) {
         wg_hook *h = list;

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "core/alloc.h"
+#include "core/fork.h"
 #include "core/tensor.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -51,9 +52,7 @@ static struct {
     size_t nslabs, cap;
 } shared = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-void wg__blocks_lock(void) { pthread_mutex_lock(&shared.lock); }
-void wg__blocks_unlock(void) { pthread_mutex_unlock(&shared.lock); }
-void wg__blocks_fork_child(void) { pthread_mutex_init(&shared.lock, NULL); }
+void wg__blocks_fork(int phase) { wg__around_fork(&shared.lock, phase); }
 
 /* ---- slabs ----------------------------------------------------------------------------------------------------------- */
 
@@ -216,9 +215,7 @@ void wg__blocks_trim(struct wg_tls *s) {
 
 #else
 
-void wg__blocks_lock(void) {}
-void wg__blocks_unlock(void) {}
-void wg__blocks_fork_child(void) {}
+void wg__blocks_fork(int phase) { (void)phase; }
 void *wg__block_new_slow(struct wg_tls *s) {
     void *b = wg__thread_enter(s) ? wg__malloc(BYTES) : NULL;
     if (!b) wg__no_memory(NULL, BYTES);

@@ -1,6 +1,7 @@
 /* print.c - tensors to strings and files, and the print options. How numbers, columns and suffixes look is in
  * print_format.c; here handles become the plain memory that it sees.
  */
+#include "core/fork.h"
 #include "core/print.h"
 
 #include <math.h>
@@ -12,6 +13,7 @@
 /* ---- options ----------------------------------------------------------------------------------------------------- */
 
 static pthread_mutex_t options_lock = PTHREAD_MUTEX_INITIALIZER;
+void wg__print_fork(int phase) { wg__around_fork(&options_lock, phase); }
 static wg_print_options current = {
     .size = sizeof(wg_print_options),
     .has_precision = true,

@@ -10,12 +10,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/fork.h"
 #include "core/tensor.h"
 #include "wengert/autograd.h"
 
 static size_t (*resolver)(void *user, void *site, char *text, size_t size);
 static void *resolver_user;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+void wg__site_fork(int phase) { wg__around_fork(&lock, phase); }
 
 void *wg_pin_site(void *site) {
     void *before = wg__tls.site;

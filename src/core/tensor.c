@@ -12,6 +12,7 @@
 
 #include "autograd/node.h"
 #include "core/alloc.h"
+#include "core/fork.h"
 #include "cpu/kernels.h"
 #include "wengert/autograd.h"
 
@@ -118,18 +119,20 @@ static void __attribute__((destructor)) process_exit(void) {
     unlist(s);
 }
 
-static void fork_lock(void) {
-    pthread_mutex_lock(&threads_lock);
-    wg__blocks_lock();
+static void every_lock(int phase) {
+    wg__around_fork(&threads_lock, phase);
+    wg__blocks_fork(phase);
+    wg__hooks_fork(phase);
+    wg__duals_fork(phase);
+    wg__walk_fork(phase);
+    wg__print_fork(phase);
+    wg__site_fork(phase);
 }
-static void fork_unlock(void) {
-    wg__blocks_unlock();
-    pthread_mutex_unlock(&threads_lock);
-}
+static void fork_lock(void) { every_lock(WG_FORK_BEFORE); }
+static void fork_unlock(void) { every_lock(WG_FORK_PARENT); }
 /* The child has one thread: the others' counts stay as they were, their lists are lost to it. */
 static void fork_child(void) {
-    pthread_mutex_init(&threads_lock, NULL);
-    wg__blocks_fork_child();
+    every_lock(WG_FORK_CHILD);
     struct wg_tls *self = &wg__tls;
     for (struct wg_tls *s = threads, *next; s; s = next) {
         next = s->next;

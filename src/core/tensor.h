@@ -213,9 +213,6 @@ extern const uint32_t wg__block_batch __attribute__((visibility("hidden"))); /* 
 void wg__blocks_spill(struct wg_tls *s); /* a list that became long */
 void wg__blocks_leave(struct wg_tls *s); /* the thread ends: all lists to all */
 void wg__blocks_trim(struct wg_tls *s);  /* slabs that are wholly free go back */
-void wg__blocks_lock(void);              /* around fork */
-void wg__blocks_unlock(void);
-void wg__blocks_fork_child(void);
 static inline void wg__block_push(struct wg_tls *s, void *block) {
     *(void **)block = s->free_blocks;
     s->free_blocks = block;
