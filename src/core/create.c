@@ -75,6 +75,7 @@ static wg_tensor *filled(const char *who, wg_tensor *t, const wg_tensor *value) 
     _Alignas(16) char one[16];
     if (!wg__ok(t)) return t;
     wg_dtype d = (wg_dtype)t->dtype;
+    if (wg__check_fits(who, value, d) != WG_OK) return WG_POISON;
     if (wg_dtype_is_floating(d) || wg_dtype_is_floating((wg_dtype)value->dtype))
         wg__store_double(one, d, wg__load_double(value->data, (wg_dtype)value->dtype));
     else
@@ -160,7 +161,7 @@ wg_tensor *wg_ones_like(const wg_tensor *t, const wg_options *o) {
     return finish("ones_like", r, wg__fill_value(r, one));
 }
 wg_tensor *wg_full_like(const wg_tensor *t, wg_tensor *value, const wg_options *o) {
-    if (!value || !wg__ok(value) || value->numel != 1)
+    if (!value || !wg__ok(value) || value->numel != 1 || (value->flags & TF_BATCHED))
         return value && !wg__ok(value) ? WG_POISON
                                        : wg__fail(WG_ERR_RUNTIME, "full_like", "full_like: the fill value must have one element");
     return filled("full_like", like("full_like", t, o), value);
@@ -174,62 +175,100 @@ static wg_status arange_check(double a, double b, double step) {
     if (step == 0) return wg__raise(WG_ERR_RUNTIME, "arange", "step must be nonzero");
     if (!isfinite(a) || !isfinite(b))
         return wg__raise(WG_ERR_RUNTIME, "arange", "unsupported range: %g -> %g", a, b);
+    if (!isfinite(step)) return wg__raise(WG_ERR_RUNTIME, "arange", "step must be finite but got %g", step);
     if ((step > 0 && a > b) || (step < 0 && a < b))
         return wg__raise(WG_ERR_RUNTIME, "arange",
                          "upper bound and lower bound inconsistent with step sign. start %g, end %g, step %g", a, b, step);
     return WG_OK;
 }
 
+/* In range(start, end, step), end excluded; an int64 result is counted in integers. -1 when there are too many. */
+static int64_t arange_count(wg_tensor *const *v, wg_dtype d, bool ints) {
+    double a[3];
+    for (int i = 0; i < 3; i++) a[i] = wg__load_double(v[i]->data, (wg_dtype)v[i]->dtype);
+    if (ints && d == WG_INT64) {
+        int64_t by = wg__load_int(v[2]->data, (wg_dtype)v[2]->dtype);
+        __int128 first = wg__load_int(v[0]->data, (wg_dtype)v[0]->dtype);
+        __int128 n = (wg__load_int(v[1]->data, (wg_dtype)v[1]->dtype) - first + by - (by > 0 ? 1 : -1)) / by;
+        return n > INT64_MAX ? -1 : (int64_t)n;
+    }
+    double n = ceil((a[1] - a[0]) / a[2]);
+    return n < 0x1p63 ? (int64_t)n : -1;
+}
+
+/* v as the dtype holds it. */
+static double rounded_to(wg_dtype d, double v) {
+    _Alignas(16) char one[16];
+    wg__store_double(one, d, v);
+    return wg__load_double(one, d);
+}
+
+/* Element i as PyTorch's loop of 32-byte vectors, two at a time, rounds it: each vector counts from its own first
+ * element, which is rounded to the dtype; the rest, less than two vectors, counts from the start. */
+static double arange_at(wg_dtype d, double start, double step, int64_t i, int64_t n) {
+    int64_t lanes = 32 / (int64_t)wg_dtype_size(d), base = i / lanes * lanes, in_vectors = n / (2 * lanes) * (2 * lanes);
+    bool half = wg_dtype_size(d) == 2; /* counted in float32, the others in float64 */
+    float from = (float)start, by = (float)step;
+    if (i >= in_vectors) return half ? (double)fmaf(by, (float)i, from) : fma(step, (double)i, start);
+    double first = half ? (double)fmaf(by, (float)base, from) : fma(step, (double)base, start);
+    first = rounded_to(d, first);
+    return half ? (double)fmaf(by, (float)(i - base), (float)first) : fma(step, (double)(i - base), first);
+}
+
 wg_tensor *wg_arange(wg_tensor *start, wg_tensor *end, wg_tensor *step, const wg_options *o) {
     wg_tensor *v[3] = {start, end, step};
+    double a[3];
     bool ints = true;
     for (int i = 0; i < 3; i++) {
-        if (!v[i] || v[i]->numel != 1)
+        if (!v[i] || (wg__ok(v[i]) && (v[i]->numel != 1 || (v[i]->flags & TF_BATCHED))))
             return wg__fail(WG_ERR_TYPE, "arange", "arange(): start, end and step must be numbers");
         if (!wg__ok(v[i])) return WG_POISON;
         ints &= whole(v[i]);
+        a[i] = wg__load_double(v[i]->data, (wg_dtype)v[i]->dtype);
     }
     wg_dtype d = dtype_or(o, ints ? WG_INT64 : wg_default_dtype());
-    double a = wg__load_double(start->data, (wg_dtype)start->dtype), b = wg__load_double(end->data, (wg_dtype)end->dtype),
-           s = wg__load_double(step->data, (wg_dtype)step->dtype);
-    if (arange_check(a, b, s) != WG_OK) return WG_POISON;
-    double count = ceil((b - a) / s);
-    int64_t first = wg__load_int(start->data, (wg_dtype)start->dtype), by = wg__load_int(step->data, (wg_dtype)step->dtype);
-    if (ints) {
-        __int128 span = (__int128)wg__load_int(end->data, (wg_dtype)end->dtype) - first, n = (span + by - (by > 0 ? 1 : -1)) / by;
-        count = (double)n;
-    }
-    if (count > 0x1p62) return wg__fail(WG_ERR_RUNTIME, "arange", "invalid size, possible overflow?");
-    int64_t n = (int64_t)count;
+    if (arange_check(a[0], a[1], a[2]) != WG_OK) return WG_POISON;
+    int64_t n = arange_count(v, d, ints);
+    if (n < 0) return wg__fail(WG_ERR_RUNTIME, "arange", "invalid size, possible overflow?");
+    wg_dtype counter = !wg_dtype_is_floating(d) ? WG_INT64 : wg_dtype_size(d) == 2 ? WG_FLOAT32 : WG_FLOAT64;
+    if (wg__check_fits("arange", start, counter) != WG_OK || wg__check_fits("arange", step, counter) != WG_OK)
+        return WG_POISON;
     wg_tensor *t = fresh("arange", d, 1, &n, NULL, o);
+    uint64_t first = (uint64_t)wg__load_int(start->data, (wg_dtype)start->dtype),
+             by = (uint64_t)wg__load_int(step->data, (wg_dtype)step->dtype);
     size_t item = wg_dtype_size(d);
     for (int64_t i = 0; wg__ok(t) && i < n; i++) {
         char *p = t->data + (size_t)i * item;
-        if (ints) wg__store_int(p, d, first + i * by);
-        else wg__store_double(p, d, a + (double)i * s);
+        if (wg_dtype_is_floating(d)) wg__store_double(p, d, arange_at(d, a[0], a[2], i, n));
+        else wg__store_int(p, d, (int64_t)(first + (uint64_t)i * by));
     }
     return t;
 }
 
-/* From both ends to the middle, in the element's precision, as PyTorch does. */
+/* k steps from an end. Integers count in float64, 16-bit floats in float32; PyTorch rounds float16's product first. */
+static double linspace_at(wg_dtype d, double from, double step, int64_t k) {
+    if (d == WG_FLOAT32 || d == WG_BFLOAT16) return (double)fmaf((float)step, (float)k, (float)from);
+    if (d != WG_FLOAT16) return fma(step, (double)k, from);
+    float product = (float)(step * (double)k); /* exact before the cast, so no compiler can join it to the sum */
+    return (double)((float)from + product);
+}
+
+/* From both ends, as the dtype holds them, to the middle: as PyTorch does. */
 wg_tensor *wg_linspace(double start, double end, int64_t steps, const wg_options *o) {
     wg_dtype d = dtype_or(o, wg_default_dtype());
     if (steps < 0) return wg__fail(WG_ERR_RUNTIME, "linspace", "number of steps must be non-negative");
-    wg_tensor *t = fresh("linspace", d, 1, &steps, NULL, o);
-    if (!wg__ok(t)) return t;
-    bool single = d != WG_FLOAT64;
-    size_t item = wg_dtype_size(d);
-    float step_f = steps > 1 ? ((float)end - (float)start) / (float)(steps - 1) : 0;
-    double step = steps > 1 ? (end - start) / (double)(steps - 1) : 0;
+    wg_tensor *t = fresh("linspace", d, 1, &steps, NULL, o), first = {.dtype = WG_FLOAT64, .data = (char *)&start},
+              last = {.dtype = WG_FLOAT64, .data = (char *)&end};
+    if (!wg__ok(t) || steps == 0) return t;
+    if (wg__check_fits("linspace", &first, d) != WG_OK || (steps > 1 && wg__check_fits("linspace", &last, d) != WG_OK))
+        return WG_POISON;
+    double a = rounded_to(d, start), b = rounded_to(d, end), step = 0;
+    bool single = wg_dtype_is_floating(d) && d != WG_FLOAT64;
+    if (steps > 1) step = single ? (double)(((float)b - (float)a) / (float)(steps - 1)) : (b - a) / (double)(steps - 1);
     for (int64_t i = 0; i < steps; i++) {
-        int64_t k = i < steps / 2 ? i : steps - 1 - i;
-        double v;
-        if (single && wg_dtype_is_floating(d))
-            v = i < steps / 2 || steps == 1 ? (double)fmaf(step_f, (float)k, (float)start)
-                                            : (double)fmaf(-step_f, (float)k, (float)end);
-        else
-            v = i < steps / 2 || steps == 1 ? fma(step, (double)k, start) : fma(-step, (double)k, end);
-        wg__store_double(t->data + (size_t)i * item, d, v);
+        bool from_start = i < steps / 2 || steps == 1;
+        double v = from_start ? linspace_at(d, a, step, i) : linspace_at(d, b, -step, steps - 1 - i);
+        wg__store_double(t->data + (size_t)i * wg_dtype_size(d), d, v);
     }
     return t;
 }

@@ -89,6 +89,33 @@ wg_dtype wg__result_type(wg_tensor *const *in, int n) {
 
 bool wg__can_cast(wg_dtype from, wg_dtype to) { return kind_of(from) <= kind_of(to); }
 
+/* ---- range ---------------------------------------------------------------------------------------------------------- */
+
+/* The greatest and least number of each type; uint8 takes negative integers, which wrap. */
+static const struct {
+    const char *c_name;
+    double least, greatest;
+} ranges[] = {
+    [WG_UINT8] = {"uint8_t", 0, 255},
+    [WG_INT8] = {"int8_t", -128, 127},
+    [WG_INT16] = {"int16_t", -32768, 32767},
+    [WG_INT32] = {"int", -0x1p31, 0x1p31 - 1},
+    [WG_INT64] = {"int64_t", -0x1p63, 0x1p63},
+    [WG_FLOAT16] = {"c10::Half", -65504, 65504},
+    [WG_BFLOAT16] = {"c10::BFloat16", -0x1.fep127, 0x1.fep127},
+    [WG_FLOAT32] = {"float", -0x1.fffffep127, 0x1.fffffep127},
+};
+
+wg_status wg__check_fits(const char *op, const wg_tensor *number, wg_dtype d) {
+    wg_dtype from = (wg_dtype)number->dtype;
+    double v = wg__load_double(number->data, from);
+    if (d == WG_BOOL || d == WG_FLOAT64) return WG_OK;
+    double least = d == WG_UINT8 && !wg_dtype_is_floating(from) ? -255 : ranges[d].least;
+    bool special = wg_dtype_is_floating(d) && v - v != 0; /* nan, inf */
+    if (special || (v >= least && v <= ranges[d].greatest)) return WG_OK;
+    return wg__raise(WG_ERR_RUNTIME, op, "value cannot be converted to type %s without overflow", ranges[d].c_name);
+}
+
 /* ---- 16-bit floats --------------------------------------------------------------------------------------------------- */
 
 static float as_float(uint32_t u) {

@@ -311,6 +311,8 @@ const char *wg__dtype_scalar_name(wg_dtype dtype); /* "Float", "Long": C++ names
 /* torch.result_type over tensors, 0-d tensors and numbers (W2). */
 wg_dtype wg__result_type(wg_tensor *const *in, int n);
 bool wg__can_cast(wg_dtype from, wg_dtype to); /* category does not go down */
+/* Raises PyTorch's error when a number is outside the range of a dtype that shall hold it; -1 of uint8 is 255. */
+wg_status wg__check_fits(const char *op, const wg_tensor *number, wg_dtype dtype);
 float wg__half_to_float(uint16_t h);
 float wg__bfloat_to_float(uint16_t h);
 uint16_t wg__float_to_half(float f);

@@ -1,6 +1,6 @@
 /* cast.c - conversion between all dtypes, copies and fills: kernels with the signature of kernels.h. Semantics are
- * PyTorch's on x86: float to integer cuts the fraction; what int32 (for the 8- and 16-bit types) or int64 cannot hold
- * becomes the least one, whose low bits are then taken; to bool: is it non-zero (nan is); to a 16-bit float: through
+ * PyTorch's on x86: float to integer cuts the fraction; what int32 (for int8 to int32) or int64 (the others) cannot
+ * hold becomes the least one, whose low bits are then taken; to bool: is it non-zero (nan is); to a 16-bit float: through
  * float32. One loop per pair of dtypes, but that integers of one size share their stores.
  */
 #include "cpu/half.h"
@@ -49,6 +49,8 @@ SOURCE_FLOAT(f16, mem_u16, uint16_t, half_to_float, to_i32f, to_i64f)
 SOURCE_FLOAT(bf16, mem_u16, uint16_t, bfloat_to_float, to_i32f, to_i64f)
 SOURCE_FLOAT(f32, mem_f32, float, SAME, to_i32f, to_i64f)
 SOURCE_FLOAT(f64, mem_f64, double, SAME, to_i32, to_i64)
+/* To uint8 PyTorch goes by int64. Only float64 has numbers that int32 does not hold and whose low bits are not zero. */
+KERNEL_UNARY(f64_to_u8, mem_u8, mem_f64, double, to_i64(x))
 
 /* ---- copies and fills ---------------------------------------------------------------------------------------------- */
 
@@ -78,10 +80,11 @@ COPY(64, 8)
 /* ---- tables -------------------------------------------------------------------------------------------------------- */
 
 /* A bool is a uint8 of 0 or 1, so as a source it is one. */
-#define ROW(S)                                                                                                        \
-    {S##_to_b, S##_to_8, S##_to_8, S##_to_16, S##_to_32, S##_to_64, S##_to_f16, S##_to_bf16, S##_to_f32, S##_to_f64}
-static const wg_kernel casts[WG_KERNEL_DTYPES][WG_KERNEL_DTYPES] = {ROW(u8),  ROW(u8),  ROW(i8),   ROW(i16), ROW(i32),
-                                                                    ROW(i64), ROW(f16), ROW(bf16), ROW(f32), ROW(f64)};
+#define ROW_BY(S, U8)                                                                                                 \
+    {S##_to_b, U8, S##_to_8, S##_to_16, S##_to_32, S##_to_64, S##_to_f16, S##_to_bf16, S##_to_f32, S##_to_f64}
+#define ROW(S) ROW_BY(S, S##_to_8)
+static const wg_kernel casts[WG_KERNEL_DTYPES][WG_KERNEL_DTYPES] = {
+    ROW(u8), ROW(u8), ROW(i8), ROW(i16), ROW(i32), ROW(i64), ROW(f16), ROW(bf16), ROW(f32), ROW_BY(f64, f64_to_u8)};
 
 wg_kernel wg__copy_kernel(size_t itemsize) {
     return itemsize == 1 ? copy_8 : itemsize == 2 ? copy_16 : itemsize == 4 ? copy_32 : copy_64;

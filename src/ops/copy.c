@@ -284,7 +284,8 @@ static wg_status fill_shape(const wg_call *c, wg_geometry *g) {
     if (c->in[1]->ndim != 0)
         return wg__raise(WG_ERR_RUNTIME, "fill_", "fill_ only supports 0-dimension value tensor but got tensor with %d dimensions.",
                          c->in[1]->ndim);
-    return like_first(c, g);
+    wg_status st = c->in[1]->flags & TF_NUMBER ? wg__check_fits("fill_", c->in[1], (wg_dtype)c->in[0]->dtype) : WG_OK;
+    return st == WG_OK ? like_first(c, g) : st;
 }
 static wg_tensor *fill_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     return (void)c, i == 0 ? wg_zeros_like(g[0], NULL) : wg_sum_opt(g[0], NULL);
@@ -311,6 +312,9 @@ static wg_status where_shape(const wg_call *c, wg_geometry *g) {
     if (st == WG_OK) st = wg__broadcast("where", (const wg_tensor *const *)c->in, 3, g);
     g->strided = false;
     g->dtype = wg__result_type(c->in + 1, 2);
+    bool half = wg_dtype_is_floating(g->dtype) && wg_dtype_size(g->dtype) == 2; /* too large a number becomes inf there */
+    for (int i = 1; i < 3 && st == WG_OK; i++)
+        if ((c->in[i]->flags & TF_NUMBER) && !half) st = wg__check_fits("where", c->in[i], g->dtype);
     return st;
 }
 /* Runs the select kernel: out, condition, x, y; the inputs broadcast to out and come in out's dtype. */
@@ -370,13 +374,6 @@ wg_tensor *wg_where(wg_tensor *condition, wg_tensor *x, wg_tensor *y) {
     return wg__apply(&op_where, in, 3, NULL, 0, WG_SITE);
 }
 
-/* Is the value of that 0-d tensor in the range of an integer dtype? Its fraction may go. */
-static bool fits(const wg_tensor *value, wg_dtype d) {
-    static const double top[] = {[WG_UINT8] = 0x1p8, [WG_INT8] = 0x1p7, [WG_INT16] = 0x1p15, [WG_INT32] = 0x1p31, [WG_INT64] = 0x1p63};
-    if (!wg_dtype_is_integral(d)) return true;
-    double v = wg__load_double(value->data, (wg_dtype)value->dtype);
-    return v < top[d] && v >= -top[d];
-}
 static wg_status masked_fill_shape(const wg_call *c, wg_geometry *g) {
     wg_status st = WG_OK;
     if (c->in[1]->dtype != WG_BOOL)
@@ -388,10 +385,7 @@ static wg_status masked_fill_shape(const wg_call *c, wg_geometry *g) {
     if (st == WG_OK) st = wg__broadcast("masked_fill", (const wg_tensor *const *)c->in, 2, g);
     g->strided = false;
     g->dtype = (wg_dtype)c->in[0]->dtype;
-    if (st == WG_OK && !fits(c->in[2], g->dtype))
-        st = wg__raise(WG_ERR_RUNTIME, "masked_fill", "value cannot be converted to type %s without overflow",
-                       wg_dtype_name(g->dtype));
-    return st;
+    return st == WG_OK ? wg__check_fits("masked_fill", c->in[2], g->dtype) : st;
 }
 static const char *masked_fill_name(const wg_call *c) {
     return c->node->numbers & 4 ? "MaskedFillBackward0" : "MaskedFillBackward1";

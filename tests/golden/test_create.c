@@ -15,7 +15,7 @@
 #include "support/recorded.h"
 #include "wengert/wengert.h"
 
-enum { MAX_ARGS = 3, NOT_GIVEN = 255, ERROR = 255, MOST_SHOWN = 600 };
+enum { MAX_ARGS = 3, NOT_GIVEN = 255, ERROR = 255, MOST_SHOWN = 60 };
 
 /* An argument as PyTorch got it, and as a number of ours. */
 typedef struct argument {
