@@ -64,6 +64,12 @@ static wg_status pointwise_dtypes(const wg_op *op, wg_tensor *const *in, int nin
     return refuse_dtype(op, d);
 }
 
+bool wg__takes_exact(const wg_op *op, wg_tensor *const *in, int nin, wg_dtype d) {
+    if (nin != 2 || (d != WG_FLOAT16 && d != WG_BFLOAT16) || in[1]->numel != 1 || in[1]->dtype == d) return false;
+    return op->kernel == offsetof(struct wg_cpu_table, wg_mul) || op->kernel == offsetof(struct wg_cpu_table, wg_div) ||
+           op->kernel == offsetof(struct wg_cpu_table, wg_floor_divide);
+}
+
 /* ---- operands: an input as the kernel wants it --------------------------------------------------------------------- */
 
 static void number_operand(wg_operand *o, const wg_tensor *t, wg_dtype d) {
@@ -96,6 +102,17 @@ wg_status wg__operand(wg_operand *o, wg_tensor *t, wg_dtype d) {
     o->t = o->temp;
     o->data = o->temp->data;
     return WG_OK;
+}
+
+/* As float32, but rounded to the 16-bit dtype d first. */
+static wg_status rounded_operand(wg_operand *o, wg_tensor *t, wg_dtype d) {
+    if (t->dtype == d) return wg__operand(o, t, WG_FLOAT32);
+    wg_tensor *r = wg__contiguous(t, d);
+    if (!r) return WG_ERR_MEMORY;
+    wg_status st = wg__operand(o, r, WG_FLOAT32);
+    if (st == WG_OK && !o->temp) o->t = t; /* one number, which o holds */
+    wg_release(r);
+    return st;
 }
 
 /* ---- running a pointwise kernel ------------------------------------------------------------------------------------ */
@@ -202,6 +219,16 @@ static bool all_row_major(wg_tensor *const *in, int nin) {
 
 /* ---- pointwise, the general way ------------------------------------------------------------------------------------ */
 
+/* Replaces *t by its values in another dtype, in the same layout. */
+static wg_status round_result(wg_tensor **t, wg_dtype d) {
+    wg_tensor *r = wg__tensor_new(d, (*t)->ndim, (*t)->dims, wg__strides(*t)), *old = *t;
+    if (!r) return WG_ERR_MEMORY;
+    wg_status st = wg__copy_into(r, old);
+    *t = r;
+    wg_release(old);
+    return st;
+}
+
 static wg_tensor *pointwise(const wg_op *op, wg_tensor *const *in, int nin, const wg_value *attr, int nattr) {
     wg_dtype compute = WG_FLOAT32, result = WG_FLOAT32;
     wg_geometry g;
@@ -211,15 +238,19 @@ static wg_tensor *pointwise(const wg_op *op, wg_tensor *const *in, int nin, cons
     if (wg__broadcast(op->name, (const wg_tensor *const *)in, nin, &g) != WG_OK) return NULL;
     g.strided = false;
     if (g.ndim > 1 && !all_row_major(in, nin)) follow_strides(in, nin, &g);
-    wg_tensor *out = wg__tensor_new(result, g.ndim, g.sizes, g.strided ? g.strides : NULL);
+    bool exact = wg__takes_exact(op, in, nin, compute);
+    if (exact) compute = WG_FLOAT32;
+    wg_tensor *out = wg__tensor_new(exact ? compute : result, g.ndim, g.sizes, g.strided ? g.strides : NULL);
     if (!out) return NULL;
     wg__pack_params(attr, nattr, params);
     int made = 0;
     wg_status st = WG_OK;
-    for (; made < nin && st == WG_OK; made++) st = wg__operand(&x[made], in[made], compute);
+    for (; made < nin && st == WG_OK; made++)
+        st = exact && made == 0 ? rounded_operand(&x[0], in[0], result) : wg__operand(&x[made], in[made], compute);
     if (st == WG_OK) st = wg__run_pointwise(wg__kernel(op, compute), out, x, nin, compute, params);
     for (int i = 0; i < made; i++)
         if (x[i].temp) wg_release(x[i].temp);
+    if (st == WG_OK && exact) st = round_result(&out, result);
     if (st == WG_OK) return out;
     if (st == WG_ERR_INTERRUPTED) wg__raise(st, op->name, "%s was interrupted", op->name);
     wg_release(out);
@@ -428,7 +459,7 @@ wg_tensor *wg__binary(const wg_op *op, wg_tensor *x, wg_tensor *y, void *site) {
     if (WG_UNLIKELY(!k || ((uintptr_t)x->data & (size_t)(size - 1)))) goto general;
     if (x->dtype == y->dtype && wg__same_sizes(x, y)) {
         if (WG_UNLIKELY((uintptr_t)ydata & (size_t)(size - 1))) goto general;
-    } else if (plain_number(x, y)) {
+    } else if (plain_number(x, y) && (size != 2 || !wg__takes_exact(op, (wg_tensor *[]){x, y}, 2, (wg_dtype)x->dtype))) {
         number_operand(&number, y, (wg_dtype)x->dtype);
         ydata = number.data;
         ystep = 0;

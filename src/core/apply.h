@@ -20,6 +20,9 @@ typedef struct wg_operand {
     _Alignas(16) char number[16];
 } wg_operand;
 
+/* PyTorch's *, / and // of 16-bit floats do not round a right operand of one element that has another dtype, so that
+ * x * 0.999 is not x * 1: they compute in float32 and round the result to d. */
+bool wg__takes_exact(const wg_op *op, wg_tensor *const *in, int nin, wg_dtype d);
 wg_status wg__operand(wg_operand *o, wg_tensor *t, wg_dtype d);
 wg_status wg__run_pointwise(wg_kernel k, const wg_tensor *out, const wg_operand *x, int nin, wg_dtype compute,
                             char *params);

@@ -93,6 +93,8 @@ static wg_status plan_pointwise(write_plan *w) {
                        wg__dtype_scalar_name(d));
     if (st == WG_OK && op->kind == WG_K_NUM && d <= WG_INT64) st = wg__check_integers(op, w->in);
     if (st != WG_OK) return st;
+    bool exact = wg__takes_exact(op, w->in, w->nin, d);
+    if (exact) w->compute = d = WG_FLOAT32;
     bool direct = w->result == (wg_dtype)w->target->dtype && w->compute == w->result;
     for (int i = 0; i < w->nin && st == WG_OK; i++) {
         wg_tensor *copy = NULL;
@@ -107,7 +109,7 @@ static wg_status plan_pointwise(write_plan *w) {
         if (st == WG_OK && w->x[i].data == w->target->data && w->x[i].single && w->target->numel == 1 && i > 0) continue;
     }
     if (st == WG_OK && !direct) {
-        w->temp = wg__temp(w->result, w->target->ndim, w->target->dims);
+        w->temp = wg__temp(exact ? w->compute : w->result, w->target->ndim, w->target->dims);
         if (!w->temp) st = WG_ERR_MEMORY;
     }
     return st;
