@@ -29,7 +29,8 @@ static wg_status check_sizes(const char *who, int ndim, const int64_t *sizes) {
         return wg__raise(WG_ERR_VALUE, who, "%s: a tensor has 0 to %d dims, not %d", who, WG_MAX_DIMS, ndim);
     for (int i = 0; i < ndim; i++)
         if (sizes[i] < 0)
-            return wg__raise(WG_ERR_RUNTIME, who, "Trying to create tensor with negative dimension %lld: %s",
+            return wg__raise(WG_ERR_RUNTIME, who, strcmp(who, "zeros") == 0 ? "zeros: Dimension size must be non-negative. Got %lld in %s"
+                             : "Trying to create tensor with negative dimension %lld: %s",
                              (long long)sizes[i], wg__sizes_text(text, sizeof(text), ndim, sizes));
     return WG_OK;
 }

@@ -24,10 +24,9 @@ static wg_status no_bool(const char *who, const wg_tensor *a) {
     return wg__raise(WG_ERR_NOT_IMPLEMENTED, who, "\"%s_impl_cpu\" not implemented for 'Bool'",
                      strcmp(who, "dot") == 0 ? "dot" : "addmm");
 }
-static wg_status rank(const char *who, const wg_tensor *t, int ndim, const char *what) {
-    if (t->ndim == ndim) return WG_OK;
-    return wg__raise(WG_ERR_RUNTIME, who, "%s must be a %s, got %dD", what, ndim == 1 ? "vector" : ndim == 2 ? "matrix" : "3D tensor",
-                     t->ndim);
+static wg_status matrix(const char *who, const wg_tensor *t, const char *what) {
+    if (t->ndim == 2) return WG_OK;
+    return wg__raise(WG_ERR_RUNTIME, who, "%s: %s must be a matrix, got %d-D tensor", who, what, t->ndim);
 }
 
 /* ---- running ----------------------------------------------------------------------------------------------------------------- */
@@ -41,9 +40,9 @@ static wg_status gemm(wg_tensor *out, int64_t m, int64_t n, int64_t k, const wg_
 
 static wg_status mm_shape(const wg_call *c, wg_geometry *g) {
     const wg_tensor *a = c->in[0], *b = c->in[1];
-    wg_status st = rank("mm", a, 2, "self");
-    if (a->ndim != 2 || b->ndim != 2)
-        return st != WG_OK ? st : wg__raise(WG_ERR_RUNTIME, "mm", "mat2 must be a matrix, got %dD", b->ndim);
+    wg_status st = matrix("mm", a, "self");
+    if (st == WG_OK) st = matrix("mm", b, "mat2");
+    if (st != WG_OK) return st;
     if (a->dims[1] != b->dims[0])
         return wg__raise(WG_ERR_RUNTIME, "mm", "mm: mat1 and mat2 shapes cannot be multiplied (%lldx%lld and %lldx%lld)",
                          (long long)a->dims[0], (long long)a->dims[1], (long long)b->dims[0], (long long)b->dims[1]);
@@ -200,17 +199,18 @@ static double scalar(const wg_value *v) { return v->tag == WG_V_DOUBLE ? v->d : 
 static wg_status addmm_shape(const wg_call *c, wg_geometry *g) {
     const wg_tensor *s = c->in[0], *a = c->in[1], *b = c->in[2];
     char x[256];
-    if (a->ndim != 2) return wg__raise(WG_ERR_RUNTIME, "addmm", "mat1 must be a matrix, got %d-D tensor", a->ndim);
-    if (b->ndim != 2) return wg__raise(WG_ERR_RUNTIME, "addmm", "mat2 must be a matrix, got %d-D tensor", b->ndim);
+    wg_status st = matrix("addmm", a, "self");
+    if (st == WG_OK) st = matrix("addmm", b, "mat2");
+    if (st != WG_OK) return st;
     if (a->dims[1] != b->dims[0])
         return wg__raise(WG_ERR_RUNTIME, "addmm", "addmm: mat1 and mat2 shapes cannot be multiplied (%lldx%lld and %lldx%lld)",
                          (long long)a->dims[0], (long long)a->dims[1], (long long)b->dims[0], (long long)b->dims[1]);
+    if (s->dtype != b->dtype)
+        return wg__raise(WG_ERR_RUNTIME, "addmm", "self and mat2 must have the same dtype, but got %s and %s",
+                         wg__dtype_scalar_name((wg_dtype)s->dtype), wg__dtype_scalar_name((wg_dtype)b->dtype));
     if (a->dtype != b->dtype)
         return wg__raise(WG_ERR_RUNTIME, "addmm", "mat1 and mat2 must have the same dtype, but got %s and %s",
                          wg__dtype_scalar_name((wg_dtype)a->dtype), wg__dtype_scalar_name((wg_dtype)b->dtype));
-    if (s->dtype != a->dtype)
-        return wg__raise(WG_ERR_RUNTIME, "addmm", "self and mat2 must have the same dtype, but got %s and %s",
-                         wg__dtype_scalar_name((wg_dtype)s->dtype), wg__dtype_scalar_name((wg_dtype)b->dtype));
     g->ndim = 2;
     g->dtype = (wg_dtype)a->dtype;
     g->sizes[0] = a->dims[0];

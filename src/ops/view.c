@@ -752,8 +752,9 @@ SPLIT_OP(op_split_sizes, "split_with_sizes", "split_with_sizes(Tensor self, int[
 
 static wg_status several(const wg_op *op, wg_tensor *x, const wg_value *attr, int nattr, wg_tensor **out, int max, int *n,
                          void *site) {
-    int count = op->count_out(&x, 1, attr);
     if (n) *n = 0;
+    if (!x || !wg__ok(x)) return wg__sink_check(op->name, x);
+    int count = op->count_out(&x, 1, attr);
     if (count < 0) return wg_last_status();
     if (count > max)
         return wg__raise(WG_ERR_VALUE, op->name, "%s() gives %d views; there is room for %d", op->name, count, max);
