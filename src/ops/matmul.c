@@ -21,8 +21,9 @@ static wg_status same_dtype(const char *who, const wg_tensor *a, const wg_tensor
 }
 static wg_status no_bool(const char *who, const wg_tensor *a) {
     if (a->dtype != WG_BOOL) return WG_OK;
-    return wg__raise(WG_ERR_NOT_IMPLEMENTED, who, "\"%s_impl_cpu\" not implemented for 'Bool'",
-                     strcmp(who, "dot") == 0 ? "dot" : "addmm");
+    bool own = strcmp(who, "dot") == 0 || strcmp(who, "bmm") == 0;
+    const char *kernel = own ? who : strcmp(who, "mv") == 0 ? "addmv_impl_cpu" : "addmm_impl_cpu_";
+    return wg__raise(WG_ERR_NOT_IMPLEMENTED, who, "\"%s\" not implemented for 'Bool'", kernel);
 }
 static wg_status matrix(const char *who, const wg_tensor *t, const char *what) {
     if (t->ndim == 2) return WG_OK;
@@ -88,8 +89,10 @@ static wg_status mv_shape(const wg_call *c, wg_geometry *g) {
         return wg__raise(WG_ERR_RUNTIME, "mv", "size mismatch, got input (%lld), mat (%lldx%lld), vec (%lld)", (long long)a->dims[0],
                          (long long)a->dims[0], (long long)a->dims[1], (long long)x->dims[0]);
     wg_status st = a->dtype == x->dtype ? WG_OK
-                                        : wg__raise(WG_ERR_RUNTIME, "mv", "expected scalar type %s but found %s",
-                                                    wg__dtype_scalar_name((wg_dtype)a->dtype), wg__dtype_scalar_name((wg_dtype)x->dtype));
+                                        : wg__raise(WG_ERR_RUNTIME, "mv",
+                                                    "addmv input tensors must have the same dtype, but got %s, %s, and %s",
+                                                    wg__dtype_scalar_name((wg_dtype)x->dtype), wg__dtype_scalar_name((wg_dtype)a->dtype),
+                                                    wg__dtype_scalar_name((wg_dtype)x->dtype));
     if (st == WG_OK) st = no_bool("mv", a);
     g->ndim = 1;
     g->sizes[0] = a->dims[0];
@@ -348,10 +351,11 @@ wg_tensor *wg_linear(wg_tensor *x, wg_tensor *weight, wg_tensor *bias) {
     WG_COMPOSITE;
     if (!x || !weight) return wg__fail(WG_ERR_TYPE, "linear", "linear(): input and weight must be Tensors, not None");
     if (!wg__ok(x) || !wg__ok(weight) || (bias && !wg__ok(bias))) return WG_POISON;
+    if (x->ndim == 0 || weight->ndim == 0)
+        return wg__fail(WG_ERR_RUNTIME, "linear", "both arguments to linear need to be at least 1D, but they are %dD and %dD",
+                        x->ndim, weight->ndim);
     if (x->ndim == 2 && bias) return wg_addmm(bias, x, wg_t(weight));
-    if (weight->ndim > 2 || weight->ndim == 0)
-        return wg__fail(WG_ERR_RUNTIME, "linear", "linear(): weight must be a matrix or a vector, got %dD", weight->ndim);
-    if (bias && x->ndim != 0 && weight->ndim == 2 && wg_is_contiguous(x)) { /* one row, or rows that fold into a matrix */
+    if (bias && weight->ndim == 2 && wg_is_contiguous(x)) { /* one row, or rows that fold into a matrix */
         int64_t flat[2] = {product(x->dims, x->ndim - 1), x->dims[x->ndim - 1]}, out[WG_MAX_DIMS];
         memcpy(out, x->dims, (size_t)(x->ndim - 1) * 8);
         out[x->ndim - 1] = weight->dims[0];
