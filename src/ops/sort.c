@@ -4,6 +4,8 @@
 #include "ops/reduce.h"
 #include "wengert/ops.h"
 
+enum { POLL_EVERY = 1 << 16 }; /* elements between two looks at the host's wish to stop */
+
 /* attr: dim, descending, stable. Out: values, indices. */
 #define MERGE(name, T)                                                                                                \
     static inline bool name##_before(T a, T b, bool descending) { /* strictly; a nan is greater than every number */  \
@@ -11,22 +13,26 @@
         if (na || nb) return descending ? na && !nb : nb && !na;                                                      \
         return descending ? a > b : a < b;                                                                            \
     }                                                                                                                 \
-    static void name(const T *x, int64_t *index, int64_t *spare, int64_t n, bool descending) {                        \
+    /* False: somebody said stop, index is then in no order. */                                                       \
+    static bool name(const T *x, int64_t *index, int64_t *spare, int64_t n, bool descending) {                        \
         int64_t *from = index, *to = spare;                                                                           \
         for (int64_t i = 0; i < n; i++) index[i] = i;                                                                 \
         for (int64_t width = 1; width < n; width *= 2) {                                                              \
             for (int64_t lo = 0; lo < n; lo += 2 * width) {                                                           \
                 int64_t mid = lo + width < n ? lo + width : n, hi = lo + 2 * width < n ? lo + 2 * width : n;          \
                 int64_t a = lo, b = mid;                                                                              \
-                for (int64_t k = lo; k < hi; k++)                                                                     \
+                for (int64_t k = lo; k < hi; k++) {                                                                   \
+                    if ((k & (POLL_EVERY - 1)) == POLL_EVERY - 1 && wg__poll()) return false;                         \
                     to[k] = a < mid && (b >= hi || !name##_before(x[from[b]], x[from[a]], descending)) ? from[a++]    \
                                                                                                        : from[b++];   \
+                }                                                                                                     \
             }                                                                                                         \
             int64_t *t = from;                                                                                        \
             from = to;                                                                                                \
             to = t;                                                                                                   \
         }                                                                                                             \
         if (from != index) memcpy(index, from, (size_t)n * sizeof(*index));                                           \
+        return true;                                                                                                  \
     }
 MERGE(sort_f64, double)
 MERGE(sort_i64, int64_t)
@@ -60,14 +66,18 @@ static wg_status sort_into(const wg_call *c, wg_tensor *out, wg_tensor *indices)
     if (out->numel == 0) return WG_OK;
     wg_status st = wg__block_open(&b, t, reduced, floating ? WG_FLOAT64 : WG_INT64, true);
     if (st != WG_OK) return st;
-    int64_t *spare = wg__malloc_array((size_t)b.n, 8), *order = wg__malloc_array((size_t)b.n, 8), step = 1;
+    int64_t *spare = wg__malloc_array((size_t)b.n, 8), *order = wg__malloc_array((size_t)b.n, 8), step = 1, since = 0;
     for (int i = t->ndim; i-- > d + 1;) step *= t->dims[i];
     if (!spare || !order) st = WG_ERR_MEMORY;
     size_t item = wg__itemsize(out);
     for (int64_t r = 0; st == WG_OK && r < b.outer; r++) {
         const char *x = b.x->data + (size_t)(r * b.n) * 8;
-        if (floating) sort_f64((const double *)(const void *)x, order, spare, b.n, descending);
-        else sort_i64((const int64_t *)(const void *)x, order, spare, b.n, descending);
+        bool done = floating ? sort_f64((const double *)(const void *)x, order, spare, b.n, descending)
+                             : sort_i64((const int64_t *)(const void *)x, order, spare, b.n, descending);
+        if (!done) {
+            st = WG_ERR_INTERRUPTED;
+            break;
+        }
         int64_t at = r / step * step * b.n + r % step; /* of the row's first element in the results */
         for (int64_t i = 0; i < b.n; i++) {
             const char *v = x + (size_t)order[i] * 8;
@@ -76,7 +86,9 @@ static wg_status sort_into(const wg_call *c, wg_tensor *out, wg_tensor *indices)
             else wg__store_int(to, (wg_dtype)out->dtype, *(const int64_t *)(const void *)v);
             ((int64_t *)(void *)indices->data)[at + i * step] = order[i];
         }
-        if ((r & 255) == 255 && wg__poll()) st = WG_ERR_INTERRUPTED;
+        if ((since += b.n) < POLL_EVERY) continue;
+        since = 0;
+        if (wg__poll()) st = WG_ERR_INTERRUPTED;
     }
     if (spare) wg__free_array(spare, (size_t)b.n, 8);
     if (order) wg__free_array(order, (size_t)b.n, 8);
