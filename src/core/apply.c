@@ -203,11 +203,11 @@ static void follow_strides(wg_tensor *const *in, int nin, wg_geometry *g) {
             perm[j - 1] = b;
             perm[j] = a;
         }
-    int64_t step = 1;
+    uint64_t step = 1; /* wraps where there are too many elements: then no tensor will be made */
     g->strided = true;
     for (int i = g->ndim; i-- > 0;) {
-        g->strides[perm[i]] = step;
-        step *= g->sizes[perm[i]] > 0 ? g->sizes[perm[i]] : 1;
+        g->strides[perm[i]] = (int64_t)step;
+        step *= g->sizes[perm[i]] > 0 ? (uint64_t)g->sizes[perm[i]] : 1;
     }
 }
 

@@ -15,11 +15,12 @@ int64_t wg__numel(int ndim, const int64_t *sizes) {
     return zero ? 0 : n;
 }
 
+/* Beside a size of 0 the others may have any product: the strides then wrap, and nobody walks them. */
 void wg__row_major(int ndim, const int64_t *sizes, int64_t *strides) {
-    int64_t step = 1;
+    uint64_t step = 1;
     for (int i = ndim; i-- > 0;) {
-        strides[i] = step;
-        if (sizes[i] > 1) step *= sizes[i];
+        strides[i] = (int64_t)step;
+        if (sizes[i] > 1) step *= (uint64_t)sizes[i];
     }
 }
 

@@ -342,6 +342,11 @@ wg_tensor *wg__alias(const wg_tensor *t, int ndim, const int64_t *sizes, const i
         if (c) wg_release(c);
         return a;
     }
+    int64_t numel = wg__numel(ndim, sizes);
+    if (numel < 0) { /* expanded: each size is fine, their product is not */
+        wg__raise(WG_ERR_RUNTIME, NULL, "numel: integer multiplication overflow. The shape has more than 2^63 - 1 elements");
+        return NULL;
+    }
     struct wg_tls *s = &wg__tls;
     wg_tensor *a = wg__block_new(s);
     if (!a) return NULL;
@@ -355,7 +360,7 @@ wg_tensor *wg__alias(const wg_tensor *t, int ndim, const int64_t *sizes, const i
         memcpy(a->dims, sizes, (size_t)ndim * 8);
         memcpy(a->dims + ndim, strides, (size_t)ndim * 8);
     }
-    a->numel = wg__numel(ndim, sizes);
+    a->numel = numel;
     if (wg__is_row_major(ndim, sizes, strides)) a->flags |= TF_CONTIG;
     atomic_store_explicit(&a->own.refs, 0, memory_order_relaxed);
     atomic_store_explicit(&a->block_refs, 1, memory_order_relaxed);

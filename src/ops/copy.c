@@ -97,7 +97,8 @@ static wg_status cat_shape(const wg_call *c, wg_geometry *g) {
                                  "Sizes of tensors must match except in dimension %d. Expected size %lld but got size %lld for "
                                  "tensor number %d in the list. Its shape is %s", d, (long long)first->dims[k], (long long)t->dims[k],
                                  i, wg__sizes_text(a, sizeof(a), t->ndim, t->dims));
-        g->sizes[d] += t->dims[d];
+        if (__builtin_add_overflow(g->sizes[d], t->dims[d], &g->sizes[d]))
+            return wg__raise(WG_ERR_RUNTIME, "cat", "cat: the sizes along dimension %d add up to more than 2^63 - 1", d);
     }
     return WG_OK;
 }

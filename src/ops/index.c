@@ -152,6 +152,14 @@ static wg_status check_positions(const char *who, indexing *k) {
     return WG_OK;
 }
 
+/* The broadcast dims take the place of the indexed ones and may be more. */
+static wg_status check_result_dims(const char *who, const indexing *k) {
+    int dims = k->ndim + k->bdims;
+    for (int d = 0; d < k->ndim; d++) dims -= k->indexed[d];
+    if (dims <= WG_MAX_DIMS) return WG_OK;
+    return wg__raise(WG_ERR_RUNTIME, who, "%s: the result would have %d dims, and a tensor has at most %d", who, dims, WG_MAX_DIMS);
+}
+
 static wg_status indexing_open(const char *who, indexing *k, const wg_tensor *x, wg_tensor *const *idx, int n) {
     wg_tensor *list[WG_MAX_DIMS + 1];
     int count;
@@ -179,7 +187,7 @@ static wg_status indexing_open(const char *who, indexing *k, const wg_tensor *x,
         place(k, count);
         st = check_positions(who, k);
     }
-    return st;
+    return st == WG_OK ? check_result_dims(who, k) : st;
 }
 
 static void result_sizes(const indexing *k, wg_geometry *g) {
@@ -759,7 +767,7 @@ static wg_status embedding_shape(const wg_call *c, wg_geometry *g) {
         return wg__raise(WG_ERR_RUNTIME, "embedding",
                          "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got "
                          "torch.%sTensor instead (while checking arguments for embedding)", wg__dtype_scalar_name((wg_dtype)i->dtype));
-    if (i->ndim == WG_MAX_DIMS) return wg__raise(WG_ERR_RUNTIME, "embedding", "embedding: too many dims");
+    if (i->ndim == WG_MAX_DIMS) return wg__raise(WG_ERR_RUNTIME, "embedding", "embedding: a tensor has at most %d dims", WG_MAX_DIMS);
     g->ndim = i->ndim + 1;
     memcpy(g->sizes, i->dims, (size_t)i->ndim * 8);
     g->sizes[i->ndim] = w->dims[1];

@@ -585,7 +585,9 @@ static bool inside(const wg_tensor *t, const wg_geometry *g, int64_t first) {
 static wg_status as_strided_shape(const wg_call *c, wg_geometry *g) {
     const wg_tensor *t = c->in[0];
     const wg_value *size = &c->attr[0], *stride = &c->attr[1];
-    if (size->n != stride->n || size->n > WG_MAX_DIMS)
+    if (size->n > WG_MAX_DIMS)
+        return wg__raise(WG_ERR_RUNTIME, "as_strided", "as_strided: a tensor has at most %d dims", WG_MAX_DIMS);
+    if (size->n != stride->n)
         return wg__raise(WG_ERR_RUNTIME, "as_strided", "mismatch in length of strides and shape");
     int64_t here = wg_storage_offset(t), first = c->attr[2].tag == WG_V_NONE || c->attr[2].i < 0 ? here : c->attr[2].i;
     *g = (wg_geometry){.ndim = (int)size->n, .dtype = (wg_dtype)t->dtype, .strided = true, .offset = first - here};
