@@ -168,12 +168,23 @@ static wg_status run_rule(const batch_call *b, wg_tensor **out, int nout, int *o
     return b->op->batch(&c, b->dim, out, out_dim);
 }
 
+/* One dim is the batch's. Rules put it before the dims or sizes of a call, in arrays of WG_MAX_DIMS; splits
+ * and joins of a dim may have any number of pieces. */
+static wg_status check_lists(const wg_op *op, const wg_value *attr, int nattr) {
+    for (int i = 0; i < nattr; i++)
+        if (attr[i].tag == WG_V_INTS && attr[i].n >= WG_MAX_DIMS && !(op->traits & (WG_MULTI_VIEW | WG_LIST)))
+            return wg__raise(WG_ERR_RUNTIME, op->name, "vmap: %s names %u dims, and with the batch's a tensor has at most %d",
+                             op->name, attr[i].n, WG_MAX_DIMS);
+    return WG_OK;
+}
+
 wg_status wg__apply_batched(const wg_op *op, wg_tensor *const *in, int nin, const wg_value *attr, int nattr,
                             wg_tensor **out, int nout, int level, void *site) {
     batch_call b = {.op = op, .in = in, .nin = nin, .attr = attr, .nattr = nattr};
     wg_tensor *values[64];
     int dims[64];
     wg_status st = open_call(&b, level);
+    if (st == WG_OK) st = check_lists(op, attr, nattr);
     if (st == WG_OK && nout > 64) st = wg__raise(WG_ERR_NOT_IMPLEMENTED, op->name, "vmap: more than 64 results");
     for (int o = 0; o < nout; o++) out[o] = WG_POISON;
     if (st != WG_OK) return st;

@@ -160,10 +160,11 @@ static wg_status check_list(const char *who, wg_tensor *const *tensors, int n) {
 static wg_tensor *cat(wg_tensor *const *tensors, int n, int64_t dim, void *site) {
     int64_t small[32], *starts = n < 32 ? small : wg__malloc_array((size_t)n + 1, 8);
     if (!starts) return wg__no_memory("cat", (size_t)n * 8), WG_POISON;
-    starts[0] = 0;
+    memset(starts, 0, ((size_t)n + 1) * 8);
     for (int i = 0; i < n; i++) {
         int64_t d = dim < 0 ? dim + tensors[i]->ndim : dim;
-        starts[i + 1] = starts[i] + (d >= 0 && d < tensors[i]->ndim && !skipped(tensors[i]) ? tensors[i]->dims[d] : 0);
+        int64_t length = d >= 0 && d < tensors[i]->ndim && !skipped(tensors[i]) ? tensors[i]->dims[d] : 0;
+        if (__builtin_add_overflow(starts[i], length, &starts[i + 1])) break; /* the shape rule will say so */
     }
     wg_value a[2] = {WG_VAL_I(dim), WG_VAL_INTS(starts, n + 1)};
     wg_tensor *r = wg__apply(&op_cat, tensors, n, a, 2, site);

@@ -204,6 +204,46 @@ static void one_more_is_an_error(void **state) {
         assert_int_equal(wg_ndim(x), MOST);
     }
 }
+/* Inside vmap a sample has one dim less to spare: the batch's is there too. */
+static wg_tensor *in_a_map(void *user, wg_tensor *const *in, int n) {
+    int64_t many[MOST + 6] = {0};
+    int which = *(int *)user;
+    (void)n;
+    for (int i = 0; i < MOST + 6; i++) many[i] = which == 2 || which == 5 ? i : 1;
+    switch (which) {
+    case 0: return wg_view(in[0], MOST, many);
+    case 1: return wg_expand(in[0], MOST, many);
+    case 2: return wg_permute(in[0], MOST, many);
+    case 3: return wg_squeeze_dims(in[0], MOST + 6, many);
+    case 4: return wg_sum_opt(in[0], &(wg_reduce){.size = sizeof(wg_reduce), .dims = {MOST + 6, many}});
+    case 5: return wg_amax_opt(in[0], &(wg_reduce){.size = sizeof(wg_reduce), .dims = {MOST + 6, many}});
+    case 6: return wg_unsqueeze(wg_view(in[0], MOST - 1, many), 0);
+    case 7: return wg_as_strided(in[0], MOST + 6, many, many, 0);
+    case 8: return wg_reshape(in[0], MOST + 6, many);
+    default: return NULL;
+    }
+}
+static void too_many_inside_vmap(void **state) {
+    (void)state;
+    for (int which = 0; which < 9; which++)
+        WG_SCOPE {
+            wg_tensor *x = wg_ones(WG_SHAPE(3, 1), NULL);
+            int64_t dim = 0;
+            wg_tensor *mapped = wg_vmap(in_a_map, &which, &x, &dim, 1, 0);
+            if (!wg_is_poison(mapped)) fail_msg("%d: no error inside vmap", which);
+            wg_clear_error();
+            wg_tensor *plain = in_a_map(&which, &x, 1);
+            if (!wg_is_poison(plain)) fail_msg("%d: no error", which);
+            wg_clear_error();
+        }
+    WG_SCOPE {
+        int which = 0;
+        assert_true(wg_is_poison(in_a_map(&which, (wg_tensor *[]){wg_ones(WG_SHAPE(3, 1), NULL)}, 1)));
+        wg_clear_error();
+        assert_int_equal(wg_ndim(in_a_map(&which, (wg_tensor *[]){single()}, 1)), MOST); /* 64 dims are fine outside */
+    }
+}
+
 static void negative_ndim_is_an_error(void **state) {
     (void)state;
     WG_SCOPE {
@@ -472,6 +512,7 @@ int main(void) {
         TEST(sixty_four_dims),
         TEST(sixty_four_dims_differentiate),
         TEST(one_more_is_an_error),
+        TEST(too_many_inside_vmap),
         TEST(negative_ndim_is_an_error),
         TEST(no_dims),
         TEST(no_elements),
