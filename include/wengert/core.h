@@ -3,8 +3,8 @@
  * Every function that makes a tensor returns a handle that belongs to the calling thread's innermost scope
  * (wg_scope_open); a handle that must live longer is kept with wg_keep and given back with wg_release. A call that
  * fails returns the poison tensor (wg_is_poison), never NULL: NULL means "argument not given". Poison in, poison out;
- * the thread's first error stays in wg_last_status/wg_last_message until it is read. Functions that return a
- * wg_status ("sinks") fail for poison input and also while an error is unread; those that make tensors (wg_unbind,
+ * the thread's first error stays in wg_last_status/wg_last_message until it is read. Functions that take a tensor and
+ * return a wg_status ("sinks") fail for poison and also while an error is unread; those that make tensors (wg_unbind,
  * wg_split, wg_call_op, ...) only for poison.
  *
  * Units: sizes and strides count elements unless a name says bytes; times are seconds.

@@ -93,7 +93,9 @@ wg_tensor *wg__contiguous(wg_tensor *t, wg_dtype dtype) {
     bool aligned = ((uintptr_t)t->data & (wg__itemsize(t) - 1)) == 0;
     if (t->dtype == dtype && (t->flags & TF_CONTIG) && aligned) return wg__retain_safe(t);
     wg_tensor *c = wg__tensor_new(dtype, t->ndim, t->dims, NULL);
-    if (!c || wg__copy_into(c, t) == WG_OK) return c;
+    wg_status st = c ? wg__copy_into(c, t) : WG_OK;
+    if (st == WG_OK) return c;
+    wg__raise(st, NULL, "a copy was interrupted"); /* a caller that finds NULL believes in a lack of memory */
     wg_release(c);
     return NULL;
 }

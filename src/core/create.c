@@ -242,6 +242,7 @@ wg_tensor *wg_arange(wg_tensor *start, wg_tensor *end, wg_tensor *step, const wg
         char *p = t->data + (size_t)i * item;
         if (wg_dtype_is_floating(d)) wg__store_double(p, d, arange_at(d, a[0], a[2], i, n));
         else wg__store_int(p, d, (int64_t)(first + (uint64_t)i * by));
+        if (wg__poll_at(i)) return finish("arange", t, WG_ERR_INTERRUPTED);
     }
     return t;
 }
@@ -270,6 +271,7 @@ wg_tensor *wg_linspace(double start, double end, int64_t steps, const wg_options
         bool from_start = i < steps / 2 || steps == 1;
         double v = from_start ? linspace_at(d, a, step, i) : linspace_at(d, b, -step, steps - 1 - i);
         wg__store_double(t->data + (size_t)i * wg_dtype_size(d), d, v);
+        if (wg__poll_at(i)) return finish("linspace", t, WG_ERR_INTERRUPTED);
     }
     return t;
 }
@@ -278,8 +280,10 @@ wg_tensor *wg_eye(int64_t n, int64_t m, const wg_options *o) {
     int64_t sizes[2] = {n, m < 0 ? n : m};
     if (n < 0) return wg__fail(WG_ERR_RUNTIME, "eye", "n must be greater or equal to 0, got %lld", (long long)n);
     wg_tensor *t = wg_zeros(2, sizes, o);
-    for (int64_t i = 0; wg__ok(t) && i < n && i < sizes[1]; i++)
+    for (int64_t i = 0; wg__ok(t) && i < n && i < sizes[1]; i++) {
+        if (wg__poll_at(i)) return finish("eye", t, WG_ERR_INTERRUPTED);
         wg__store_int(t->data + (size_t)(i * sizes[1] + i) * wg__itemsize(t), (wg_dtype)t->dtype, 1);
+    }
     return t;
 }
 
@@ -474,6 +478,7 @@ wg_status wg_copy_out(const wg_tensor *t, wg_dtype dtype, void *data, size_t byt
     if (wg_is_poison(out)) return WG_ERR_MEMORY;
     st = wg__copy_into(out, t);
     wg_release(out);
+    if (st == WG_ERR_INTERRUPTED) wg__raise(st, "copy_out", "copy_out was interrupted; the memory may be partly written");
     return st;
 }
 
@@ -485,5 +490,5 @@ wg_status wg_copy_in(wg_tensor *t, wg_dtype dtype, const void *data, size_t byte
     if (t->numel == 0) return WG_OK;
     wg_tensor *in = over(t, dtype, data), *r = wg_is_poison(in) ? in : wg_copy_(t, in);
     wg_release(in);
-    return wg_is_poison(r) ? WG_ERR_RUNTIME : WG_OK;
+    return wg_is_poison(r) ? wg_last_status() : WG_OK;
 }

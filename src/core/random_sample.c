@@ -324,10 +324,14 @@ static wg_status cumulate(const row *r, double *sums) {
             return wg__raise(WG_ERR_RUNTIME, "multinomial",
                              "invalid multinomial distribution (encountering probability entry = infinity or NaN)");
         sums[i] = sum = rounded(dtype, sum + w);
+        if (wg__poll_at(i)) return WG_ERR_INTERRUPTED;
     }
     if (!(sum > 0))
         return wg__raise(WG_ERR_RUNTIME, "multinomial", "invalid multinomial distribution (sum of probabilities <= 0)");
-    for (int64_t i = 0; i < r->categories; i++) sums[i] = rounded(dtype, sums[i] / sum);
+    for (int64_t i = 0; i < r->categories; i++) {
+        sums[i] = rounded(dtype, sums[i] / sum);
+        if (wg__poll_at(i)) return WG_ERR_INTERRUPTED;
+    }
     return WG_OK;
 }
 

@@ -337,6 +337,8 @@ void wg__log(wg_log_level level, const char *format, ...) WG_PRINTF(2, 3);
 bool wg__should_stop(void); /* asks the host; cheap when no hook is set */
 /* The same, but asks the clock first: at most every 10 ms. */
 bool wg__poll(void);
+/* For loops over elements in the calling thread: asks at every 65536th. */
+static inline bool wg__poll_at(int64_t i) { return WG_UNLIKELY((i & 0xffff) == 0xffff) && wg__poll(); }
 struct wg_cold *wg__cold(void); /* NULL on no memory */
 
 /* ---- call sites -------------------------------------------------------------------------------------------------- */

@@ -185,8 +185,9 @@ static void work(bool caller, bool *stopped) {
         int64_t begin = atomic_fetch_add_explicit(&job.next, job.grain, memory_order_relaxed);
         if (begin >= job.n) break;
         job.fn(job.ctx, begin, chunk_end(begin, job.n, job.grain));
-        if (caller && stop_wanted()) {
-            *stopped = atomic_exchange(&job.next, job.n) < job.n;
+        if (caller && atomic_load_explicit(&job.next, memory_order_relaxed) < job.n && stop_wanted()) {
+            atomic_store(&job.next, job.n);
+            *stopped = true; /* even when the others took the rest: the host has been told that we stop */
             break;
         }
     }

@@ -24,6 +24,8 @@ static wg_status out_of_bounds(const char *who, int64_t index, int dim, int64_t 
 static wg_tensor *positions(wg_tensor *t) { return wg__contiguous(t, WG_INT64); }
 static const int64_t *ints(const wg_tensor *t) { return (const int64_t *)(const void *)t->data; }
 
+enum { ASK = 65536 }; /* elements between two looks whether to stop */
+
 typedef void (*move_fn)(char *to, const char *from, wg_dtype d, size_t item);
 static void copy_one(char *to, const char *from, wg_dtype d, size_t item) {
     (void)d;
@@ -147,6 +149,7 @@ static wg_status check_positions(const char *who, indexing *k) {
         for (int64_t i = 0; i < k->count; i++) {
             if (p[i] < -size || p[i] >= size) return out_of_bounds(who, p[i], d, size);
             if (p[i] < 0) p[i] += size;
+            if (wg__poll_at(i)) return WG_ERR_INTERRUPTED;
         }
     }
     return WG_OK;
@@ -244,13 +247,17 @@ static int64_t indexed_offset(const visit *v, int64_t position) {
 }
 
 /* read: other gets x's element; else x gets other's by move. other is row-major over the result. */
-static void run_visit(const visit *v, char *x, char *other, wg_dtype d, bool read, move_fn move) {
+static wg_status run_visit(const visit *v, char *x, char *other, wg_dtype d, bool read, move_fn move) {
     int64_t counter[WG_MAX_DIMS] = {0}, position = 0, plain = 0;
     size_t item = wg_dtype_size(d);
     int64_t total = wg__numel(v->dims, v->sizes);
     int inner = v->dims && !v->is_index[v->dims - 1] ? v->dims - 1 : v->dims; /* a run of plain elements at the end */
     int64_t run = inner < v->dims ? v->sizes[inner] : 1, step = inner < v->dims ? v->strides[inner] : 0;
-    for (int64_t done = 0; done < total; done += run) {
+    for (int64_t done = 0, asked = 0; done < total; done += run) {
+        if (done - asked > ASK) {
+            asked = done;
+            if (wg__poll()) return WG_ERR_INTERRUPTED;
+        }
         char *p = x + (indexed_offset(v, position) + plain) * (int64_t)item;
         if (read && step == 1) memcpy(other, p, (size_t)run * item);
         else
@@ -272,6 +279,7 @@ static void run_visit(const visit *v, char *x, char *other, wg_dtype d, bool rea
             if (index && (e == 0 || !v->is_index[e - 1])) position = 0;
         }
     }
+    return WG_OK;
 }
 
 static wg_status index_shape(const wg_call *c, wg_geometry *g) {
@@ -289,7 +297,7 @@ static wg_status index_run(const wg_call *c) {
     wg_status st = indexing_open("index", &k, x, c->in + 1, c->nin - 1);
     if (st == WG_OK && out->numel) {
         visit_open(&v, &k, wg__strides(x));
-        run_visit(&v, x->data, out->data, (wg_dtype)x->dtype, true, NULL);
+        st = run_visit(&v, x->data, out->data, (wg_dtype)x->dtype, true, NULL);
     }
     indexing_close(&k);
     return st;
@@ -405,7 +413,7 @@ static wg_status put_run(const wg_call *c) {
         st = values ? WG_OK : WG_ERR_MEMORY;
         if (values && values->numel) {
             visit_open(&v, &k, wg__strides(out));
-            run_visit(&v, out->data, values->data, (wg_dtype)out->dtype, false, c->attr[0].i ? add_one : copy_one);
+            st = run_visit(&v, out->data, values->data, (wg_dtype)out->dtype, false, c->attr[0].i ? add_one : copy_one);
         }
         wg_release(values);
     }
@@ -457,9 +465,21 @@ static wg_status check_index(const char *who, const wg_tensor *index, bool vecto
 }
 static wg_status in_range(const char *who, const wg_tensor *index, int64_t size, int dim) {
     const int64_t *p = ints(index);
-    for (int64_t i = 0; i < index->numel; i++)
+    for (int64_t i = 0; i < index->numel; i++) {
         if (p[i] < 0 || p[i] >= size) return out_of_bounds(who, p[i], dim, size);
+        if (wg__poll_at(i)) return WG_ERR_INTERRUPTED;
+    }
     return WG_OK;
+}
+/* Copies of n elements each: asks when enough have been made. */
+typedef struct asking {
+    int64_t since;
+} asking;
+static inline wg_status ask(asking *k, int64_t n) {
+    k->since += n + 1;
+    if (k->since < ASK) return WG_OK;
+    k->since = 0;
+    return wg__poll() ? WG_ERR_INTERRUPTED : WG_OK;
 }
 static int dim_of(const wg_call *c, int ndim) {
     int64_t d = c->attr[0].i;
@@ -492,9 +512,12 @@ static wg_status select_run(const wg_call *c) {
         around(x, d, &outer, &inner);
         size_t run = (size_t)inner * wg__itemsize(x);
         char *to = out->data;
-        for (int64_t o = 0; o < outer; o++)
-            for (int64_t i = 0; i < index->numel; i++, to += run)
+        asking k = {0};
+        for (int64_t o = 0; o < outer && st == WG_OK; o++)
+            for (int64_t i = 0; i < index->numel && st == WG_OK; i++, to += run) {
                 memcpy(to, x->data + (size_t)(o * size + ints(index)[i]) * run, run);
+                st = ask(&k, inner);
+            }
     }
     wg_release(x);
     wg_release(index);
@@ -549,18 +572,21 @@ static wg_status index_write(const wg_call *c, wg_tensor *source, bool single, m
     int64_t outer, inner, size = out->ndim ? out->dims[d] : 1;
     for (int64_t i = 0; st == WG_OK && i < index->numel; i++)
         if (ints(index)[i] < -(single ? size : 0) || ints(index)[i] >= size) st = out_of_bounds(c->op->name, ints(index)[i], d, size);
+        else if (wg__poll_at(i)) st = WG_ERR_INTERRUPTED;
     if (st == WG_OK && (whole != out || out != c->in[0])) st = wg__copy_into(whole, c->in[0]);
     if (st == WG_OK) {
         around(whole, d, &outer, &inner);
         size_t item = wg__itemsize(out);
-        for (int64_t o = 0; o < outer; o++)
-            for (int64_t i = 0; i < index->numel; i++) {
+        asking asked = {0};
+        for (int64_t o = 0; o < outer && st == WG_OK; o++)
+            for (int64_t i = 0; i < index->numel && st == WG_OK; i++) {
                 int64_t at = ints(index)[i] < 0 ? ints(index)[i] + size : ints(index)[i];
                 char *to = whole->data + (size_t)((o * size + at) * inner) * item;
                 const char *from = s->data + (single ? 0 : (size_t)((o * index->numel + i) * inner) * item);
                 for (int64_t k = 0; k < inner; k++) move(to + (size_t)k * item, from + (single ? 0 : (size_t)k * item), dt, item);
+                st = ask(&asked, inner);
             }
-        if (whole != out) st = wg__copy_into(out, whole);
+        if (st == WG_OK && whole != out) st = wg__copy_into(out, whole);
     }
     wg_release(whole);
     wg_release(s);
@@ -640,6 +666,7 @@ static wg_status walk_index(const char *who, const wg_tensor *index, int d, char
         char *pa = a + (at + p[i] * as[d]) * (int64_t)item, *pb = b + bt * (int64_t)item;
         if (read) memcpy(pb, pa, item);
         else move(pa, pb, dt, item);
+        if (wg__poll_at(i)) return WG_ERR_INTERRUPTED;
         for (int e = index->ndim; e-- > 0;) {
             int64_t step = e == d ? 0 : as[e];
             at += step;
@@ -721,9 +748,14 @@ wg_tensor *wg_scatter_add(wg_tensor *x, int64_t dim, wg_tensor *index, wg_tensor
 
 /* ---- nonzero ---------------------------------------------------------------------------------------------------------------------------------- */
 
+/* -1: stopped. */
 static int64_t count_true(const wg_tensor *flat) {
     int64_t n = 0;
-    for (int64_t i = 0; i < flat->numel; i++) n += flat->data[i] != 0;
+    for (int64_t i = 0, end; i < flat->numel; i = end) {
+        end = flat->numel - i > ASK ? i + ASK : flat->numel;
+        for (int64_t k = i; k < end; k++) n += flat->data[k] != 0;
+        if (end < flat->numel && wg__poll()) return -1;
+    }
     return n;
 }
 static wg_status nonzero_shape(const wg_call *c, wg_geometry *g) {
@@ -737,20 +769,22 @@ static wg_status nonzero_shape(const wg_call *c, wg_geometry *g) {
     g->strides[0] = 1;
     g->strides[1] = g->sizes[0];
     wg_release(flat);
-    return WG_OK;
+    return g->sizes[0] < 0 ? WG_ERR_INTERRUPTED : WG_OK;
 }
 static wg_status nonzero_run(const wg_call *c) {
     wg_tensor *flat = wg__contiguous(c->in[0], WG_BOOL);
     if (!flat) return WG_ERR_MEMORY;
     int64_t *to = (int64_t *)(void *)c->out[0]->data;
-    for (int64_t i = 0; i < flat->numel; i++) {
+    wg_status st = WG_OK;
+    for (int64_t i = 0; i < flat->numel && st == WG_OK; i++) {
+        if (wg__poll_at(i)) st = WG_ERR_INTERRUPTED;
         if (!flat->data[i]) continue;
         int64_t rest = i;
         for (int d = flat->ndim; d-- > 0; rest /= flat->dims[d]) to[d * c->out[0]->dims[0]] = rest % flat->dims[d];
         to++;
     }
     wg_release(flat);
-    return WG_OK;
+    return st;
 }
 static const wg_op op_nonzero = {.name = "nonzero", .schema = "nonzero(Tensor self) -> Tensor",
                                  .doc = "coordinates of the elements that are not zero, row by row", .traits = WG_NONDIFF, .nin = 1,
@@ -778,7 +812,11 @@ static wg_status embedding_run(const wg_call *c) {
     wg_status st = w && i ? in_range("embedding", i, w->dims[0], 0) : WG_ERR_MEMORY;
     if (st == WG_OK) {
         size_t row = (size_t)w->dims[1] * wg__itemsize(w);
-        for (int64_t k = 0; k < i->numel; k++) memcpy(c->out[0]->data + (size_t)k * row, w->data + (size_t)ints(i)[k] * row, row);
+        asking asked = {0};
+        for (int64_t k = 0; k < i->numel && st == WG_OK; k++) {
+            memcpy(c->out[0]->data + (size_t)k * row, w->data + (size_t)ints(i)[k] * row, row);
+            st = ask(&asked, w->dims[1]);
+        }
     }
     wg_release(w);
     wg_release(i);

@@ -70,6 +70,7 @@ static wg_status nll_open(nll *k, const wg_call *c, wg_tensor *x, wg_tensor *tar
         if (k->target[i] != k->ignore && (k->target[i] < 0 || k->target[i] >= k->classes))
             return wg__raise(WG_ERR_INDEX, "nll_loss", "Target %lld is out of bounds. There are %lld classes, 0 to %lld",
                              (long long)k->target[i], (long long)k->classes, (long long)k->classes - 1);
+        else if (wg__poll_at(i)) return WG_ERR_INTERRUPTED;
     return WG_OK;
 }
 static void nll_close(nll *k) {
@@ -102,6 +103,7 @@ static wg_status nll_run(const wg_call *c) {
     wg_tensor *out = c->out[0];
     double sum = 0, total = 0;
     for (int64_t i = 0; st == WG_OK && i < k.n * k.rest; i++) {
+        if (wg__poll_at(i)) st = WG_ERR_INTERRUPTED;
         bool skip = k.target[i] == k.ignore;
         double w = skip ? 0 : weight_of(&k, i), v = skip ? 0 : -w * read(k.x, place_of(&k, i));
         total += w;
@@ -133,6 +135,7 @@ static wg_status nll_backward_run(const wg_call *c) {
     double total = st == WG_OK && c->in[3] ? wg__load_double(c->in[3]->data, (wg_dtype)c->in[3]->dtype) : 1;
     size_t item = wg__itemsize(out);
     for (int64_t i = 0; st == WG_OK && i < k.n * k.rest; i++) {
+        if (wg__poll_at(i)) st = WG_ERR_INTERRUPTED;
         if (k.target[i] == k.ignore) continue;
         double v = -weight_of(&k, i) * read(g, k.reduction == WG_REDUCE_NONE ? i : 0);
         if (k.reduction == WG_REDUCE_MEAN) v /= total;

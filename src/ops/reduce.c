@@ -160,11 +160,30 @@ typedef struct row_job {
     int64_t n, in_bytes, out_bytes;
     row_fn fn;
     double param;
+    atomic_bool *stopped; /* or NULL: rows are short */
 } row_job;
 static void rows(void *ctx, int64_t begin, int64_t end) {
     const row_job *j = ctx;
-    for (int64_t r = begin; r < end; r++) j->fn(j->x + r * j->in_bytes, j->n, j->out + r * j->out_bytes, j->param);
+    for (int64_t r = begin; r < end; r++) {
+        if (j->stopped && atomic_load_explicit(j->stopped, memory_order_relaxed)) return;
+        j->fn(j->x + r * j->in_bytes, j->n, j->out + r * j->out_bytes, j->param);
+    }
 }
+
+/* A row may be as long as memory. Its function goes through it in pieces:
+ *     for (int64_t i = 0; more(i, n);)
+ *         for (int64_t end = piece_end(i, n); i < end; i++) ...
+ * and between them the thread that called asks whether to stop; then all rows end where they are. */
+#define PIECE 65536 /* also: a long row is summed in pieces of this size, whatever the number of threads */
+static __thread atomic_bool *asks; /* in the thread that called */
+
+static bool stop_rows(void) {
+    if (!asks || atomic_load_explicit(asks, memory_order_relaxed) || !wg__poll()) return asks && atomic_load(asks);
+    atomic_store(asks, true);
+    return true;
+}
+static inline int64_t piece_end(int64_t i, int64_t n) { return n - i > PIECE ? i + PIECE : n; }
+static inline bool more(int64_t i, int64_t n) { return i < n && (i == 0 || !stop_rows()); }
 
 /* One result per row of the reduced dims, in out's order. */
 static wg_status run_rows(const wg_call *c, const wg_value *dims, wg_dtype compute, wg_dtype result, row_fn fn, double param,
@@ -179,10 +198,14 @@ static wg_status run_rows(const wg_call *c, const wg_value *dims, wg_dtype compu
         wg__block_close(&b);
         return WG_ERR_MEMORY;
     }
-    row_job j = {b.x->data, r->data, b.n, b.n * (int64_t)wg_dtype_size(compute), (int64_t)wg_dtype_size(result), fn, param};
+    atomic_bool stopped = false, *before = asks;
+    row_job j = {b.x->data, r->data, b.n, b.n * (int64_t)wg_dtype_size(compute), (int64_t)wg_dtype_size(result), fn, param, &stopped};
     int64_t grain = b.n ? 32768 / b.n + 1 : 32768;
+    asks = &stopped;
     if (b.outer * b.n < WG_GRAIN) rows(&j, 0, b.outer);
     else st = wg__parallel_for(b.outer, grain, rows, &j);
+    asks = before;
+    if (atomic_load(&stopped)) st = WG_ERR_INTERRUPTED;
     if (st == WG_OK && r != out) st = wg__copy_into(out, r);
     wg_release(r);
     wg__block_close(&b);
@@ -196,7 +219,6 @@ static int64_t sum_i64(const int64_t *x, int64_t n) {
     for (int64_t i = 0; i < n; i++) s += (uint64_t)x[i];
     return (int64_t)s;
 }
-#define PIECE 65536 /* a long row is summed in pieces of this size, whatever the number of threads */
 static void sum_row_f32(const void *x, int64_t n, void *out, double scale) {
     *(float *)out = wg__reduce()->sum_f32(x, n) / (float)scale;
 }
@@ -240,7 +262,7 @@ static wg_status sum_long(const wg__block *b, wg_tensor *r, row_fn fn) {
     wg_status st = WG_OK;
     for (int64_t o = 0; o < b->outer && st == WG_OK; o++) {
         char *row = b->x->data + o * b->n * item;
-        row_job j = {row, part, PIECE, PIECE * item, item, fn, 1};
+        row_job j = {row, part, PIECE, PIECE * item, item, fn, 1, NULL};
         st = wg__parallel_for(whole, 1, rows, &j);
         if (pieces > whole) fn(row + whole * PIECE * item, b->n - whole * PIECE, part + whole * item, 1);
         fn(part, pieces, r->data + o * item, 1);
@@ -279,7 +301,7 @@ static wg_status sum_like(const wg_call *c, bool mean) {
     else if (b.n > PIECE) st = sum_long(&b, r, fn);
     else {
         int64_t item = (int64_t)wg_dtype_size(compute);
-        row_job j = {b.x->data, r->data, b.n, b.n * item, item, fn, 1};
+        row_job j = {b.x->data, r->data, b.n, b.n * item, item, fn, 1, NULL};
         if (b.outer * b.n < WG_GRAIN) rows(&j, 0, b.outer);
         else st = wg__parallel_for(b.outer, b.n ? 32768 / b.n + 1 : 32768, rows, &j);
     }
@@ -334,7 +356,8 @@ static const wg_op op_mean = {.name = "mean", .schema = "mean(Tensor self, int[1
         const T *x = p;                                                                                               \
         T r = init;                                                                                                   \
         (void)param;                                                                                                  \
-        for (int64_t i = 0; i < n; i++) step;                                                                         \
+        for (int64_t i = 0; more(i, n);)                                                                              \
+            for (int64_t end = piece_end(i, n); i < end; i++) step;                                                   \
         *(T *)out = r;                                                                                                \
     }
 ROW(prod_row_f32, float, 1, r *= x[i])
@@ -343,7 +366,8 @@ static void prod_row_i64(const void *p, int64_t n, void *out, double param) {
     const int64_t *x = p;
     uint64_t r = 1;
     (void)param;
-    for (int64_t i = 0; i < n; i++) r *= (uint64_t)x[i];
+    for (int64_t i = 0; more(i, n);)
+        for (int64_t end = piece_end(i, n); i < end; i++) r *= (uint64_t)x[i];
     *(int64_t *)out = (int64_t)r;
 }
 static wg_status prod_run(const wg_call *c) {
@@ -379,10 +403,20 @@ static const wg_op op_prod = {.name = "prod", .schema = "prod(Tensor self, int? 
 
 /* ---- amax, amin, max, min -------------------------------------------------------------------------------------------------------------- */
 
-static void max_f32(const void *x, int64_t n, void *out, double p) { (void)p, *(float *)out = wg__reduce()->max_f32(x, n); }
-static void max_f64(const void *x, int64_t n, void *out, double p) { (void)p, *(double *)out = wg__reduce()->max_f64(x, n); }
-static void min_f32(const void *x, int64_t n, void *out, double p) { (void)p, *(float *)out = wg__reduce()->min_f32(x, n); }
-static void min_f64(const void *x, int64_t n, void *out, double p) { (void)p, *(double *)out = wg__reduce()->min_f64(x, n); }
+#define EXTREME(name, T)                                                                                              \
+    static T name##_row(const T *x, int64_t n) {                                                                      \
+        T r[2] = {wg__reduce()->name(x, piece_end(0, n))};                                                            \
+        for (int64_t i = PIECE; more(i, n); i += PIECE) {                                                             \
+            r[1] = wg__reduce()->name(x + i, piece_end(i, n) - i);                                                    \
+            r[0] = wg__reduce()->name(r, 2);                                                                          \
+        }                                                                                                             \
+        return r[0];                                                                                                  \
+    }                                                                                                                 \
+    static void name(const void *x, int64_t n, void *out, double p) { (void)p, *(T *)out = name##_row(x, n); }
+EXTREME(max_f32, float)
+EXTREME(max_f64, double)
+EXTREME(min_f32, float)
+EXTREME(min_f64, double)
 ROW(max_i64, int64_t, x[0], r = x[i] > r ? x[i] : r)
 ROW(min_i64, int64_t, x[0], r = x[i] < r ? x[i] : r)
 
@@ -466,10 +500,11 @@ MAX_ALL(op_min, "min")
 #define ARG(name, T, better)                                                                                          \
     static int64_t name(const T *x, int64_t n) {                                                                      \
         int64_t at = 0;                                                                                               \
-        for (int64_t i = 0; i < n; i++) {                                                                             \
-            if (x[i] != x[i]) return i; /* the first nan */                                                           \
-            if (x[i] better x[at]) at = i;                                                                            \
-        }                                                                                                             \
+        for (int64_t i = 0; more(i, n);)                                                                              \
+            for (int64_t end = piece_end(i, n); i < end; i++) {                                                       \
+                if (x[i] != x[i]) return i; /* the first nan */                                                       \
+                if (x[i] better x[at]) at = i;                                                                        \
+            }                                                                                                         \
         return at;                                                                                                    \
     }                                                                                                                 \
     static void name##_row(const void *x, int64_t n, void *out, double p) { (void)p, *(int64_t *)out = name(x, n); }
@@ -568,14 +603,25 @@ static double correction(const wg_call *c) {
     const wg_value *v = &c->attr[1];
     return v->tag == WG_V_DOUBLE ? v->d : v->tag == WG_V_INT ? (double)v->i : 1;
 }
+static double sum_of(const double *x, int64_t n) {
+    double s = 0;
+    for (int64_t i = 0; more(i, n); i += PIECE) s += wg__reduce()->sum_f64(x + i, piece_end(i, n) - i);
+    return s;
+}
+/* Of squares of distances from a value. */
+static double squares_of(const double *x, double from, int64_t n) {
+    double s = 0;
+    for (int64_t i = 0; more(i, n); i += PIECE) s += wg__reduce()->sum_abs2_f64(x + i, from, piece_end(i, n) - i);
+    return s;
+}
 static void var_row(const void *p, int64_t n, void *out, double corr) {
     const double *x = p;
-    double mean = wg__reduce()->sum_f64(x, n) / (double)n, dof = (double)n - corr;
-    double squares = wg__reduce()->sum_abs2_f64(x, mean, n);
+    double mean = sum_of(x, n) / (double)n, dof = (double)n - corr, squares = squares_of(x, mean, n);
     if (squares < mean * mean * 1e-24 * (double)n) { /* almost constant: the mean's own rounding would show */
         double rest = 0;
-        for (int64_t i = 0; i < n; i++) rest += x[i] - mean;
-        squares = wg__reduce()->sum_abs2_f64(x, mean + rest / (double)n, n);
+        for (int64_t i = 0; more(i, n);)
+            for (int64_t end = piece_end(i, n); i < end; i++) rest += x[i] - mean;
+        squares = squares_of(x, mean + rest / (double)n, n);
     }
     *(double *)out = squares / (dof > 0 ? dof : 0);
 }
@@ -637,19 +683,20 @@ static double norm_order(const wg_call *c) {
 static void norm_row(const void *q, int64_t n, void *out, double p) {
     const double *x = q;
     double r = 0;
-    if (p == 2) r = sqrt(wg__reduce()->sum_abs2_f64(x, 0, n));
+    if (p == 2) r = sqrt(squares_of(x, 0, n));
     else if (p == INFINITY || p == -INFINITY) {
         r = p > 0 || n == 0 ? 0 : INFINITY;
-        for (int64_t i = 0; i < n; i++) {
-            double a = fabs(x[i]);
-            if (isnan(a)) {
-                r = a;
-                break;
+        bool nan = false;
+        for (int64_t i = 0; more(i, n);)
+            for (int64_t end = piece_end(i, n); i < end; i++) {
+                double a = fabs(x[i]);
+                nan |= isnan(a);
+                r = p > 0 ? fmax(r, a) : fmin(r, a);
             }
-            r = p > 0 ? fmax(r, a) : fmin(r, a);
-        }
+        if (nan) r = NAN;
     } else {
-        for (int64_t i = 0; i < n; i++) r += p == 0 ? x[i] != 0 : p == 1 ? fabs(x[i]) : pow(fabs(x[i]), p);
+        for (int64_t i = 0; more(i, n);)
+            for (int64_t end = piece_end(i, n); i < end; i++) r += p == 0 ? x[i] != 0 : p == 1 ? fabs(x[i]) : pow(fabs(x[i]), p);
         if (p != 0 && p != 1) r = pow(r, 1 / p);
     }
     *(double *)out = r;
@@ -709,9 +756,10 @@ static void lse_row(const void *q, int64_t n, void *out, double param) {
         *(double *)out = -INFINITY;
         return;
     }
-    double m = wg__reduce()->max_f64(x, n), s = 0;
+    double m = max_f64_row(x, n), s = 0;
     if (isinf(m)) m = 0;
-    for (int64_t i = 0; i < n; i++) s += exp(x[i] - m);
+    for (int64_t i = 0; more(i, n);)
+        for (int64_t end = piece_end(i, n); i < end; i++) s += exp(x[i] - m);
     *(double *)out = log(s) + m;
 }
 static wg_status lse_shape(const wg_call *c, wg_geometry *g) {

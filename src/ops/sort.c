@@ -22,7 +22,7 @@ enum { POLL_EVERY = 1 << 16 }; /* elements between two looks at the host's wish 
                 int64_t mid = lo + width < n ? lo + width : n, hi = lo + 2 * width < n ? lo + 2 * width : n;          \
                 int64_t a = lo, b = mid;                                                                              \
                 for (int64_t k = lo; k < hi; k++) {                                                                   \
-                    if ((k & (POLL_EVERY - 1)) == POLL_EVERY - 1 && wg__poll()) return false;                         \
+                    if (wg__poll_at(k)) return false;                                                                 \
                     to[k] = a < mid && (b >= hi || !name##_before(x[from[b]], x[from[a]], descending)) ? from[a++]    \
                                                                                                        : from[b++];   \
                 }                                                                                                     \
@@ -79,12 +79,13 @@ static wg_status sort_into(const wg_call *c, wg_tensor *out, wg_tensor *indices)
             break;
         }
         int64_t at = r / step * step * b.n + r % step; /* of the row's first element in the results */
-        for (int64_t i = 0; i < b.n; i++) {
+        for (int64_t i = 0; i < b.n && st == WG_OK; i++) {
             const char *v = x + (size_t)order[i] * 8;
             char *to = out->data + (size_t)(at + i * step) * item;
             if (floating) wg__store_double(to, (wg_dtype)out->dtype, *(const double *)(const void *)v);
             else wg__store_int(to, (wg_dtype)out->dtype, *(const int64_t *)(const void *)v);
             ((int64_t *)(void *)indices->data)[at + i * step] = order[i];
+            if (wg__poll_at(i)) st = WG_ERR_INTERRUPTED;
         }
         if ((since += b.n) < POLL_EVERY) continue;
         since = 0;
