@@ -11,7 +11,8 @@
 
 #include "wengert/wengert.h"
 
-/* ---- helpers ------------------------------------------------------------------------------------------------------- */
+/* ---- helpers -------------------------------------------------------------------------------------------------------
+ */
 
 /* Who asked: the helpers' own lines say little. */
 static int line;
@@ -21,7 +22,8 @@ static void check_error(const wg_tensor *t, wg_status status, const char *senten
     const char *message = wg_last_message();
     if (!wg_is_poison(t)) fail_msg("line %d: no error", line);
     if (got != status || strncmp(message, sentence, strlen(sentence)) != 0)
-        fail_msg("line %d: %s: %s\n  instead of %s: %s", line, wg_status_name(got), message, wg_status_name(status), sentence);
+        fail_msg("line %d: %s: %s\n  instead of %s: %s", line, wg_status_name(got), message, wg_status_name(status),
+                 sentence);
 }
 /* A tensor function raises this, and a sink returns it too. */
 #define refused(t, status, sentence) (line = __LINE__, check_error(t, status, sentence))
@@ -59,10 +61,12 @@ static void is(wg_tensor *t, int ndim, const int64_t *sizes, const int64_t *stri
     assert_int_equal(wg_copy_out(t, WG_INT64, got, sizeof(int64_t) * (size_t)numel), WG_OK);
     for (int64_t i = 0; i < numel; i++) assert_int_equal(got[i], values[i]);
 }
-#define L(...) (const int64_t[]){__VA_ARGS__}
+#define L(...) \
+    (const int64_t[]) { __VA_ARGS__ }
 #define IS(t, ndim, sizes, strides, ...) is(t, ndim, sizes, strides, L(__VA_ARGS__))
 
-/* ---- views --------------------------------------------------------------------------------------------------------- */
+/* ---- views ---------------------------------------------------------------------------------------------------------
+ */
 
 static void views_have_pytorchs_strides(void **state) {
     (void)state;
@@ -97,7 +101,8 @@ static void reshape_is_a_view_where_it_can_be(void **state) {
         assert_false(wg_same_storage(copy, x));
         wg_tensor *apart = wg_slice(x, 1, 0, 2, 1); /* rows of two, three apart: rows may be cut, not joined */
         IS(wg_view(apart, 3, L(2, 1, 2)), 3, L(2, 1, 2), L(3, 2, 1), 0, 1, 3, 4);
-        refused(wg_view(apart, 1, L(4)), WG_ERR_RUNTIME, "view size is not compatible with input tensor's size and stride");
+        refused(wg_view(apart, 1, L(4)), WG_ERR_RUNTIME,
+                "view size is not compatible with input tensor's size and stride");
         IS(wg_view(single(), 2, L(1, 1)), 2, L(1, 1), L(1, 1), 7);
         IS(wg_view(wg_view(single(), 2, L(1, 1)), 0, NULL), 0, L(0), L(0), 7);
         IS(wg_flatten(single(), 0, -1), 1, L(1), L(1), 7);
@@ -117,7 +122,8 @@ static void squeezing(void **state) {
     }
 }
 
-/* ---- 64 dims ------------------------------------------------------------------------------------------------------- */
+/* ---- 64 dims -------------------------------------------------------------------------------------------------------
+ */
 
 enum { MOST = WG_MAX_DIMS };
 
@@ -129,7 +135,8 @@ static void sixty_four_dims(void **state) {
         order[i] = MOST - 1 - i;
     }
     WG_SCOPE {
-        wg_tensor *x = wg_view(wg_arange(wg_i(0), wg_i(4), wg_i(1), NULL), MOST, sizes), *y = wg_permute(x, MOST, order);
+        wg_tensor *x = wg_view(wg_arange(wg_i(0), wg_i(4), wg_i(1), NULL), MOST, sizes),
+                  *y = wg_permute(x, MOST, order);
         int64_t got[4];
         double sum = 0;
         assert_int_equal(wg_ndim(x), MOST);
@@ -225,8 +232,7 @@ static wg_tensor *in_a_map(void *user, wg_tensor *const *in, int n) {
 }
 static void too_many_inside_vmap(void **state) {
     (void)state;
-    for (int which = 0; which < 9; which++)
-        WG_SCOPE {
+    for (int which = 0; which < 9; which++) WG_SCOPE {
             wg_tensor *x = wg_ones(WG_SHAPE(3, 1), NULL);
             int64_t dim = 0;
             wg_tensor *mapped = wg_vmap(in_a_map, &which, &x, &dim, 1, 0);
@@ -257,7 +263,8 @@ static void negative_ndim_is_an_error(void **state) {
     }
 }
 
-/* ---- nothing and next to nothing ------------------------------------------------------------------------------------- */
+/* ---- nothing and next to nothing
+ * ------------------------------------------------------------------------------------- */
 
 static void no_dims(void **state) {
     (void)state;
@@ -306,17 +313,21 @@ static void no_elements(void **state) {
         assert_int_equal(wg_numel(wg_permute(x, 3, L(2, 0, 1))), 0);
         assert_int_equal(wg_numel(wg_clone(wg_transpose(x, 0, 2))), 0);
         assert_int_equal(wg_size(wg_cat(WG_TENSORS(x, wg_ones(WG_SHAPE(2, 1, 3), NULL)), 1), 1), 1);
-        assert_int_equal(wg_numel(wg_cat(WG_TENSORS(wg_zeros(WG_SHAPE(0), NULL), wg_ones(WG_SHAPE(2, 1), NULL)), 1)), 2);
+        assert_int_equal(wg_numel(wg_cat(WG_TENSORS(wg_zeros(WG_SHAPE(0), NULL), wg_ones(WG_SHAPE(2, 1), NULL)), 1)),
+                         2);
         assert_int_equal(wg_size(wg_matmul(wg_zeros(WG_SHAPE(2, 0), NULL), wg_zeros(WG_SHAPE(0, 3), NULL)), 1), 3);
         refused(wg_view(x, 2, L(-1, 0)), WG_ERR_RUNTIME,
-                "cannot reshape tensor of 0 elements into shape [-1, 0] because the unspecified dimension size -1 can be any "
+                "cannot reshape tensor of 0 elements into shape [-1, 0] because the unspecified dimension size -1 can "
+                "be any "
                 "value and is ambiguous");
-        refused(wg_select(x, 1, 0), WG_ERR_INDEX, "select(): index 0 out of range for tensor of size [2, 0, 3] at dimension 1");
+        refused(wg_select(x, 1, 0), WG_ERR_INDEX,
+                "select(): index 0 out of range for tensor of size [2, 0, 3] at dimension 1");
         assert_false(wg_error_pending());
     }
 }
 
-/* ---- sizes that no memory holds ---------------------------------------------------------------------------------------- */
+/* ---- sizes that no memory holds
+ * ---------------------------------------------------------------------------------------- */
 
 #define HUGE_ ((int64_t)1 << 62)
 
@@ -374,9 +385,12 @@ static void views_larger_than_memory(void **state) {
         too_large(wg_where(wg_b(true), x, wg_s(0)));
         too_large(wg_expand(wg_ones(WG_SHAPE(1, 1), NULL), 2, L((int64_t)1 << 40, (int64_t)1 << 40)));
         too_large(wg_as_strided(wg_ones(WG_SHAPE(1), NULL), 2, L(HUGE_, HUGE_), L(0, 0), 0));
-        refused(wg_as_strided(six(), 1, L(3), L(HUGE_), 0), WG_ERR_RUNTIME, "setStorage: sizes [3], strides [46116860184");
-        refused(wg_as_strided(six(), 1, L(7), L(1), 0), WG_ERR_RUNTIME, "setStorage: sizes [7], strides [1], storage offset 0");
-        refused(wg_as_strided(six(), 1, L(2), L(1), 5), WG_ERR_RUNTIME, "setStorage: sizes [2], strides [1], storage offset 5");
+        refused(wg_as_strided(six(), 1, L(3), L(HUGE_), 0), WG_ERR_RUNTIME,
+                "setStorage: sizes [3], strides [46116860184");
+        refused(wg_as_strided(six(), 1, L(7), L(1), 0), WG_ERR_RUNTIME,
+                "setStorage: sizes [7], strides [1], storage offset 0");
+        refused(wg_as_strided(six(), 1, L(2), L(1), 5), WG_ERR_RUNTIME,
+                "setStorage: sizes [2], strides [1], storage offset 5");
         too_large(wg_as_strided(six(), 1, L(1), L(1), INT64_MAX));
     }
 }
@@ -400,7 +414,8 @@ static void negative_sizes(void **state) {
     }
 }
 
-/* ---- arguments out of range ---------------------------------------------------------------------------------------------- */
+/* ---- arguments out of range
+ * ---------------------------------------------------------------------------------------------- */
 
 static void dims_out_of_range(void **state) {
     (void)state;
@@ -437,13 +452,17 @@ static void other_refusals(void **state) {
     WG_SCOPE {
         wg_tensor *x = six(), *out[8];
         int n;
-        refused(wg_select(x, 1, 3), WG_ERR_INDEX, "select(): index 3 out of range for tensor of size [2, 3] at dimension 1");
-        refused(wg_select(x, 1, -4), WG_ERR_INDEX, "select(): index -4 out of range for tensor of size [2, 3] at dimension 1");
+        refused(wg_select(x, 1, 3), WG_ERR_INDEX,
+                "select(): index 3 out of range for tensor of size [2, 3] at dimension 1");
+        refused(wg_select(x, 1, -4), WG_ERR_INDEX,
+                "select(): index -4 out of range for tensor of size [2, 3] at dimension 1");
         refused(wg_slice(x, 0, 0, 1, 0), WG_ERR_RUNTIME, "slice step must be positive");
         refused(wg_slice(x, 0, 0, 1, -1), WG_ERR_RUNTIME, "slice step must be positive");
         refused(wg_narrow(x, 0, 1, 2), WG_ERR_RUNTIME, "start (1) + length (2) exceeds dimension size (2).");
-        refused(wg_narrow(x, 0, 3, 0), WG_ERR_INDEX, "start out of range (expected to be in range of [-2, 2], but got 3)");
-        refused(wg_narrow(x, 0, -3, 0), WG_ERR_INDEX, "start out of range (expected to be in range of [-2, 2], but got -3)");
+        refused(wg_narrow(x, 0, 3, 0), WG_ERR_INDEX,
+                "start out of range (expected to be in range of [-2, 2], but got 3)");
+        refused(wg_narrow(x, 0, -3, 0), WG_ERR_INDEX,
+                "start out of range (expected to be in range of [-2, 2], but got -3)");
         refused(wg_permute(x, 2, L(0, 0)), WG_ERR_RUNTIME, "permute(): duplicate dims are not allowed.");
         refused(wg_view(x, 1, L(4)), WG_ERR_RUNTIME, "shape '[4]' is invalid for input of size 6");
         refused(wg_view(x, 2, L(-1, 4)), WG_ERR_RUNTIME, "shape '[-1, 4]' is invalid for input of size 6");
@@ -451,7 +470,8 @@ static void other_refusals(void **state) {
         refused(wg_expand(x, 2, L(3, 3)), WG_ERR_RUNTIME,
                 "The expanded size of the tensor (3) must match the existing size (2) at non-singleton dimension 0.");
         refused(wg_expand(wg_to(x, WG_FLOAT32), 1, L(3)), WG_ERR_RUNTIME,
-                "expand(torch.FloatTensor{[2, 3]}, size=[3]): the number of sizes provided (1) must be greater or equal to the "
+                "expand(torch.FloatTensor{[2, 3]}, size=[3]): the number of sizes provided (1) must be greater or "
+                "equal to the "
                 "number of dimensions in the tensor (2)");
         refused(wg_t(wg_zeros(WG_SHAPE(1, 2, 3), NULL)), WG_ERR_RUNTIME,
                 "t() expects a tensor with <= 2 dimensions, but self is 3D");
@@ -459,7 +479,8 @@ static void other_refusals(void **state) {
                 "tensor.mT is only supported on matrices or batches of matrices. Got 1-D tensor.");
         refused(wg_flatten(x, 1, 0), WG_ERR_RUNTIME, "flatten() has invalid args: start_dim cannot come after end_dim");
         refused(wg_cat(WG_TENSORS(x, wg_zeros(WG_SHAPE(2, 2), NULL)), 0), WG_ERR_RUNTIME,
-                "Sizes of tensors must match except in dimension 0. Expected size 3 but got size 2 for tensor number 1 in the "
+                "Sizes of tensors must match except in dimension 0. Expected size 3 but got size 2 for tensor number 1 "
+                "in the "
                 "list.");
         refused(wg_cat(WG_TENSORS(x, wg_zeros(WG_SHAPE(2), NULL)), 0), WG_ERR_RUNTIME,
                 "Tensors must have same number of dimensions: got 2 and 1");
@@ -470,17 +491,21 @@ static void other_refusals(void **state) {
         refused(wg_add(x, wg_zeros(WG_SHAPE(2, 2), NULL)), WG_ERR_RUNTIME,
                 "The size of tensor a (3) must match the size of tensor b (2) at non-singleton dimension 1");
         refused(wg_sum(x, .dims = WG_DIMS(0, 0)), WG_ERR_RUNTIME, "dim 0 appears multiple times in the list of dims");
-        sink_refused(wg_unbind(single(), 0, out, 8, &n), WG_ERR_INDEX, "Dimension specified as 0 but tensor has no dimensions");
+        sink_refused(wg_unbind(single(), 0, out, 8, &n), WG_ERR_INDEX,
+                     "Dimension specified as 0 but tensor has no dimensions");
         sink_refused(wg_split(x, -1, 0, out, 8, &n), WG_ERR_RUNTIME,
                      "split expects split_size be non-negative, but got split_size=-1");
         sink_refused(wg_split(x, 0, 0, out, 8, &n), WG_ERR_RUNTIME,
                      "split_size can only be 0 if dimension size is 0, but got dimension size of 2");
-        sink_refused(wg_split_sizes(x, WG_DIMS(1, 2), 0, out, 8, &n), WG_ERR_RUNTIME,
-                     "split_with_sizes expects split_sizes to sum exactly to 2 (input tensor's size at dimension 0), but got "
-                     "split_sizes=[1, 2]");
-        sink_refused(wg_split_sizes(x, WG_DIMS(3, -1), 0, out, 8, &n), WG_ERR_RUNTIME,
-                     "split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes=[3, -1]");
-        sink_refused(wg_split(single(), 1, 0, out, 8, &n), WG_ERR_RUNTIME, "split expects at least a 1-dimensional tensor");
+        sink_refused(
+            wg_split_sizes(x, WG_DIMS(1, 2), 0, out, 8, &n), WG_ERR_RUNTIME,
+            "split_with_sizes expects split_sizes to sum exactly to 2 (input tensor's size at dimension 0), but got "
+            "split_sizes=[1, 2]");
+        sink_refused(
+            wg_split_sizes(x, WG_DIMS(3, -1), 0, out, 8, &n), WG_ERR_RUNTIME,
+            "split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes=[3, -1]");
+        sink_refused(wg_split(single(), 1, 0, out, 8, &n), WG_ERR_RUNTIME,
+                     "split expects at least a 1-dimensional tensor");
         sink_refused(wg_chunk(x, 0, 0, out, 8, &n), WG_ERR_RUNTIME,
                      "chunk expects `chunks` to be greater than 0, got: 0");
     }

@@ -36,7 +36,8 @@ static wg_tensor *number(const argument *a) {
     return a->dtype == WG_FLOAT64 ? wg_s(a->d) : a->dtype == WG_INT64 ? wg_i(a->i) : wg_b(a->i != 0);
 }
 
-/* ---- the functions, in the order of the script ---------------------------------------------------------------------- */
+/* ---- the functions, in the order of the script ----------------------------------------------------------------------
+ */
 
 static wg_tensor *ones3(const call *c) { return wg_ones(WG_SHAPE(3), c->options); }
 static wg_tensor *mask(void) { return wg_from_data((uint8_t[]){1, 0, 1}, WG_BOOL, WG_SHAPE(3), NULL); }
@@ -58,11 +59,20 @@ static wg_tensor *eq(const call *c) { return wg_eq(ones3(c), number(c->arg)); }
 static const struct {
     const char *name;
     wg_tensor *(*run)(const call *c);
-} functions[] = {{"arange", arange},   {"linspace", linspace}, {"eye", eye},     {"full", full},
-                 {"full_like", full_like}, {"fill_", fill},    {"where", where}, {"masked_fill", masked_fill},
-                 {"add", add},         {"mul", mul},           {"eq", eq}};
+} functions[] = {{"arange", arange},
+                 {"linspace", linspace},
+                 {"eye", eye},
+                 {"full", full},
+                 {"full_like", full_like},
+                 {"fill_", fill},
+                 {"where", where},
+                 {"masked_fill", masked_fill},
+                 {"add", add},
+                 {"mul", mul},
+                 {"eq", eq}};
 
-/* ---- calls ------------------------------------------------------------------------------------------------------------ */
+/* ---- calls
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static argument read_argument(recorded *r) {
     argument a = {.dtype = (wg_dtype)recorded_u(r, 1)};
@@ -100,7 +110,8 @@ static bool is_nan(wg_dtype d, const unsigned char *p) {
 /* The first element that differs, or n. Which nan it is does not matter. */
 static size_t first_difference(wg_dtype d, const unsigned char *a, const unsigned char *b, size_t n) {
     size_t size = wg_dtype_size(d), i = 0;
-    while (i < n && (memcmp(a + i * size, b + i * size, size) == 0 || (is_nan(d, a + i * size) && is_nan(d, b + i * size))))
+    while (i < n &&
+           (memcmp(a + i * size, b + i * size, size) == 0 || (is_nan(d, a + i * size) && is_nan(d, b + i * size))))
         i++;
     return i;
 }
@@ -136,7 +147,8 @@ static bool same_tensor(recorded *r, wg_dtype dtype, wg_tensor *got, char *why, 
     double ours[1] = {0}, theirs[1] = {0};
     wg_tensor *x = wg_from_data(want, dtype, ndim, sizes, NULL), *at_x = wg_view(x, 1, (int64_t[]){-1}),
               *at_got = wg_view(got, 1, (int64_t[]){-1});
-    if (wg_item(wg_select(at_x, 0, (int64_t)at), theirs) == WG_OK && wg_item(wg_select(at_got, 0, (int64_t)at), ours) == WG_OK)
+    if (wg_item(wg_select(at_x, 0, (int64_t)at), theirs) == WG_OK &&
+        wg_item(wg_select(at_got, 0, (int64_t)at), ours) == WG_OK)
         snprintf(why, n, "element %d of %d is %.17g, not %.17g", (int)at, (int)numel, ours[0], theirs[0]);
     return false;
 }
@@ -159,7 +171,8 @@ static bool one_call(recorded *r) {
     WG_SCOPE {
         wg_tensor *got = functions[c.function].run(&c);
         unsigned result = (unsigned)recorded_u(r, 1);
-        same = result == ERROR ? same_error(r, got, why, sizeof why) : same_tensor(r, (wg_dtype)result, got, why, sizeof why);
+        same = result == ERROR ? same_error(r, got, why, sizeof why)
+                               : same_tensor(r, (wg_dtype)result, got, why, sizeof why);
     }
     assert_int_equal(wg_set_default_dtype(WG_FLOAT32), WG_OK);
     wg_clear_error();
@@ -169,7 +182,8 @@ static bool one_call(recorded *r) {
     return false;
 }
 
-/* ---- conversions ------------------------------------------------------------------------------------------------------ */
+/* ---- conversions
+ * ------------------------------------------------------------------------------------------------------ */
 
 /* In one row, element by element, and with a stride, which take different loops. */
 static wg_tensor *converted(wg_tensor *x, wg_dtype to, int way) {
@@ -186,10 +200,10 @@ static wg_tensor *converted(wg_tensor *x, wg_dtype to, int way) {
 static bool one_conversion(recorded *r, uint64_t *elements) {
     wg_dtype from = (wg_dtype)recorded_u(r, 1), to = (wg_dtype)recorded_u(r, 1);
     size_t n = recorded_u(r, 2), wrong = 0;
-    const unsigned char *in = recorded_take(r, n * wg_dtype_size(from)), *want = recorded_take(r, n * wg_dtype_size(to));
+    const unsigned char *in = recorded_take(r, n * wg_dtype_size(from)),
+                        *want = recorded_take(r, n * wg_dtype_size(to));
     *elements += n;
-    for (int way = 0; way < 3; way++)
-        WG_SCOPE {
+    for (int way = 0; way < 3; way++) WG_SCOPE {
             double v = 0;
             wg_tensor *x = wg_from_data(in, from, WG_SHAPE((int64_t)n), NULL), *y = converted(x, to, way);
             assert_false(wg_is_poison(y));

@@ -31,7 +31,8 @@ typedef struct table {
     } errors[MAX_TEXTS];
 } table;
 
-/* ---- the operations, in the order of the script -------------------------------------------------------------------- */
+/* ---- the operations, in the order of the script --------------------------------------------------------------------
+ */
 
 static wg_tensor *where_true(wg_tensor *a, wg_tensor *b) {
     return wg_where(wg_from_data(&(uint8_t){1}, WG_BOOL, WG_SHAPE(1), NULL), a, b);
@@ -62,7 +63,8 @@ static const struct {
     {"div_", wg_div_, true},
 };
 
-/* ---- the recorded table -------------------------------------------------------------------------------------------- */
+/* ---- the recorded table --------------------------------------------------------------------------------------------
+ */
 
 static wg_tensor *make(const operand *o) {
     int64_t i;
@@ -122,15 +124,18 @@ static const char *result_differs(wg_tensor *got, wg_dtype dtype, int ndim, cons
 }
 
 static void describe(char *text, size_t n, const operand *o) {
-    snprintf(text, n, "%s %s", o->kind == NUMBER ? "number" : o->kind == NO_DIM ? "0-d" : "1-d", wg_dtype_name(o->dtype));
+    snprintf(text, n, "%s %s",
+             o->kind == NUMBER   ? "number"
+             : o->kind == NO_DIM ? "0-d"
+                                 : "1-d",
+             wg_dtype_name(o->dtype));
 }
 
 static bool one_case(table *t) {
     wg_dtype standard = (wg_dtype)recorded_u(&t->r, 1);
     size_t op = recorded_u(&t->r, 1), left = recorded_u(&t->r, 1), right = recorded_u(&t->r, 1);
     unsigned result = (unsigned)recorded_u(&t->r, 1), ndim_or_text = (unsigned)recorded_u(&t->r, 1);
-    const unsigned char *element =
-        result == ERROR ? NULL : recorded_take(&t->r, wg_dtype_size((wg_dtype)result));
+    const unsigned char *element = result == ERROR ? NULL : recorded_take(&t->r, wg_dtype_size((wg_dtype)result));
     const char *wrong = NULL;
     char a[40], b[40];
     assert_int_equal(wg_set_default_dtype(standard), WG_OK);
@@ -141,7 +146,8 @@ static bool one_case(table *t) {
         wrong = result == ERROR ? error_differs(t, got, (int)ndim_or_text)
                                 : result_differs(got, (wg_dtype)result, (int)ndim_or_text, element);
         if (!wrong && ops[op].in_place && result == ERROR &&
-            (wg_version_of(x) != version || memcmp(wg_const_data(x), t->operands[left].element, wg_dtype_size(wg_dtype_of(x)))))
+            (wg_version_of(x) != version ||
+             memcmp(wg_const_data(x), t->operands[left].element, wg_dtype_size(wg_dtype_of(x)))))
             wrong = "the failed op wrote its target";
     }
     if (!wrong) return true;
