@@ -10,7 +10,7 @@ element is one that the other dtypes round, wrap or cut differently, so that the
 
 Layout: four header lines (format, producer, script, sha256 of this script) and an empty line; then little-endian:
   u8 10 rows of 10 dtypes: promote_types (codes of wg_dtype)
-  23 operands: u8 kind (0 one dim, 1 no dim, 2 number), u8 dtype (of numbers: int64, float64, bool), 8 bytes: the element
+  23 operands: u8 kind (0 one dim, 1 no dim, 2 number), u8 dtype (of numbers: int64, float64, bool), 8 bytes element
   u8 number of texts; per text u8 exception (codes of wg_status), u8 length, the text
   u32 number of cases; per case u8 default dtype, u8 op, u8 left, u8 right operand, and
     u8 dtype of the result, u8 ndim, its element (as many bytes as the dtype has)
@@ -59,7 +59,8 @@ def raw(t):
 
 
 def operands():
-    tensors = [torch.tensor(e, dtype=torch.float64 if d.is_floating_point else d).to(d) for e, d in zip(ELEMENTS, DTYPES)]
+    tensors = [torch.tensor(e, dtype=torch.float64 if d.is_floating_point else d).to(d)
+               for e, d in zip(ELEMENTS, DTYPES)]
     table = [(0, i, t.view(1)) for i, t in enumerate(tensors)] + [(1, i, t) for i, t in enumerate(tensors)]
     return table + [(2, code, value) for value, code in NUMBERS]
 
@@ -103,8 +104,8 @@ def main():
     data += bytes([len(texts)]) + b"".join(struct.pack("<2B", code, len(t)) + t.encode() for code, t in texts)
     data += struct.pack("<I", len(all_cases)) + b"".join(all_cases)
     digest = hashlib.sha256(open(here, "rb").read()).hexdigest()
-    header = (f"wengert-golden promotion 1\nproducer pytorch {torch.__version__}\nscript tools/{os.path.basename(here)}\n"
-              f"sha256 {digest}\n\n")
+    header = (f"wengert-golden promotion 1\nproducer pytorch {torch.__version__}\n"
+              f"script tools/{os.path.basename(here)}\nsha256 {digest}\n\n")
     with open(output, "wb") as f:
         f.write(header.encode() + data)
     print(f"{len(all_cases)} cases, {len(texts)} error texts, {len(data)} bytes in {os.path.normpath(output)}")

@@ -172,6 +172,11 @@ wg_tensor *wg_full_like(const wg_tensor *t, wg_tensor *value, const wg_options *
 
 static bool whole(const wg_tensor *t) { return t->dtype <= WG_INT64; }
 
+static wg_status sequence_dtype(const char *who, wg_dtype d) {
+    if (d != WG_BOOL) return WG_OK;
+    return wg__raise(WG_ERR_NOT_IMPLEMENTED, who, "\"%s_cpu\" not implemented for 'Bool'", who);
+}
+
 static wg_status arange_check(double a, double b, double step) {
     if (step == 0) return wg__raise(WG_ERR_RUNTIME, "arange", "step must be nonzero");
     if (!isfinite(a) || !isfinite(b))
@@ -228,7 +233,7 @@ wg_tensor *wg_arange(wg_tensor *start, wg_tensor *end, wg_tensor *step, const wg
         a[i] = wg__load_double(v[i]->data, (wg_dtype)v[i]->dtype);
     }
     wg_dtype d = dtype_or(o, ints ? WG_INT64 : wg_default_dtype());
-    if (arange_check(a[0], a[1], a[2]) != WG_OK) return WG_POISON;
+    if (sequence_dtype("arange", d) != WG_OK || arange_check(a[0], a[1], a[2]) != WG_OK) return WG_POISON;
     int64_t n = arange_count(v, d, ints);
     if (n < 0) return wg__fail(WG_ERR_RUNTIME, "arange", "invalid size, possible overflow?");
     wg_dtype counter = !wg_dtype_is_floating(d) ? WG_INT64 : wg_dtype_size(d) == 2 ? WG_FLOAT32 : WG_FLOAT64;
@@ -259,6 +264,7 @@ static double linspace_at(wg_dtype d, double from, double step, int64_t k) {
 wg_tensor *wg_linspace(double start, double end, int64_t steps, const wg_options *o) {
     wg_dtype d = dtype_or(o, wg_default_dtype());
     if (steps < 0) return wg__fail(WG_ERR_RUNTIME, "linspace", "number of steps must be non-negative");
+    if (steps > 1 && sequence_dtype("linspace", d) != WG_OK) return WG_POISON;
     wg_tensor *t = fresh("linspace", d, 1, &steps, NULL, o), first = {.dtype = WG_FLOAT64, .data = (char *)&start},
               last = {.dtype = WG_FLOAT64, .data = (char *)&end};
     if (!wg__ok(t) || steps == 0) return t;

@@ -96,6 +96,10 @@ static void refusals(void **state) {
         refused(wg_zeros_like(NULL, NULL), WG_ERR_TYPE, "zeros_like(): argument 1 must be Tensor, not None");
         refused(wg_full_like(NULL, wg_s(1), NULL), WG_ERR_TYPE, "full_like(): argument 1 must be Tensor, not None");
         refused(wg_arange(wg_i(0), NULL, wg_i(1), NULL), WG_ERR_TYPE, "arange(): start, end and step must be numbers");
+        refused(wg_arange(wg_i(0), wg_i(2), wg_i(1), WG_DTYPE(WG_BOOL)), WG_ERR_NOT_IMPLEMENTED,
+                "\"arange_cpu\" not implemented for 'Bool'");
+        refused(wg_linspace(0, 1, 2, WG_DTYPE(WG_BOOL)), WG_ERR_NOT_IMPLEMENTED,
+                "\"linspace_cpu\" not implemented for 'Bool'");
         refused(wg_eye(-1, -1, NULL), WG_ERR_RUNTIME, "n must be greater or equal to 0, got -1");
         wg_dtype integral[] = {WG_BOOL, WG_UINT8, WG_INT8, WG_INT16, WG_INT32, WG_INT64};
         for (int i = 0; i < 6; i++)
