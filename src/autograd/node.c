@@ -197,7 +197,8 @@ static void destroy_node(struct wg_tls *s, wg_node *n) {
         if (n->in[i].node) wg__node_release(n->in[i].node);
     }
     if (WG_UNLIKELY(!is_plain(n))) destroy_extras(n);
-    wg__count(&s->live_nodes, -1);
+    if (WG_LIKELY(s->listed)) wg__count(&s->live_nodes, -1);
+    else wg__count_node(-1);
     wg__block_free(s, n);
 }
 

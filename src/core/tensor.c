@@ -184,7 +184,20 @@ void wg_empty_cache(void) {
     wg__alloc_trim();
 }
 
-void wg__count_node(int d) { wg__count(&wg__tls.live_nodes, d); }
+/* A thread that only releases what others made is not known: nobody would find its counts. */
+static void count_unknown(int64_t *gone, int64_t d) {
+    pthread_mutex_lock(&threads_lock);
+    *gone += d;
+    pthread_mutex_unlock(&threads_lock);
+}
+static inline void count_dead_tensor(struct wg_tls *s) {
+    if (WG_LIKELY(s->listed)) wg__count(&s->live_tensors, -1);
+    else count_unknown(&gone_tensors, -1);
+}
+void wg__count_node(int d) {
+    if (WG_LIKELY(wg__tls.listed)) wg__count(&wg__tls.live_nodes, d);
+    else count_unknown(&gone_nodes, d);
+}
 
 /* ---- making handles ------------------------------------------------------------------------------------------------ */
 
@@ -432,7 +445,7 @@ static void destroy_tensor(struct wg_tls *s, wg_tensor *t) {
     if (t->flags & TF_HEAPDIMS) wg__mfree(t->dims, t->ndim ? (size_t)t->ndim * 16 : 16);
     if (t->flags & TF_VSEP) block_unref(s, t->vhome);
     if (t->storage) storage_unref(s, t->storage);
-    wg__count(&s->live_tensors, -1);
+    count_dead_tensor(s);
     block_unref(s, t);
 }
 
@@ -459,7 +472,7 @@ void wg__tensor_release(wg_tensor *t) {
     if (dies_alone(t)) {
         wg_node *history = t->grad_fn;
         if (!(t->own.flags & SF_INLINE)) wg__free(t->own.data, t->own.bytes);
-        wg__count(&s->live_tensors, -1);
+        count_dead_tensor(s);
         handle_block_free(s, t);
         if (history) wg__node_release(history);
         return;

@@ -222,7 +222,9 @@ static void bytes_are_counted(void **state) {
         assert_int_equal(stats().peak_bytes - before, one);
     }
     assert_int_equal(stats().live_bytes, before);
+#ifndef __SANITIZE_ADDRESS__ /* with it nothing is cached */
     assert_true(stats().cached_bytes >= BYTES);
+#endif
     wg_empty_cache();
     assert_int_equal(stats().cached_bytes, 0);
     wg_memory_stats old = {.size = 8}; /* another version's struct is left alone */
