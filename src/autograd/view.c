@@ -67,7 +67,9 @@ wg_status wg__check_inplace(const wg_op *op, wg_tensor *const *in, int nin) {
     bool any = false;
     for (int i = 0; i < nin && !any && !wg__tls.no_grad; i++) any = in[i] && wg__wants_grad(in[i]);
     wg_status st = any ? check_history(op, t) : WG_OK;
-    if (st == WG_OK && wg__may_overlap_itself(t)) return wg__raise(WG_ERR_RUNTIME, op->name, WG_MSG_SELF_OVERLAP);
+    /* one value everywhere: who writes a place twice writes the same */
+    bool fills = !any && (strcmp(op->name, "fill_") == 0 || strcmp(op->name, "zero_") == 0);
+    if (st == WG_OK && !fills && wg__may_overlap_itself(t)) return wg__raise(WG_ERR_RUNTIME, op->name, WG_MSG_SELF_OVERLAP);
     return st;
 }
 

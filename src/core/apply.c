@@ -37,12 +37,26 @@ static wg_status poison_out(wg_tensor **out, int nout, wg_status st) {
 
 /* ---- dtypes of a pointwise call ------------------------------------------------------------------------------------ */
 
+/* PyTorch's names of kernels that are not called as their op. */
+static const char *kernel_name(const char *op) {
+    static const char *const names[][2] = {{"floor_divide", "div_floor_cpu"}, {"pow", "pow"},
+                                           {"bitwise_left_shift", "lshift_cpu"}, {"bitwise_right_shift", "rshift_cpu"},
+                                           {"floor", "floor_vml_cpu"}, {"ceil", "ceil_vml_cpu"},
+                                           {"round", "round_vml_cpu"}, {"trunc", "trunc_vml_cpu"}};
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+        if (strcmp(names[i][0], op) == 0) return names[i][1];
+    return NULL;
+}
+
 static wg_status refuse_dtype(const wg_op *op, wg_dtype d) {
+    const char *kernel = kernel_name(op->name);
     const char *what = strcmp(op->name, "neg") == 0 ? "Negation" : strstr(op->name, "sub") ? "Subtraction" : NULL;
     if (d == WG_BOOL && what)
         return wg__raise(WG_ERR_NOT_IMPLEMENTED, op->name, WG_MSG_BOOL_MINUS, what, what[0] == 'N' ? "on" : "with");
-    return wg__raise(WG_ERR_NOT_IMPLEMENTED, op->name, "\"%s_cpu\" not implemented for '%s'. Convert it with wg_to first",
-                     op->name, wg__dtype_scalar_name(d));
+    if (strcmp(op->name, "relu") == 0)
+        return wg__raise(WG_ERR_NOT_IMPLEMENTED, "relu", "Boolean inputs not supported for relu");
+    return wg__raise(WG_ERR_NOT_IMPLEMENTED, op->name, "\"%s%s\" not implemented for '%s'. Convert it with wg_to first",
+                     kernel ? kernel : op->name, kernel ? "" : "_cpu", wg__dtype_scalar_name(d));
 }
 
 /* PyTorch's minus takes no bool, not even beside a float. */
@@ -52,16 +66,19 @@ static bool subtracts_bool(const wg_op *op, wg_tensor *const *in, int nin) {
     return any && nin == 2 && strstr(op->name, "sub");
 }
 
-static wg_status pointwise_dtypes(const wg_op *op, wg_tensor *const *in, int nin, wg_dtype *compute, wg_dtype *result) {
-    wg_dtype d = wg__result_type(in, nin);
+wg_status wg__check_kernel(const wg_op *op, wg_tensor *const *in, int nin, wg_dtype d) {
     if (WG_UNLIKELY(subtracts_bool(op, in, nin)))
         return d == WG_BOOL ? wg__raise(WG_ERR_NOT_IMPLEMENTED, op->name, WG_MSG_TWO_BOOLS) : refuse_dtype(op, WG_BOOL);
+    return wg__kernel(op, d) ? WG_OK : refuse_dtype(op, d);
+}
+
+static wg_status pointwise_dtypes(const wg_op *op, wg_tensor *const *in, int nin, wg_dtype *compute, wg_dtype *result) {
+    wg_dtype d = wg__result_type(in, nin);
     if (op->kind == WG_K_FLT && !wg__is_floating(d)) d = wg_default_dtype();
     *compute = d;
     *result = op->kind == WG_K_FLAG ? WG_BOOL : d;
-    if (op->kind == WG_K_NUM && d <= WG_INT64 && wg__kernel(op, d)) return wg__check_integers(op, in);
-    if (wg__kernel(op, d)) return WG_OK;
-    return refuse_dtype(op, d);
+    wg_status st = wg__check_kernel(op, in, nin, d);
+    return st == WG_OK && op->kind == WG_K_NUM && d <= WG_INT64 ? wg__check_integers(op, in) : st;
 }
 
 bool wg__takes_exact(const wg_op *op, wg_tensor *const *in, int nin, wg_dtype d) {

@@ -23,6 +23,8 @@ typedef struct wg_operand {
 /* PyTorch's *, / and // of 16-bit floats do not round a right operand of one element that has another dtype, so that
  * x * 0.999 is not x * 1: they compute in float32 and round the result to d. */
 bool wg__takes_exact(const wg_op *op, wg_tensor *const *in, int nin, wg_dtype d);
+/* Can op compute in d, and would PyTorch? in[] are the operands. */
+wg_status wg__check_kernel(const wg_op *op, wg_tensor *const *in, int nin, wg_dtype d);
 wg_status wg__operand(wg_operand *o, wg_tensor *t, wg_dtype d);
 wg_status wg__run_pointwise(wg_kernel k, const wg_tensor *out, const wg_operand *x, int nin, wg_dtype compute,
                             char *params);

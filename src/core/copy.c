@@ -128,6 +128,8 @@ wg_status wg__fill_value(wg_tensor *t, const void *value) {
     const int64_t *strides[2] = {to, from};
     char *p[2] = {t->data, (char *)(uintptr_t)value};
     if (t->numel == 0) return WG_OK;
+    int64_t sizes[WG_MAX_DIMS]; /* of a repeated dim one is enough, and two threads shall not meet there */
     wg__broadcast_strides(t, t->ndim, t->dims, to);
-    return wg__loop(wg__fill_kernel(size), 2, p, t->ndim, t->dims, strides, NULL);
+    for (int i = 0; i < t->ndim; i++) sizes[i] = to[i] ? t->dims[i] : 1;
+    return wg__loop(wg__fill_kernel(size), 2, p, t->ndim, sizes, strides, NULL);
 }

@@ -86,11 +86,9 @@ static wg_status plan_pointwise(write_plan *w) {
     if (op->kind == WG_K_FLT && !wg_dtype_is_floating(d)) d = wg_default_dtype();
     w->compute = d;
     w->result = op->kind == WG_K_FLAG ? WG_BOOL : d;
-    wg_status st = check_shape(op, w->in, w->nin);
+    wg_status st = wg__check_kernel(op, w->in, w->nin, d);
+    if (st == WG_OK) st = check_shape(op, w->in, w->nin);
     if (st == WG_OK) st = check_cast(op, w->target, w->result);
-    if (st == WG_OK && !wg__kernel(op, d))
-        st = wg__raise(WG_ERR_NOT_IMPLEMENTED, op->name, "\"%s_cpu\" not implemented for '%s'", op->name,
-                       wg__dtype_scalar_name(d));
     if (st == WG_OK && op->kind == WG_K_NUM && d <= WG_INT64) st = wg__check_integers(op, w->in);
     if (st != WG_OK) return st;
     bool exact = wg__takes_exact(op, w->in, w->nin, d);

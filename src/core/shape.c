@@ -90,7 +90,7 @@ wg_status wg__broadcast(const char *op, const wg_tensor *const *in, int n, wg_ge
             for (int i = 0; i < more; i++) out->sizes[i] = 1;
             out->ndim = t->ndim;
         }
-        for (int i = 0; i < t->ndim; i++) {
+        for (int i = t->ndim; i-- > 0;) { /* the last dim that does not fit is named */
             int64_t *have = &out->sizes[out->ndim - t->ndim + i], want = t->dims[i];
             if (want == 1 || want == *have) continue;
             if (*have == 1) *have = want;

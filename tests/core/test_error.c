@@ -312,6 +312,10 @@ static void first_sentences(void **state) {
 #define FAILS(call, status, sentence) wrong += !failed_with(call, #call, status, sentence)
         FAILS(wg_add(x, y), WG_ERR_RUNTIME,
               "The size of tensor a (3) must match the size of tensor b (4) at non-singleton dimension 1");
+        FAILS(wg_add(x, wg_t(x)), WG_ERR_RUNTIME,
+              "The size of tensor a (3) must match the size of tensor b (2) at non-singleton dimension 1");
+        FAILS(wg_where(wg_gt(x, wg_s(0)), x, wg_t(x)), WG_ERR_RUNTIME,
+              "The size of tensor a (3) must match the size of tensor b (2) at non-singleton dimension 1");
         FAILS(wg_transpose(x, 0, 2), WG_ERR_INDEX,
               "Dimension out of range (expected to be in range of [-2, 1], but got 2)");
         FAILS(wg_transpose(x, -3, 1), WG_ERR_INDEX,

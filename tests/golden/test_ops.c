@@ -73,7 +73,7 @@ static struct {
     int met;
 } known[] = {
     {"remainder", "backward raises  ()", "number % tensor: PyTorch has no derivative, Wengert has", 0},
-    {"pow", "\"pow_cpu\" not implemented for 'Bool'", "bool ** True is bool in PyTorch", 0},
+    {"pow", "\"pow\" not implemented for 'Bool'", "bool ** True is bool in PyTorch", 0},
     {"pow", "PyTorch nan", "-inf ** 0.5 by sqrt: PyTorch's way for that number, not for a tensor that holds it", 0},
     {"pow", "PyTorch -nan", "-inf ** -0.5, the same", 0},
     {"rsub", "stride 0 is 1", "y - x is laid out as y in PyTorch, as x here", 0},
