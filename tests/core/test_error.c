@@ -1,5 +1,5 @@
-/* test_error.c - what the caller sees of failure: the thread's first error and who may read it, poison, sinks, NULL, the
- * texts; and the host's hooks: warnings, log, and should_stop in every kind of long work.
+/* test_error.c - what the caller sees of failure: the thread's first error and who may read it, poison, sinks, NULL,
+ * the texts; and what a host may not ask for. Its hooks are tested where they are used (alloc, interrupt, random).
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -27,7 +27,7 @@ static wg_tensor *failed_product(void) {
 }
 static wg_tensor *failed_sum(void) { return wg_sum(wg_ones(WG_SHAPE(2), NULL), .dims = WG_DIMS(5)); }
 
-/* ---- the slot ------------------------------------------------------------------------------------------------------ */
+/* ---- the slot ---------------------------------------------------------------------------------------------------- */
 
 static void nothing_happened(void **state) {
     (void)state;
@@ -125,7 +125,7 @@ static void threads_have_their_own(void **state) {
     wg_clear_error();
 }
 
-/* ---- poison -------------------------------------------------------------------------------------------------------- */
+/* ---- poison ------------------------------------------------------------------------------------------------------ */
 
 static void poison_is_a_value(void **state) {
     (void)state;
@@ -198,7 +198,7 @@ static void null_is_not_given(void **state) {
     }
 }
 
-/* ---- sinks ---------------------------------------------------------------------------------------------------------- */
+/* ---- sinks ------------------------------------------------------------------------------------------------------- */
 
 static double element = 5;
 static bool flag;
@@ -236,31 +236,21 @@ static const struct sink {
     wg_status (*call)(wg_tensor *t);
     bool makes_tensors; /* fails for poison only */
 } sinks[] = {
-    {"item", to_item, false},
-    {"item_i", to_item_i, false},
-    {"copy_out", to_copy_out, false},
-    {"copy_in", to_copy_in, false},
-    {"truth", to_truth, false},
-    {"increment_version", to_increment, false},
-    {"equal", to_equal, false},
-    {"allclose", to_allclose, false},
-    {"backward", to_backward, false},
-    {"backward_with", to_backward_with, false},
-    {"grad", to_grad, false},
-    {"set_grad", to_set_grad, false},
-    {"set_data", to_set_data, false},
-    {"retain_grad", to_retain_grad, false},
-    {"repr", to_repr, false},
-    {"unbind", to_unbind, true},
-    {"split", to_split, true},
-    {"split_sizes", to_split_sizes, true},
+    {"item", to_item, false},         {"item_i", to_item_i, false},
+    {"copy_out", to_copy_out, false}, {"copy_in", to_copy_in, false},
+    {"truth", to_truth, false},       {"increment_version", to_increment, false},
+    {"equal", to_equal, false},       {"allclose", to_allclose, false},
+    {"backward", to_backward, false}, {"backward_with", to_backward_with, false},
+    {"grad", to_grad, false},         {"set_grad", to_set_grad, false},
+    {"set_data", to_set_data, false}, {"retain_grad", to_retain_grad, false},
+    {"repr", to_repr, false},         {"unbind", to_unbind, true},
+    {"split", to_split, true},        {"split_sizes", to_split_sizes, true},
     {"chunk", to_chunk, true},
 };
 
 static void sinks_fail_while_an_error_is_unread(void **state) {
     (void)state;
-    for (size_t i = 0; i < COUNT(sinks); i++)
-        WG_SCOPE {
+    for (size_t i = 0; i < COUNT(sinks); i++) WG_SCOPE {
             wg_tensor *x = wg_set_requires_grad(wg_ones(WG_SHAPE(1), NULL), true), *t = wg_mul(x, x);
             uint32_t version = wg_version_of(t);
             assert_true(wg_is_poison(failed_product()));
@@ -280,8 +270,7 @@ static void sinks_fail_while_an_error_is_unread(void **state) {
 
 static void sinks_fail_for_poison(void **state) {
     (void)state;
-    for (size_t i = 0; i < COUNT(sinks); i++)
-        WG_SCOPE {
+    for (size_t i = 0; i < COUNT(sinks); i++) WG_SCOPE {
             wg_tensor *p = failed_sum();
             assert_int_equal(sinks[i].call(p), WG_ERR_INDEX);
             assert_string_equal(wg_last_op(), "sum");
@@ -293,7 +282,29 @@ static void sinks_fail_for_poison(void **state) {
         }
 }
 
-/* ---- texts: the first sentence is PyTorch's -------------------------------------------------------------------------- */
+/* ---- hosts ------------------------------------------------------------------------------------------------------- */
+
+static void *allocate(void *user, size_t bytes, size_t alignment) {
+    (void)user, (void)bytes, (void)alignment;
+    return NULL;
+}
+static void hosts_are_checked(void **state) {
+    (void)state;
+    assert_int_equal(wg_set_host(&(wg_host){.size = 8}), WG_ERR_VALUE);
+    assert_string_equal(wg_last_op(), "set_host");
+    wg_clear_error();
+    assert_int_equal(wg_set_host(&(wg_host){.size = sizeof(wg_host), .allocate = allocate}), WG_ERR_VALUE);
+    assert_non_null(strstr(wg_last_message(), "allocate and deallocate go together"));
+    WG_SCOPE assert_false(wg_is_poison(numbers(1000))); /* a refused host changes nothing */
+    assert_int_equal(wg_set_host(NULL), WG_OK);
+    assert_int_equal(wg_set_num_threads(0), WG_ERR_RUNTIME);
+    wg_clear_error();
+    assert_int_equal(wg_set_default_dtype(WG_INT64), WG_ERR_TYPE);
+    assert_non_null(strstr(wg_last_message(), "only floating-point types are supported as the default type"));
+    assert_int_equal(wg_default_dtype(), WG_FLOAT32);
+}
+
+/* ---- texts: the first sentence is PyTorch's ---------------------------------------------------------------------- */
 
 static bool failed_with(wg_tensor *t, const char *call, wg_status code, const char *sentence) {
     wg_status status = wg_last_status();
@@ -308,7 +319,8 @@ static void first_sentences(void **state) {
     (void)state;
     int wrong = 0;
     WG_SCOPE {
-        wg_tensor *x = wg_ones(WG_SHAPE(2, 3), NULL), *y = wg_ones(WG_SHAPE(4), NULL), *i = wg_arange(wg_i(0), wg_i(3), wg_i(1), NULL);
+        wg_tensor *x = wg_ones(WG_SHAPE(2, 3), NULL), *y = wg_ones(WG_SHAPE(4), NULL),
+                  *i = wg_arange(wg_i(0), wg_i(3), wg_i(1), NULL);
 #define FAILS(call, status, sentence) wrong += !failed_with(call, #call, status, sentence)
         FAILS(wg_add(x, y), WG_ERR_RUNTIME,
               "The size of tensor a (3) must match the size of tensor b (4) at non-singleton dimension 1");
@@ -320,23 +332,28 @@ static void first_sentences(void **state) {
               "Dimension out of range (expected to be in range of [-2, 1], but got 2)");
         FAILS(wg_transpose(x, -3, 1), WG_ERR_INDEX,
               "Dimension out of range (expected to be in range of [-2, 1], but got -3)");
-        FAILS(wg_unsqueeze(x, 4), WG_ERR_INDEX, "Dimension out of range (expected to be in range of [-3, 2], but got 4)");
+        FAILS(wg_unsqueeze(x, 4), WG_ERR_INDEX,
+              "Dimension out of range (expected to be in range of [-3, 2], but got 4)");
         FAILS(wg_softmax(wg_ones(WG_SCALAR_SHAPE, NULL), 1), WG_ERR_INDEX,
               "Dimension out of range (expected to be in range of [-1, 0], but got 1)");
-        FAILS(wg_select(x, 1, 3), WG_ERR_INDEX, "select(): index 3 out of range for tensor of size [2, 3] at dimension 1");
-        FAILS(wg_select(wg_ones(WG_SCALAR_SHAPE, NULL), 0, 0), WG_ERR_INDEX, "select() cannot be applied to a 0-dim tensor.");
+        FAILS(wg_select(x, 1, 3), WG_ERR_INDEX,
+              "select(): index 3 out of range for tensor of size [2, 3] at dimension 1");
+        FAILS(wg_select(wg_ones(WG_SCALAR_SHAPE, NULL), 0, 0), WG_ERR_INDEX,
+              "select() cannot be applied to a 0-dim tensor.");
         FAILS(wg_narrow(x, 0, 1, 2), WG_ERR_RUNTIME, "start (1) + length (2) exceeds dimension size (2).");
         FAILS(wg_slice(x, 0, 0, 2, 0), WG_ERR_RUNTIME, "slice step must be positive");
         FAILS(wg_view(x, 1, (int64_t[]){5}), WG_ERR_RUNTIME, "shape '[5]' is invalid for input of size 6");
-        FAILS(wg_view(wg_t(x), 1, (int64_t[]){6}), WG_ERR_RUNTIME,
-              "view size is not compatible with input tensor's size and stride (at least one dimension spans across two "
-              "contiguous subspaces).");
+        FAILS(
+            wg_view(wg_t(x), 1, (int64_t[]){6}), WG_ERR_RUNTIME,
+            "view size is not compatible with input tensor's size and stride (at least one dimension spans across two "
+            "contiguous subspaces).");
         FAILS(wg_reshape(x, 2, (int64_t[]){-1, -1}), WG_ERR_RUNTIME, "only one dimension can be inferred");
         FAILS(wg_reshape(x, 1, (int64_t[]){-2}), WG_ERR_RUNTIME, "invalid shape dimension -2");
         FAILS(wg_expand(x, 2, (int64_t[]){4, 3}), WG_ERR_RUNTIME,
               "The expanded size of the tensor (4) must match the existing size (2) at non-singleton dimension 0.");
         FAILS(wg_permute(x, 2, (int64_t[]){0, 0}), WG_ERR_RUNTIME, "permute(): duplicate dims are not allowed.");
-        FAILS(wg_t(wg_ones(WG_SHAPE(2, 2, 2), NULL)), WG_ERR_RUNTIME, "t() expects a tensor with <= 2 dimensions, but self is 3D");
+        FAILS(wg_t(wg_ones(WG_SHAPE(2, 2, 2), NULL)), WG_ERR_RUNTIME,
+              "t() expects a tensor with <= 2 dimensions, but self is 3D");
         FAILS(wg_matmul(x, y), WG_ERR_RUNTIME, "size mismatch, got input (2), mat (2x3), vec (4)");
         FAILS(wg_mm(x, y), WG_ERR_RUNTIME, "mm: mat2 must be a matrix, got 1-D tensor");
         FAILS(wg_addmm(i, y, x), WG_ERR_RUNTIME, "addmm: self must be a matrix, got 1-D tensor");
@@ -345,13 +362,15 @@ static void first_sentences(void **state) {
         FAILS(wg_addmm(y, x, wg_t(x)), WG_ERR_RUNTIME,
               "The expanded size of the tensor (2) must match the existing size (4) at non-singleton dimension 1.");
         FAILS(wg_dot(y, wg_ones(WG_SHAPE(3), NULL)), WG_ERR_RUNTIME,
-              "inconsistent tensor size, expected tensor [4] and src [3] to have the same number of elements, but got 4 and 3 "
+              "inconsistent tensor size, expected tensor [4] and src [3] to have the same number of elements, but got "
+              "4 and 3 "
               "elements respectively");
         FAILS(wg_mean(i), WG_ERR_NOT_IMPLEMENTED, "mean(): could not infer output dtype.");
         FAILS(wg_softmax(i, 0), WG_ERR_NOT_IMPLEMENTED, "\"softmax_lastdim_kernel_impl\" not implemented for 'Long'");
         FAILS(wg_sum(x, .dims = WG_DIMS(0, 0)), WG_ERR_RUNTIME, "dim 0 appears multiple times in the list of dims");
         FAILS(wg_max(wg_ones(WG_SHAPE(0), NULL)), WG_ERR_RUNTIME,
-              "max(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' "
+              "max(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with "
+              "the 'dim' "
               "argument.");
         FAILS(wg_cat(WG_TENSORS(x, y), 0), WG_ERR_RUNTIME, "Tensors must have same number of dimensions: got 2 and 1");
         FAILS(wg_stack(WG_TENSORS(x, y), 0), WG_ERR_RUNTIME,
@@ -360,7 +379,8 @@ static void first_sentences(void **state) {
         FAILS(wg_zeros(WG_SHAPE(2, -3), NULL), WG_ERR_RUNTIME, "zeros: Dimension size must be non-negative.");
         FAILS(wg_empty(WG_SHAPE(2, -3), NULL), WG_ERR_RUNTIME,
               "Trying to create tensor with negative dimension -3: [2, -3]");
-        FAILS(wg_masked_fill(x, x, wg_s(1)), WG_ERR_RUNTIME, "masked_fill_ only supports boolean masks, but got mask with dtype");
+        FAILS(wg_masked_fill(x, x, wg_s(1)), WG_ERR_RUNTIME,
+              "masked_fill_ only supports boolean masks, but got mask with dtype");
         FAILS(wg_clamp(x, NULL, NULL), WG_ERR_RUNTIME, "torch.clamp: At least one of 'min' or 'max' must not be None");
 #undef FAILS
     }
@@ -373,7 +393,8 @@ static int live(void **state) {
     wg_memory_stats m = {.size = sizeof(m)};
     wg_memory_stats_get(&m);
     if (m.live_tensors || m.live_nodes)
-        print_error("%lld tensors and %lld nodes are still alive\n", (long long)m.live_tensors, (long long)m.live_nodes);
+        print_error("%lld tensors and %lld nodes are still alive\n", (long long)m.live_tensors,
+                    (long long)m.live_nodes);
     return m.live_tensors || m.live_nodes;
 }
 
@@ -388,6 +409,7 @@ int main(void) {
         cmocka_unit_test_teardown(null_is_not_given, live),
         cmocka_unit_test_teardown(sinks_fail_while_an_error_is_unread, live),
         cmocka_unit_test_teardown(sinks_fail_for_poison, live),
+        cmocka_unit_test_teardown(hosts_are_checked, live),
         cmocka_unit_test_teardown(first_sentences, live),
     };
     return cmocka_run_group_tests_name("error", tests, NULL, NULL);

@@ -1,5 +1,5 @@
-/* test_inplace_plain.c - in-place ops without gradients: each writes what its other form computes, into any layout, once,
- * as one write; what it refuses it leaves as it was. And the corners of integer arithmetic, in both forms.
+/* test_inplace_plain.c - in-place ops without gradients: each writes what its other form computes, into any layout,
+ * once, as one write; what it refuses it leaves as it was. And the corners of integer arithmetic, in both forms.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -15,7 +15,8 @@
 #include "wengert/wengert.h"
 
 #define COUNT(a) (sizeof(a) / sizeof(*(a)))
-#define L(...) (const int64_t[]){__VA_ARGS__}
+#define L(...) \
+    (const int64_t[]) { __VA_ARGS__ }
 
 static bool equal(wg_tensor *a, wg_tensor *b) {
     bool same = false;
@@ -24,7 +25,7 @@ static bool equal(wg_tensor *a, wg_tensor *b) {
 }
 static wg_tensor *count(int64_t n) { return wg_to(wg_arange(wg_i(0), wg_i(n), wg_i(1), NULL), WG_FLOAT32); }
 
-/* ---- both forms ----------------------------------------------------------------------------------------------------- */
+/* ---- both forms -------------------------------------------------------------------------------------------------- */
 
 typedef wg_tensor *(*unary)(wg_tensor *);
 typedef wg_tensor *(*binary)(wg_tensor *, wg_tensor *);
@@ -46,32 +47,40 @@ static const struct {
     const char *name;
     unary plain, in_place;
 } unaries[] = {
-    {"relu", wg_relu, wg_relu_},          {"exp", wg_exp, wg_exp_}, {"tanh", wg_tanh, wg_tanh_},
-    {"sigmoid", wg_sigmoid, wg_sigmoid_}, {"neg", wg_neg, wg_neg_}, {"zero", zeros, wg_zero_},
+    {"relu", wg_relu, wg_relu_}, {"exp", wg_exp, wg_exp_},
+    {"tanh", wg_tanh, wg_tanh_}, {"sigmoid", wg_sigmoid, wg_sigmoid_},
+    {"neg", wg_neg, wg_neg_},    {"zero", zeros, wg_zero_},
     {"fill", filled, fill_},
 };
 static const struct {
     const char *name;
     binary plain, in_place;
 } binaries[] = {
-    {"add", wg_add, wg_add_}, {"sub", wg_sub, wg_sub_}, {"mul", wg_mul, wg_mul_},
-    {"div", wg_div, wg_div_}, {"pow", wg_pow, wg_pow_}, {"clamp", clamp, clamp_},
-    {"add alpha", add_twice, add_twice_}, {"sub alpha", sub_twice, sub_twice_},
-    {"masked_fill", masked, masked_}, {"copy", copied, wg_copy_},
+    {"add", wg_add, wg_add_},
+    {"sub", wg_sub, wg_sub_},
+    {"mul", wg_mul, wg_mul_},
+    {"div", wg_div, wg_div_},
+    {"pow", wg_pow, wg_pow_},
+    {"clamp", clamp, clamp_},
+    {"add alpha", add_twice, add_twice_},
+    {"sub alpha", sub_twice, sub_twice_},
+    {"masked_fill", masked, masked_},
+    {"copy", copied, wg_copy_},
 };
 
 /* Targets of 2 x 3 elements in a memory of 40: row-major, turned, stepped, rows apart. */
 static wg_tensor *laid_out(wg_tensor *memory, int layout) {
     if (layout == 0) return wg_view(wg_slice(memory, 0, 3, 9, 1), 2, L(2, 3));
     if (layout == 1) return wg_t(wg_view(wg_slice(memory, 0, 3, 9, 1), 2, L(3, 2)));
-    if (layout == 2) return wg_slice(wg_slice(wg_view(wg_slice(memory, 0, 0, 36, 1), 2, L(6, 6)), 0, 1, 6, 3), 1, 0, 6, 2);
+    if (layout == 2)
+        return wg_slice(wg_slice(wg_view(wg_slice(memory, 0, 0, 36, 1), 2, L(6, 6)), 0, 1, 6, 3), 1, 0, 6, 2);
     return wg_as_strided(memory, 2, L(2, 3), L(17, 5), 1);
 }
 enum { LAYOUTS = 4 };
 
 /* What is wrong with a write, or NULL. memory was copied to before. */
-static const char *write_differs(wg_tensor *got, wg_tensor *target, wg_tensor *want, wg_tensor *memory, wg_tensor *before, int layout,
-                                 uint32_t version) {
+static const char *write_differs(wg_tensor *got, wg_tensor *target, wg_tensor *want, wg_tensor *memory,
+                                 wg_tensor *before, int layout, uint32_t version) {
     if (wg_is_poison(got)) return wg_last_message();
     if (got != target) return "another handle came back";
     if (wg_version_of(memory) != version + 1) return "not one write";
@@ -84,8 +93,7 @@ static void each_writes_what_the_other_form_computes(void **state) {
     (void)state;
     int checked = 0;
     for (int layout = 0; layout < LAYOUTS; layout++)
-        for (size_t i = 0; i < COUNT(unaries); i++, checked++)
-            WG_SCOPE {
+        for (size_t i = 0; i < COUNT(unaries); i++, checked++) WG_SCOPE {
                 wg_tensor *memory = wg_mul(wg_sub(count(40), wg_s(9)), wg_s(0.25)), *before = wg_clone(memory);
                 wg_tensor *target = laid_out(memory, layout), *want = unaries[i].plain(target);
                 const char *wrong = write_differs(unaries[i].in_place(target), target, want, memory, before, layout, 0);
@@ -93,11 +101,10 @@ static void each_writes_what_the_other_form_computes(void **state) {
             }
     for (int layout = 0; layout < LAYOUTS; layout++)
         for (size_t i = 0; i < COUNT(binaries); i++)
-            for (int kind = 0; kind < 6; kind++, checked++)
-                WG_SCOPE {
+            for (int kind = 0; kind < 6; kind++, checked++) WG_SCOPE {
                     wg_tensor *memory = wg_mul(wg_add(count(40), wg_s(9)), wg_s(0.25)), *before = wg_clone(memory);
-                    wg_tensor *y[] = {wg_view(count(6), 2, L(2, 3)),         wg_t(wg_view(count(6), 2, L(3, 2))), count(3),
-                                      wg_unsqueeze(count(2), 1), wg_full(WG_SCALAR_SHAPE, wg_s(2), NULL), wg_i(2)};
+                    wg_tensor *y[] = {wg_view(count(6), 2, L(2, 3)), wg_t(wg_view(count(6), 2, L(3, 2))),     count(3),
+                                      wg_unsqueeze(count(2), 1),     wg_full(WG_SCALAR_SHAPE, wg_s(2), NULL), wg_i(2)};
                     wg_tensor *target = laid_out(memory, layout), *want = binaries[i].plain(target, y[kind]);
                     const char *wrong =
                         write_differs(binaries[i].in_place(target, y[kind]), target, want, memory, before, layout, 0);
@@ -108,12 +115,12 @@ static void each_writes_what_the_other_form_computes(void **state) {
 
 static void other_dtypes_are_converted(void **state) {
     (void)state;
-    static const wg_dtype dtypes[] = {WG_UINT8, WG_INT8,    WG_INT16,    WG_INT32,   WG_INT64,
+    static const wg_dtype dtypes[] = {WG_UINT8,   WG_INT8,     WG_INT16,   WG_INT32,  WG_INT64,
                                       WG_FLOAT16, WG_BFLOAT16, WG_FLOAT32, WG_FLOAT64};
     for (size_t a = 0; a < COUNT(dtypes); a++)
-        for (size_t b = 0; b < COUNT(dtypes); b++)
-            WG_SCOPE {
-                wg_tensor *x = wg_to(wg_add(count(50), wg_s(1)), dtypes[a]), *y = wg_to(wg_add(count(50), wg_s(2)), dtypes[b]);
+        for (size_t b = 0; b < COUNT(dtypes); b++) WG_SCOPE {
+                wg_tensor *x = wg_to(wg_add(count(50), wg_s(1)), dtypes[a]),
+                          *y = wg_to(wg_add(count(50), wg_s(2)), dtypes[b]);
                 bool up = wg_dtype_is_floating(dtypes[b]) && !wg_dtype_is_floating(dtypes[a]);
                 wg_tensor *want = wg_to(wg_mul(x, y), dtypes[a]), *got = wg_mul_(x, y);
                 assert_int_equal(wg_is_poison(got), up);
@@ -124,7 +131,7 @@ static void other_dtypes_are_converted(void **state) {
             }
 }
 
-/* ---- shared memory -------------------------------------------------------------------------------------------------- */
+/* ---- shared memory ----------------------------------------------------------------------------------------------- */
 
 static void refused(wg_tensor *t, wg_status status, const char *sentence) {
     assert_true(wg_is_poison(t));
@@ -133,8 +140,11 @@ static void refused(wg_tensor *t, wg_status status, const char *sentence) {
     if (strncmp(message, sentence, strlen(sentence)) != 0) assert_string_equal(message, sentence);
     wg_clear_error();
 }
-#define PARTIAL "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory location."
-#define REPEATED "unsupported operation: more than one element of the written-to tensor refers to a single memory location."
+#define PARTIAL                                                                                                    \
+    "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory " \
+    "location."
+#define REPEATED \
+    "unsupported operation: more than one element of the written-to tensor refers to a single memory location."
 
 static void operands_may_share_the_target(void **state) {
     (void)state;
@@ -142,7 +152,8 @@ static void operands_may_share_the_target(void **state) {
         wg_tensor *m = count(6);
         assert_true(equal(wg_add_(m, m), wg_mul(count(6), wg_s(2))));
         m = wg_view(count(6), 2, L(2, 3));
-        assert_true(equal(wg_add_(wg_select(m, 0, 0), wg_select(m, 0, 1)), wg_add(count(3), wg_add(count(3), wg_s(3)))));
+        assert_true(
+            equal(wg_add_(wg_select(m, 0, 0), wg_select(m, 0, 1)), wg_add(count(3), wg_add(count(3), wg_s(3)))));
         m = count(6); /* every other element, and those between */
         wg_add_(wg_slice(m, 0, 0, 6, 2), wg_slice(m, 0, 1, 6, 2));
         assert_true(equal(m, wg_from_data((float[]){1, 1, 5, 3, 9, 5}, WG_FLOAT32, WG_SHAPE(6), NULL)));
@@ -169,7 +180,8 @@ static void operands_may_share_the_target(void **state) {
 static void a_repeated_target_takes_one_value_only(void **state) {
     (void)state;
     WG_SCOPE {
-        wg_tensor *one = wg_ones(WG_SHAPE(2, 1), NULL), *wide = wg_expand(one, 2, L(2, 3)), *y = wg_ones(WG_SHAPE(2, 3), NULL);
+        wg_tensor *one = wg_ones(WG_SHAPE(2, 1), NULL), *wide = wg_expand(one, 2, L(2, 3)),
+                  *y = wg_ones(WG_SHAPE(2, 3), NULL);
         for (size_t i = 0; i < COUNT(unaries); i++)
             if (unaries[i].in_place != fill_ && unaries[i].in_place != wg_zero_)
                 refused(unaries[i].in_place(wide), WG_ERR_RUNTIME, REPEATED);
@@ -187,12 +199,13 @@ static void a_repeated_target_takes_one_value_only(void **state) {
     }
 }
 
-/* ---- refusals leave everything as it was ---------------------------------------------------------------------------- */
+/* ---- refusals leave everything as it was ------------------------------------------------------------------------- */
 
 static void failures_write_nothing(void **state) {
     (void)state;
     WG_SCOPE {
-        wg_tensor *x = wg_view(count(6), 2, L(2, 3)), *i = wg_to(x, WG_INT64), *b = wg_gt(x, wg_s(2)), *two = wg_ones(WG_SHAPE(2), NULL);
+        wg_tensor *x = wg_view(count(6), 2, L(2, 3)), *i = wg_to(x, WG_INT64), *b = wg_gt(x, wg_s(2)),
+                  *two = wg_ones(WG_SHAPE(2), NULL);
         wg_tensor *poison = wg_mm(two, two);
         wg_clear_error();
         refused(wg_add_(x, wg_ones(WG_SHAPE(4), NULL)), WG_ERR_RUNTIME,
@@ -203,18 +216,25 @@ static void failures_write_nothing(void **state) {
                 "The size of tensor a (3) must match the size of tensor b (2) at non-singleton dimension 1");
         refused(wg_copy_(x, wg_ones(WG_SHAPE(4, 2, 3), NULL)), WG_ERR_RUNTIME,
                 "output with shape [2, 3] doesn't match the broadcast shape [4, 2, 3]");
-        refused(wg_fill_(x, two), WG_ERR_RUNTIME, "fill_ only supports 0-dimension value tensor but got tensor with 1 dimensions.");
-        refused(wg_masked_fill_(x, x, wg_s(0)), WG_ERR_RUNTIME, "masked_fill_ only supports boolean masks, but got mask with dtype float");
-        refused(wg_clamp_(x, NULL, NULL), WG_ERR_RUNTIME, "torch.clamp: At least one of 'min' or 'max' must not be None");
+        refused(wg_fill_(x, two), WG_ERR_RUNTIME,
+                "fill_ only supports 0-dimension value tensor but got tensor with 1 dimensions.");
+        refused(wg_masked_fill_(x, x, wg_s(0)), WG_ERR_RUNTIME,
+                "masked_fill_ only supports boolean masks, but got mask with dtype float");
+        refused(wg_clamp_(x, NULL, NULL), WG_ERR_RUNTIME,
+                "torch.clamp: At least one of 'min' or 'max' must not be None");
         refused(wg_exp_(i), WG_ERR_RUNTIME, "result type Float can't be cast to the desired output type Long");
         refused(wg_div_(i, wg_i(2)), WG_ERR_RUNTIME, "result type Float can't be cast to the desired output type Long");
-        refused(wg_pow_(i, wg_s(2.5)), WG_ERR_RUNTIME, "result type Float can't be cast to the desired output type Long");
+        refused(wg_pow_(i, wg_s(2.5)), WG_ERR_RUNTIME,
+                "result type Float can't be cast to the desired output type Long");
         refused(wg_pow_(i, wg_i(-1)), WG_ERR_RUNTIME, "Integers to negative integer powers are not allowed.");
         refused(wg_add_(b, wg_i(1)), WG_ERR_RUNTIME, "result type Long can't be cast to the desired output type Bool");
         refused(wg_neg_(b), WG_ERR_NOT_IMPLEMENTED, "Negation, the `-` operator, on a bool tensor is not supported.");
-        refused(wg_sub_(b, b), WG_ERR_NOT_IMPLEMENTED, "Subtraction, the `-` operator, with two bool tensors is not supported.");
-        refused(wg_sub_(x, b), WG_ERR_NOT_IMPLEMENTED, "Subtraction, the `-` operator, with a bool tensor is not supported.");
-        refused(wg_sub_(x, wg_b(true)), WG_ERR_NOT_IMPLEMENTED, "Subtraction, the `-` operator, with a bool tensor is not supported.");
+        refused(wg_sub_(b, b), WG_ERR_NOT_IMPLEMENTED,
+                "Subtraction, the `-` operator, with two bool tensors is not supported.");
+        refused(wg_sub_(x, b), WG_ERR_NOT_IMPLEMENTED,
+                "Subtraction, the `-` operator, with a bool tensor is not supported.");
+        refused(wg_sub_(x, wg_b(true)), WG_ERR_NOT_IMPLEMENTED,
+                "Subtraction, the `-` operator, with a bool tensor is not supported.");
         refused(wg_relu_(b), WG_ERR_NOT_IMPLEMENTED, "Boolean inputs not supported for relu");
         refused(wg_pow_(b, b), WG_ERR_NOT_IMPLEMENTED, "\"pow\" not implemented for 'Bool'");
         refused(wg_add_(wg_s(1), wg_s(1)), WG_ERR_TYPE, "");
@@ -241,7 +261,7 @@ static void nothing_to_write_is_a_write_too(void **state) {
     }
 }
 
-/* ---- integers ------------------------------------------------------------------------------------------------------- */
+/* ---- integers ---------------------------------------------------------------------------------------------------- */
 
 /* The results by the definition, in numbers wide enough for everything, then cut to the dtype. */
 typedef struct range {
@@ -249,8 +269,11 @@ typedef struct range {
     int bits;
     int64_t least, greatest;
 } range;
-static const range ranges[] = {{WG_UINT8, 8, 0, 255}, {WG_INT8, 8, -128, 127}, {WG_INT16, 16, INT16_MIN, INT16_MAX},
-                               {WG_INT32, 32, INT32_MIN, INT32_MAX}, {WG_INT64, 64, INT64_MIN, INT64_MAX}};
+static const range ranges[] = {{WG_UINT8, 8, 0, 255},
+                               {WG_INT8, 8, -128, 127},
+                               {WG_INT16, 16, INT16_MIN, INT16_MAX},
+                               {WG_INT32, 32, INT32_MIN, INT32_MAX},
+                               {WG_INT64, 64, INT64_MIN, INT64_MAX}};
 
 static int64_t cut(const range *r, __int128 v) {
     uint64_t low = (uint64_t)v;
@@ -267,8 +290,19 @@ static __int128 shifted_right(const range *r, __int128 x, __int128 y) {
 }
 
 enum { ADD, SUB, MUL, AND, OR, XOR, LEFT, RIGHT, MAX, MIN, DIVIDES, FLOOR = DIVIDES, REMAINDER, FMOD, FUNCTIONS };
-static const binary functions[] = {wg_add, wg_sub, wg_mul, wg_bitwise_and, wg_bitwise_or, wg_bitwise_xor, wg_bitwise_left_shift,
-                                   wg_bitwise_right_shift, wg_maximum, wg_minimum, wg_floor_divide, wg_remainder, wg_fmod};
+static const binary functions[] = {wg_add,
+                                   wg_sub,
+                                   wg_mul,
+                                   wg_bitwise_and,
+                                   wg_bitwise_or,
+                                   wg_bitwise_xor,
+                                   wg_bitwise_left_shift,
+                                   wg_bitwise_right_shift,
+                                   wg_maximum,
+                                   wg_minimum,
+                                   wg_floor_divide,
+                                   wg_remainder,
+                                   wg_fmod};
 
 static int64_t defined(const range *r, int f, __int128 x, __int128 y) {
     switch (f) {
@@ -313,8 +347,7 @@ static void integers_by_definition(void **state) {
         const range *r = &ranges[k];
         int64_t n = some_numbers(r, v);
         for (int f = 0; f < FUNCTIONS; f++)
-            for (int64_t j = 0; j < n; j++)
-                WG_SCOPE {
+            for (int64_t j = 0; j < n; j++) WG_SCOPE {
                     if (f >= DIVIDES && v[j] == 0) break;
                     wg_tensor *x = wg_from_data(v, WG_INT64, 1, &n, WG_DTYPE(r->dtype)),
                               *y = wg_full(WG_SCALAR_SHAPE, wg_i(v[j]), WG_DTYPE(r->dtype)), *z = functions[f](x, y);
@@ -322,8 +355,8 @@ static void integers_by_definition(void **state) {
                     assert_int_equal(wg_copy_out(z, WG_INT64, got, 8 * (size_t)n), WG_OK);
                     for (int64_t i = 0; i < n; i++, checked++)
                         if (got[i] != defined(r, f, v[i], v[j]))
-                            fail_msg("%s, function %d of %lld and %lld: %lld", wg_dtype_name(r->dtype), f, (long long)v[i],
-                                     (long long)v[j], (long long)got[i]);
+                            fail_msg("%s, function %d of %lld and %lld: %lld", wg_dtype_name(r->dtype), f,
+                                     (long long)v[i], (long long)v[j], (long long)got[i]);
                 }
     }
     assert_true(checked > 2 * 13 * 255 * 256);
@@ -333,10 +366,10 @@ static void integers_by_definition(void **state) {
 static void integers_divided_by_zero(void **state) {
     (void)state;
     for (size_t k = 0; k < COUNT(ranges); k++)
-        for (int f = DIVIDES; f < FUNCTIONS; f++)
-            WG_SCOPE {
+        for (int f = DIVIDES; f < FUNCTIONS; f++) WG_SCOPE {
                 wg_dtype d = ranges[k].dtype;
-                wg_tensor *x = wg_ones(WG_SHAPE(3), WG_DTYPE(d)), *y = wg_to(count(3), d), *none = wg_ones(WG_SHAPE(0), WG_DTYPE(d));
+                wg_tensor *x = wg_ones(WG_SHAPE(3), WG_DTYPE(d)), *y = wg_to(count(3), d),
+                          *none = wg_ones(WG_SHAPE(0), WG_DTYPE(d));
                 refused(functions[f](x, y), WG_ERR_RUNTIME, "ZeroDivisionError");
                 refused(functions[f](x, wg_i(0)), WG_ERR_RUNTIME, "ZeroDivisionError");
                 refused(functions[f](y, wg_zeros(WG_SCALAR_SHAPE, WG_DTYPE(d))), WG_ERR_RUNTIME, "ZeroDivisionError");
@@ -356,8 +389,7 @@ static void integers_divided_by_zero(void **state) {
 /* A number does not change an integer's dtype: it wraps with it. */
 static void numbers_beside_integers(void **state) {
     (void)state;
-    for (size_t k = 0; k < COUNT(ranges); k++)
-        WG_SCOPE {
+    for (size_t k = 0; k < COUNT(ranges); k++) WG_SCOPE {
             const range *r = &ranges[k];
             wg_tensor *x = wg_full(WG_SHAPE(2), wg_i(r->greatest), WG_DTYPE(r->dtype));
             int64_t v[2];
@@ -377,7 +409,8 @@ static int live(void **state) {
     wg_memory_stats m = {.size = sizeof(m)};
     wg_memory_stats_get(&m);
     if (m.live_tensors || m.live_nodes)
-        print_error("%lld tensors and %lld nodes are still alive\n", (long long)m.live_tensors, (long long)m.live_nodes);
+        print_error("%lld tensors and %lld nodes are still alive\n", (long long)m.live_tensors,
+                    (long long)m.live_nodes);
     return m.live_tensors || m.live_nodes;
 }
 

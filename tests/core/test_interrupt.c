@@ -1,6 +1,6 @@
-/* test_interrupt.c - should_stop: every kind of long work asks it at least every 50 ms and gives up with a status of its
- * own; nothing leaks, a new result is poison, and only a target written in place may be half written, which its version
- * and the message say. Time is the calling thread's processor time, so that a busy machine does not matter.
+/* test_interrupt.c - should_stop: every kind of long work asks it at least every 50 ms and gives up with a status of
+ * its own; nothing leaks, a new result is poison, and only a target written in place may be half written, which its
+ * version and the message say. Time is the calling thread's processor time, so that a busy machine does not matter.
  */
 #define _GNU_SOURCE
 #include <setjmp.h>
@@ -22,11 +22,11 @@
 /* Elements of a long row, and rows and columns of a matrix of as many. */
 enum { LONG = 1 << 22, SIDE = 1 << 11, CHAIN = 200000 };
 
-/* ---- the host ------------------------------------------------------------------------------------------------------- */
+/* ---- the host ---------------------------------------------------------------------------------------------------- */
 
 static struct {
     bool answer;
-    int asked, after; /* after: questions answered with "go on" before the answer counts */
+    int asked, after;     /* after: questions answered with "go on" before the answer counts */
     double last, longest; /* seconds: the last question, the longest time between two */
 } stop;
 
@@ -45,8 +45,8 @@ static bool should_stop(void *user) {
     note_gap();
     return ++stop.asked > stop.after && stop.answer;
 }
-/* From here on the answer is this. The library asks at most every 10 ms: so long it sleeps, then the first chance to ask
- * is taken. */
+/* From here on the answer is this. The library asks at most every 10 ms: so long it sleeps, then the first chance to
+ * ask is taken. */
 static void begin(bool answer, int after) {
     nanosleep(&(struct timespec){.tv_nsec = 11000000}, NULL);
     memset(&stop, 0, sizeof stop);
@@ -63,7 +63,7 @@ static int tear_down(void **state) {
     return wg_set_host(NULL) != WG_OK;
 }
 
-/* ---- the work ------------------------------------------------------------------------------------------------------- */
+/* ---- the work ---------------------------------------------------------------------------------------------------- */
 
 static wg_tensor *row, *whole_row, *matrix, *turned, *mask, *places, *classes, *other, *chain;
 
@@ -131,7 +131,9 @@ static wg_tensor *call_gather(void) { return wg_gather(row, 0, places); }
 static wg_tensor *call_scatter_add(void) { return wg_scatter_add(row, 0, places, other); }
 static wg_tensor *call_nonzero(void) { return wg_nonzero(mask); }
 static wg_tensor *call_embedding(void) { return wg_embedding(wg_unsqueeze(row, 1), places, -1); }
-static wg_tensor *call_cross_entropy(void) { return wg_cross_entropy(wg_view(row, 2, (int64_t[]){LONG / 4, 4}), classes); }
+static wg_tensor *call_cross_entropy(void) {
+    return wg_cross_entropy(wg_view(row, 2, (int64_t[]){LONG / 4, 4}), classes);
+}
 static wg_tensor *call_mse(void) { return wg_mse_loss(row, other); }
 static wg_tensor *call_add_in_place(void) { return wg_add_(other, row); }
 static wg_tensor *call_copy_in_place(void) { return wg_copy_(other, row); }
@@ -166,24 +168,85 @@ static const struct work {
     const char *name;
     wg_tensor *(*call)(void);
 } all_work[] = {
-#define WORK(name) {#name, call_##name}
-    WORK(exp), WORK(exp_strided), WORK(add), WORK(pow), WORK(remainder), WORK(where), WORK(clamp), WORK(masked_fill),
-    WORK(sum), WORK(sum_rows), WORK(sum_columns), WORK(mean), WORK(prod), WORK(max), WORK(max_dim), WORK(argmax),
-    WORK(all), WORK(var), WORK(norm), WORK(norm3), WORK(logsumexp), WORK(softmax), WORK(softmax_columns),
-    WORK(softmax_row), WORK(sort), WORK(sort_rows), WORK(sort_integers), WORK(matmul), WORK(matmul_turned), WORK(mv),
-    WORK(dot), WORK(bmm), WORK(clone), WORK(contiguous), WORK(to), WORK(cat), WORK(stack), WORK(zeros), WORK(ones),
-    WORK(full), WORK(arange), WORK(linspace), WORK(eye), WORK(rand), WORK(randn), WORK(randint), WORK(randperm),
-    WORK(bernoulli), WORK(multinomial), WORK(index), WORK(index_mask), WORK(index_put), WORK(index_select),
-    WORK(index_add), WORK(index_fill), WORK(gather), WORK(scatter_add), WORK(nonzero), WORK(embedding),
-    WORK(cross_entropy), WORK(mse), WORK(add_in_place), WORK(copy_in_place), WORK(fill_in_place), WORK(zero_in_place),
-    WORK(normal_in_place), WORK(backward), WORK(equal), WORK(allclose), WORK(copy_out), WORK(copy_in),
+#define WORK(name) \
+    { #name, call_##name }
+    WORK(exp),
+    WORK(exp_strided),
+    WORK(add),
+    WORK(pow),
+    WORK(remainder),
+    WORK(where),
+    WORK(clamp),
+    WORK(masked_fill),
+    WORK(sum),
+    WORK(sum_rows),
+    WORK(sum_columns),
+    WORK(mean),
+    WORK(prod),
+    WORK(max),
+    WORK(max_dim),
+    WORK(argmax),
+    WORK(all),
+    WORK(var),
+    WORK(norm),
+    WORK(norm3),
+    WORK(logsumexp),
+    WORK(softmax),
+    WORK(softmax_columns),
+    WORK(softmax_row),
+    WORK(sort),
+    WORK(sort_rows),
+    WORK(sort_integers),
+    WORK(matmul),
+    WORK(matmul_turned),
+    WORK(mv),
+    WORK(dot),
+    WORK(bmm),
+    WORK(clone),
+    WORK(contiguous),
+    WORK(to),
+    WORK(cat),
+    WORK(stack),
+    WORK(zeros),
+    WORK(ones),
+    WORK(full),
+    WORK(arange),
+    WORK(linspace),
+    WORK(eye),
+    WORK(rand),
+    WORK(randn),
+    WORK(randint),
+    WORK(randperm),
+    WORK(bernoulli),
+    WORK(multinomial),
+    WORK(index),
+    WORK(index_mask),
+    WORK(index_put),
+    WORK(index_select),
+    WORK(index_add),
+    WORK(index_fill),
+    WORK(gather),
+    WORK(scatter_add),
+    WORK(nonzero),
+    WORK(embedding),
+    WORK(cross_entropy),
+    WORK(mse),
+    WORK(add_in_place),
+    WORK(copy_in_place),
+    WORK(fill_in_place),
+    WORK(zero_in_place),
+    WORK(normal_in_place),
+    WORK(backward),
+    WORK(equal),
+    WORK(allclose),
+    WORK(copy_out),
+    WORK(copy_in),
 #undef WORK
 };
 
 static wg_tensor *long_chain(void) {
     wg_tensor *y = wg_keep(wg_set_requires_grad(wg_ones(WG_SHAPE(1), NULL), true));
-    for (int i = 0; i < CHAIN; i++)
-        WG_SCOPE {
+    for (int i = 0; i < CHAIN; i++) WG_SCOPE {
             wg_tensor *next = wg_keep(wg_mul(y, wg_s(1)));
             wg_release(y);
             y = next;
@@ -205,7 +268,7 @@ static void make_inputs(void) {
     assert_false(wg_error_pending());
 }
 
-/* ---- tests ---------------------------------------------------------------------------------------------------------- */
+/* ---- tests ------------------------------------------------------------------------------------------------------- */
 
 static int64_t live_tensors(void) {
     wg_memory_stats m = {.size = sizeof(m)};
@@ -229,11 +292,16 @@ static const char *stopped(const struct work *w, int after) {
         stop.answer = false;
         note_gap();
         bool interrupted = wg_is_poison(t) && wg_last_status() == WG_ERR_INTERRUPTED;
-        if (stop.asked <= after) wrong = stop.longest < MOST_SECONDS ? NULL : "never asked"; /* it was over sooner */
-        else if (!wg_is_poison(t)) wrong = "went on";
-        else if (!interrupted) wrong = "another status";
-        else if (!strstr(wg_last_message(), "interrupted")) wrong = wg_last_message();
-        else if (after == 0 && stop.asked != 1) wrong = "asked again";
+        if (stop.asked <= after)
+            wrong = stop.longest < MOST_SECONDS ? NULL : "never asked"; /* it was over sooner */
+        else if (!wg_is_poison(t))
+            wrong = "went on";
+        else if (!interrupted)
+            wrong = "another status";
+        else if (!strstr(wg_last_message(), "interrupted"))
+            wrong = wg_last_message();
+        else if (after == 0 && stop.asked != 1)
+            wrong = "asked again";
         wg_clear_error();
         if (live_tensors() > before + 4) wrong = "left temporaries behind"; /* views of the inputs, numbers */
     }
@@ -260,8 +328,7 @@ static void all_work_asks_often(void **state) {
     int wrong = 0, asked = 0;
     WG_SCOPE {
         make_inputs();
-        for (size_t i = 0; i < COUNT(all_work); i++)
-            WG_SCOPE {
+        for (size_t i = 0; i < COUNT(all_work); i++) WG_SCOPE {
                 begin(false, 0);
                 if (wg_is_poison(all_work[i].call())) fail_msg("%s: %s", all_work[i].name, wg_last_message());
                 note_gap();
@@ -279,8 +346,7 @@ static void products_without_blas(void **state) {
     (void)state;
     static const wg_dtype dtypes[] = {WG_FLOAT32, WG_FLOAT64, WG_BFLOAT16, WG_INT64, WG_INT8};
     assert_true(wg__gemm_use(NULL, false));
-    for (size_t i = 0; i < COUNT(dtypes); i++)
-        WG_SCOPE {
+    for (size_t i = 0; i < COUNT(dtypes); i++) WG_SCOPE {
             wg_tensor *x = wg_ones(WG_SHAPE(700, 700), WG_DTYPE(dtypes[i]));
             begin(true, 0);
             assert_true(wg_is_poison(wg_mm(x, x)));

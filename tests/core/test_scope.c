@@ -23,7 +23,7 @@ static wg_memory_stats stats(void) {
 static int64_t live_tensors(void) { return stats().live_tensors; }
 static wg_tensor *ones(int64_t n) { return wg_ones(1, &n, NULL); }
 
-/* ---- scopes --------------------------------------------------------------------------------------------------------- */
+/* ---- scopes ------------------------------------------------------------------------------------------------------ */
 
 static void results_die_with_their_scope(void **state) {
     (void)state;
@@ -108,7 +108,7 @@ static void many_scopes(void **state) {
     assert_int_equal(live_tensors(), 0);
 }
 
-/* ---- owners --------------------------------------------------------------------------------------------------------- */
+/* ---- owners ------------------------------------------------------------------------------------------------------ */
 
 static void kept_handles_survive(void **state) {
     (void)state;
@@ -197,7 +197,7 @@ static void history_holds_what_it_saved(void **state) {
     assert_int_equal(stats().live_nodes, 0);
 }
 
-/* ---- counters ------------------------------------------------------------------------------------------------------- */
+/* ---- counters ---------------------------------------------------------------------------------------------------- */
 
 static void bytes_are_counted(void **state) {
     (void)state;
@@ -234,7 +234,7 @@ static void bytes_are_counted(void **state) {
     wg_memory_stats_get(NULL);
 }
 
-/* ---- threads -------------------------------------------------------------------------------------------------------- */
+/* ---- threads ----------------------------------------------------------------------------------------------------- */
 
 static void *in_a_thread(void *arg) {
     wg_tensor *shared = arg;
@@ -261,7 +261,7 @@ static void a_thread_closes_its_scopes(void **state) {
     }
 }
 
-/* ---- debug builds --------------------------------------------------------------------------------------------------- */
+/* ---- debug builds ------------------------------------------------------------------------------------------------ */
 
 #ifndef NDEBUG
 static char logged[300];
@@ -293,7 +293,7 @@ static void a_loop_that_fills_the_root_scope_is_noticed(void **state) { (void)st
 static void a_dead_handle_is_noticed(void **state) { (void)state, skip(); }
 #endif
 
-/* ---- a binding's objects -------------------------------------------------------------------------------------------- */
+/* ---- a binding's objects ----------------------------------------------------------------------------------------- */
 
 static struct {
     int tensors, nodes;
@@ -306,8 +306,10 @@ static void objects_go_with_their_handles(void **state) {
     (void)state;
     int a = 0, b = 0, c = 0;
     memset(&released, 0, sizeof released);
-    assert_int_equal(wg_set_binding(&(wg_binding){.size = sizeof(wg_binding), .tensor_released = tensor_released,
-                                                  .node_released = node_released}), WG_OK);
+    assert_int_equal(wg_set_binding(&(wg_binding){.size = sizeof(wg_binding),
+                                                  .tensor_released = tensor_released,
+                                                  .node_released = node_released}),
+                     WG_OK);
     WG_SCOPE {
         wg_tensor *x = wg_set_requires_grad(ones(2), true), *y = wg_mul(x, x), *view = wg_slice(x, 0, 0, 1, 1);
         assert_null(wg_slot(x));
@@ -354,7 +356,8 @@ static void objects_may_own_tensors(void **state) {
     (void)state;
     enum { LENGTH = 100000 };
     memset(&released, 0, sizeof released);
-    assert_int_equal(wg_set_binding(&(wg_binding){.size = sizeof(wg_binding), .tensor_released = releases_more}), WG_OK);
+    assert_int_equal(wg_set_binding(&(wg_binding){.size = sizeof(wg_binding), .tensor_released = releases_more}),
+                     WG_OK);
     wg_tensor *next = NULL;
     for (int i = 0; i < LENGTH; i++) WG_SCOPE {
             wg_tensor *t = wg_keep(ones(1));
@@ -372,7 +375,8 @@ static int live(void **state) {
     wg_clear_error();
     wg_memory_stats m = stats();
     if (m.live_tensors || m.live_nodes)
-        print_error("%lld tensors and %lld nodes are still alive\n", (long long)m.live_tensors, (long long)m.live_nodes);
+        print_error("%lld tensors and %lld nodes are still alive\n", (long long)m.live_tensors,
+                    (long long)m.live_nodes);
     return m.live_tensors || m.live_nodes;
 }
 

@@ -1,5 +1,5 @@
-/* test_storage.c - the memory under a tensor: borrowed memory of any alignment, read-only memory, when it is given back;
- * sharing, `.data`, and exchanging the storage under one identity; devices that do not exist.
+/* test_storage.c - the memory under a tensor: borrowed memory of any alignment, read-only memory, when it is given
+ * back; sharing, `.data`, and exchanging the storage under one identity; devices that do not exist.
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -15,7 +15,8 @@
 #include "wengert/wengert.h"
 
 #define COUNT(a) (sizeof(a) / sizeof(*(a)))
-#define L(...) (const int64_t[]){__VA_ARGS__}
+#define L(...) \
+    (const int64_t[]) { __VA_ARGS__ }
 
 static int released;
 static void release(void *user) {
@@ -37,23 +38,24 @@ static bool equal(wg_tensor *a, wg_tensor *b) {
     return wg_equal(a, b, &same) == WG_OK && same;
 }
 #define HOLDS(t, ...) assert_true(holds(t, (const double[]){__VA_ARGS__}))
-#define RAISES(call, code, part)                                                                                       \
-    do {                                                                                                               \
-        assert_true(wg_is_poison(call));                                                                               \
-        assert_string_equal(wg_status_name(wg_last_status()), wg_status_name(code));                                   \
-        if (!strstr(wg_last_message(), part)) assert_string_equal(wg_last_message(), part);                            \
-        wg_clear_error();                                                                                              \
+#define RAISES(call, code, part)                                                            \
+    do {                                                                                    \
+        assert_true(wg_is_poison(call));                                                    \
+        assert_string_equal(wg_status_name(wg_last_status()), wg_status_name(code));        \
+        if (!strstr(wg_last_message(), part)) assert_string_equal(wg_last_message(), part); \
+        wg_clear_error();                                                                   \
     } while (0)
 
-/* ---- borrowed memory ------------------------------------------------------------------------------------------------ */
+/* ---- borrowed memory --------------------------------------------------------------------------------------------- */
 
 static void borrowed_memory_is_used_in_place(void **state) {
     (void)state;
     double mine[6] = {0, 1, 2, 3, 4, 5};
     released = 0;
     WG_SCOPE {
-        wg_tensor *x = wg_from_memory(WG_FLOAT64, 2, L(2, 3),
-                                      WG_MEMORY(.data = mine, .bytes = sizeof mine, .release = release, .user = &released));
+        wg_tensor *x =
+            wg_from_memory(WG_FLOAT64, 2, L(2, 3),
+                           WG_MEMORY(.data = mine, .bytes = sizeof mine, .release = release, .user = &released));
         assert_ptr_equal(wg_data(x), mine);
         assert_ptr_equal(wg_const_data(x), mine);
         assert_false(wg_is_view(x));
@@ -78,7 +80,8 @@ static void the_last_tensor_gives_it_back(void **state) {
     wg_tensor *last = NULL;
     released = 0;
     WG_SCOPE {
-        wg_tensor *x = wg_from_memory(WG_FLOAT32, 1, L(4), WG_MEMORY(.data = mine, .release = release, .user = &released));
+        wg_tensor *x =
+            wg_from_memory(WG_FLOAT32, 1, L(4), WG_MEMORY(.data = mine, .release = release, .user = &released));
         last = wg_keep(wg_data_of(wg_slice(wg_detach(x), 0, 1, 3, 1)));
     }
     assert_int_equal(released, 0);
@@ -87,7 +90,8 @@ static void the_last_tensor_gives_it_back(void **state) {
     assert_int_equal(released, 1);
     released = 0;
     WG_SCOPE { /* exchanged for another storage: nobody uses it any more */
-        wg_tensor *x = wg_from_memory(WG_FLOAT32, 1, L(4), WG_MEMORY(.data = mine, .release = release, .user = &released));
+        wg_tensor *x =
+            wg_from_memory(WG_FLOAT32, 1, L(4), WG_MEMORY(.data = mine, .release = release, .user = &released));
         assert_int_equal(wg_set_data(x, wg_ones(WG_SHAPE(2), NULL)), WG_OK);
         assert_int_equal(released, 1);
         HOLDS(x, 1, 1);
@@ -104,7 +108,8 @@ static void any_thread_may_be_the_last(void **state) {
     float mine[1] = {1};
     pthread_t thread;
     released = 0;
-    wg_tensor *x = wg_take(wg_from_memory(WG_FLOAT32, 1, L(1), WG_MEMORY(.data = mine, .release = release, .user = &released)));
+    wg_tensor *x =
+        wg_take(wg_from_memory(WG_FLOAT32, 1, L(1), WG_MEMORY(.data = mine, .release = release, .user = &released)));
     assert_int_equal(pthread_create(&thread, NULL, release_elsewhere, x), 0);
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_int_equal(released, 1);
@@ -138,8 +143,18 @@ static void a_failed_call_gives_it_back_too(void **state) {
     } bad[] = {
         {WG_ERR_RUNTIME, "reaches bytes 0 to 28", WG_FLOAT32, 1, {7}, {.data = mine, .bytes = sizeof mine}},
         {WG_ERR_RUNTIME, "reaches bytes 0 to 48", WG_FLOAT64, 2, {2, 3}, {.data = mine, .bytes = sizeof mine}},
-        {WG_ERR_RUNTIME, "reaches bytes -20 to 4", WG_FLOAT32, 1, {6}, {.data = mine, .bytes = sizeof mine, .strides = L(-1)}},
-        {WG_ERR_RUNTIME, "reaches bytes 0 to 36", WG_FLOAT32, 1, {3}, {.data = mine, .bytes = sizeof mine, .strides = L(4)}},
+        {WG_ERR_RUNTIME,
+         "reaches bytes -20 to 4",
+         WG_FLOAT32,
+         1,
+         {6},
+         {.data = mine, .bytes = sizeof mine, .strides = L(-1)}},
+        {WG_ERR_RUNTIME,
+         "reaches bytes 0 to 36",
+         WG_FLOAT32,
+         1,
+         {3},
+         {.data = mine, .bytes = sizeof mine, .strides = L(4)}},
         {WG_ERR_RUNTIME, "overflow", WG_FLOAT32, 2, {INT64_MAX, 4}, {.data = mine}},
         {WG_ERR_RUNTIME, "overflow", WG_FLOAT32, 1, {4}, {.data = mine, .strides = L(INT64_MAX / 2)}},
         {WG_ERR_RUNTIME, "negative dimension -1", WG_FLOAT32, 1, {-1}, {.data = mine}},
@@ -149,8 +164,7 @@ static void a_failed_call_gives_it_back_too(void **state) {
         {WG_ERR_NOT_IMPLEMENTED, "complex64", WG_COMPLEX64, 1, {1}, {.data = mine}},
         {WG_ERR_RUNTIME, "only the cpu", WG_FLOAT32, 1, {1}, {.data = mine, .device = {WG_CUDA, 0}}},
     };
-    for (size_t i = 0; i < COUNT(bad); i++)
-        WG_SCOPE {
+    for (size_t i = 0; i < COUNT(bad); i++) WG_SCOPE {
             wg_memory m = bad[i].memory;
             m.size = sizeof m;
             m.release = release;
@@ -163,8 +177,9 @@ static void a_failed_call_gives_it_back_too(void **state) {
     RAISES(wg_from_memory(WG_FLOAT32, 1, L(1), &(wg_memory){.data = mine}), WG_ERR_VALUE, "WG_MEMORY");
     released = 0;
     WG_SCOPE { /* nothing to reach: any address, any strides */
-        wg_tensor *none = wg_from_memory(WG_FLOAT32, 2, L(0, 5), WG_MEMORY(.bytes = 1, .strides = L(100, 100), .release = release,
-                                                                          .user = &released));
+        wg_tensor *none =
+            wg_from_memory(WG_FLOAT32, 2, L(0, 5),
+                           WG_MEMORY(.bytes = 1, .strides = L(100, 100), .release = release, .user = &released));
         assert_int_equal(wg_numel(none), 0);
         assert_true(wg_is_contiguous(wg_add(none, none)));
         assert_int_equal(wg_copy_out(none, WG_FLOAT32, NULL, 0), WG_OK);
@@ -176,7 +191,8 @@ static void any_strides(void **state) {
     (void)state;
     double mine[8] = {0, 1, 2, 3, 4, 5, 6, 7};
     WG_SCOPE {
-        wg_tensor *turned = wg_from_memory(WG_FLOAT64, 2, L(2, 3), WG_MEMORY(.data = mine, .bytes = sizeof mine, .strides = L(1, 2)));
+        wg_tensor *turned =
+            wg_from_memory(WG_FLOAT64, 2, L(2, 3), WG_MEMORY(.data = mine, .bytes = sizeof mine, .strides = L(1, 2)));
         assert_false(wg_is_contiguous(turned));
         HOLDS(turned, 0, 2, 4, 1, 3, 5);
         wg_tensor *backwards = wg_from_memory(WG_FLOAT64, 1, L(4), WG_MEMORY(.data = mine + 7, .strides = L(-2)));
@@ -202,8 +218,7 @@ static void any_alignment(void **state) {
     static char memory[2][N * 8 + 8];
     int checked = 0;
     for (wg_dtype d = WG_BOOL; d <= WG_FLOAT64; d++)
-        for (int odd = 1; odd < 4; odd++)
-            WG_SCOPE {
+        for (int odd = 1; odd < 4; odd++) WG_SCOPE {
                 size_t bytes = N * wg_dtype_size(d);
                 wg_tensor *a = wg_to(wg_rand(WG_SHAPE(N), NULL, NULL), WG_FLOAT32);
                 a = wg_to(wg_mul(a, wg_s(5)), d);
@@ -244,7 +259,7 @@ static void any_alignment(void **state) {
     assert_int_equal(checked, 10 * 3 * 15);
 }
 
-/* ---- read-only memory ----------------------------------------------------------------------------------------------- */
+/* ---- read-only memory -------------------------------------------------------------------------------------------- */
 
 static wg_tensor *target, *argument, *mask, *index_zero;
 
@@ -285,10 +300,23 @@ static const struct {
     const char *name;
     wg_tensor *(*call)(void);
 } writes[] = {
-#define W(name) {#name, write_##name}
-    W(add), W(add_alpha), W(sub), W(sub_alpha), W(mul), W(div), W(pow), W(zero), W(fill), W(copy), W(clamp), W(relu), W(exp),
-    W(tanh), W(sigmoid), W(neg), W(masked_fill), W(index_put), W(uniform), W(normal), W(bernoulli), W(bernoulli_tensor),
-    W(exponential), W(random), W(random_range), W(cauchy), W(geometric), W(log_normal), W(copy_in),
+#define W(name) \
+    { #name, write_##name }
+    W(add),          W(add_alpha),
+    W(sub),          W(sub_alpha),
+    W(mul),          W(div),
+    W(pow),          W(zero),
+    W(fill),         W(copy),
+    W(clamp),        W(relu),
+    W(exp),          W(tanh),
+    W(sigmoid),      W(neg),
+    W(masked_fill),  W(index_put),
+    W(uniform),      W(normal),
+    W(bernoulli),    W(bernoulli_tensor),
+    W(exponential),  W(random),
+    W(random_range), W(cauchy),
+    W(geometric),    W(log_normal),
+    W(copy_in),
 #undef W
 };
 
@@ -296,8 +324,8 @@ static void read_only_memory_is_not_written(void **state) {
     (void)state;
     static const float fixed[4] = {1, 2, 3, 4}; /* in a page that cannot be written */
     WG_SCOPE {
-        wg_tensor *x = wg_from_memory(WG_FLOAT32, 1, L(4), WG_MEMORY(.data = (void *)(uintptr_t)fixed, .bytes = sizeof fixed,
-                                                                    .read_only = true));
+        wg_tensor *x = wg_from_memory(
+            WG_FLOAT32, 1, L(4), WG_MEMORY(.data = (void *)(uintptr_t)fixed, .bytes = sizeof fixed, .read_only = true));
         wg_tensor *handles[] = {x, wg_alias(x), wg_detach(x), wg_data_of(x), wg_view(x, 2, L(1, 4))};
         argument = wg_full(WG_SHAPE(4), wg_s(2), NULL);
         mask = wg_gt(x, wg_s(0));
@@ -322,14 +350,15 @@ static void read_only_memory_is_not_written(void **state) {
     }
 }
 
-/* ---- sharing -------------------------------------------------------------------------------------------------------- */
+/* ---- sharing ----------------------------------------------------------------------------------------------------- */
 
 static void who_shares_what(void **state) {
     (void)state;
     for (int64_t n = 4; n <= 400; n *= 100) /* inside a block and outside */
         WG_SCOPE {
-            wg_tensor *x = wg_arange(wg_i(0), wg_i(n), wg_i(1), NULL), *view = wg_slice(x, 0, 1, 3, 1), *data = wg_data_of(x),
-                      *detached = wg_detach(x), *copy = wg_clone(x), *of_data = wg_slice(data, 0, 2, 4, 1);
+            wg_tensor *x = wg_arange(wg_i(0), wg_i(n), wg_i(1), NULL), *view = wg_slice(x, 0, 1, 3, 1),
+                      *data = wg_data_of(x), *detached = wg_detach(x), *copy = wg_clone(x),
+                      *of_data = wg_slice(data, 0, 2, 4, 1);
             assert_true(wg_same_storage(x, view) && wg_same_storage(view, data) && wg_same_storage(detached, of_data));
             assert_false(wg_same_storage(x, copy));
             assert_false(wg_same_storage(x, NULL));
@@ -359,8 +388,7 @@ static void storage_is_exchanged_under_one_identity(void **state) {
         int64_t sizes[4];
     } shapes[] = {{0, {0}}, {1, {3}}, {1, {300}}, {2, {2, 2}}, {4, {2, 1, 3, 2}}, {3, {5, 0, 2}}};
     for (size_t a = 0; a < COUNT(shapes); a++)
-        for (size_t b = 0; b < COUNT(shapes); b++)
-            WG_SCOPE {
+        for (size_t b = 0; b < COUNT(shapes); b++) WG_SCOPE {
                 int64_t before = live_tensors();
                 WG_SCOPE {
                     wg_tensor *x = wg_full(shapes[a].ndim, shapes[a].sizes, wg_s(1), NULL),
@@ -377,7 +405,8 @@ static void storage_is_exchanged_under_one_identity(void **state) {
                     bool same = false;
                     assert_int_equal(wg_equal(x, y, &same), WG_OK);
                     assert_true(same);
-                    assert_int_equal(wg_equal(alias, wg_full(shapes[a].ndim, shapes[a].sizes, wg_s(1), NULL), &same), WG_OK);
+                    assert_int_equal(wg_equal(alias, wg_full(shapes[a].ndim, shapes[a].sizes, wg_s(1), NULL), &same),
+                                     WG_OK);
                     assert_true(same); /* who saw the old elements sees them still */
                     assert_int_equal(wg_version_of(x), 1);
                     assert_int_equal(wg_version_of(y), 0);
@@ -400,7 +429,8 @@ static void storage_is_exchanged_under_one_identity(void **state) {
 static void what_cannot_be_exchanged(void **state) {
     (void)state;
     WG_SCOPE {
-        wg_tensor *x = wg_set_requires_grad(wg_ones(WG_SHAPE(2), NULL), true), *i = wg_arange(wg_i(0), wg_i(2), wg_i(1), NULL);
+        wg_tensor *x = wg_set_requires_grad(wg_ones(WG_SHAPE(2), NULL), true),
+                  *i = wg_arange(wg_i(0), wg_i(2), wg_i(1), NULL);
         assert_int_equal(wg_set_data(x, i), WG_ERR_RUNTIME);
         assert_non_null(strstr(wg_last_message(), "must be floating point or complex dtype"));
         assert_int_equal(wg_set_data(x, NULL), WG_ERR_TYPE);
@@ -417,7 +447,7 @@ static void what_cannot_be_exchanged(void **state) {
     }
 }
 
-/* ---- devices -------------------------------------------------------------------------------------------------------- */
+/* ---- devices ----------------------------------------------------------------------------------------------------- */
 
 static void only_the_cpu_exists(void **state) {
     (void)state;
@@ -461,7 +491,8 @@ static int live(void **state) {
     wg_memory_stats m = {.size = sizeof(m)};
     wg_memory_stats_get(&m);
     if (m.live_tensors || m.live_nodes)
-        print_error("%lld tensors and %lld nodes are still alive\n", (long long)m.live_tensors, (long long)m.live_nodes);
+        print_error("%lld tensors and %lld nodes are still alive\n", (long long)m.live_tensors,
+                    (long long)m.live_nodes);
     return m.live_tensors || m.live_nodes;
 }
 
