@@ -289,12 +289,19 @@ static wg_status fill_shape(const wg_call *c, wg_geometry *g) {
     wg_status st = c->in[1]->flags & TF_NUMBER ? wg__check_fits("fill_", c->in[1], (wg_dtype)c->in[0]->dtype) : WG_OK;
     return st == WG_OK ? like_first(c, g) : st;
 }
+static wg_status fill_run(const wg_call *c) {
+    _Alignas(16) char one[16];
+    int64_t no_dims[1] = {0};
+    wg_tensor *out = c->out[0], cell = {.dtype = out->dtype, .flags = TF_CONTIG, .numel = 1, .data = one, .dims = no_dims};
+    wg_status st = wg__copy_into(&cell, c->in[1]);
+    return st == WG_OK ? wg__fill_value(out, one) : st;
+}
 static wg_tensor *fill_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     return (void)c, i == 0 ? wg_zeros_like(g[0], NULL) : wg_sum_opt(g[0], NULL);
 }
 static const char *fill_name(const wg_call *c) { return c->node->numbers & 2 ? "FillBackward2" : "FillBackward3"; }
 static const wg_op op_fill = {.name = "fill_", .schema = "fill_(Tensor self, Tensor value) -> Tensor", .doc = "one value everywhere",
-                              .traits = WG_LINEAR | WG_SAFE_INPLACE, .nin = 2, .nout = 1, .shape = fill_shape, .run = {copy_second},
+                              .traits = WG_LINEAR | WG_SAFE_INPLACE, .nin = 2, .nout = 1, .shape = fill_shape, .run = {fill_run},
                               .vjp = fill_vjp, .grad_name = fill_name, .formula = {"0", "sum"}};
 wg_tensor *wg_fill_(wg_tensor *x, wg_tensor *value) {
     wg_tensor *in[2] = {x, value};
