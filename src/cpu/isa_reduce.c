@@ -11,6 +11,7 @@
 
 #define BLOCK 1024
 #define LANES 64
+#define ROWS 64
 
 #define STAMP(T, S)                                                                                                   \
     static T fold_##S(const T *a, int n) { /* pairwise: n is a power of two */                                        \
@@ -81,14 +82,14 @@
     }                                                                                                                 \
     static T max_##S(const T *x, int64_t n) { return extreme_##S(x, n, 1); }                                          \
     static T min_##S(const T *x, int64_t n) { return extreme_##S(x, n, -1); }                                         \
-    /* Strips of columns; rows in groups, so that long columns keep their precision. */                              \
+    /* Strips of columns: groups of rows are added pairwise, as blocks of a row are. */                               \
     static void column_sum_##S(const T *x, int64_t n, int64_t inner, int64_t width, T *out) {                         \
-        T part[LANES], total[LANES];                                                                                  \
+        T level[58][LANES], part[LANES];                                                                              \
         for (int64_t c = 0; c < width; c += LANES) {                                                                  \
-            int64_t w = width - c < LANES ? width - c : LANES;                                                        \
-            for (int k = 0; k < LANES; k++) total[k] = 0;                                                             \
-            for (int64_t r0 = 0; r0 < n; r0 += 128) {                                                                 \
-                int64_t r1 = r0 + 128 < n ? r0 + 128 : n;                                                             \
+            int64_t w = width - c < LANES ? width - c : LANES, count = 0;                                             \
+            for (int64_t r0 = 0; r0 < n; r0 += ROWS, count++) {                                                       \
+                int64_t r1 = r0 + ROWS < n ? r0 + ROWS : n;                                                           \
+                int l = 0;                                                                                            \
                 for (int k = 0; k < LANES; k++) part[k] = 0;                                                          \
                 if (w == LANES)                                                                                       \
                     for (int64_t r = r0; r < r1; r++)                                                                 \
@@ -96,9 +97,14 @@
                 else                                                                                                  \
                     for (int64_t r = r0; r < r1; r++)                                                                 \
                         for (int64_t k = 0; k < w; k++) part[k] += x[r * inner + c + k];                              \
-                for (int k = 0; k < LANES; k++) total[k] += part[k];                                                  \
+                for (; count >> l & 1; l++)                                                                           \
+                    for (int k = 0; k < LANES; k++) part[k] += level[l][k];                                           \
+                for (int k = 0; k < LANES; k++) level[l][k] = part[k];                                                \
             }                                                                                                         \
-            for (int64_t k = 0; k < w; k++) out[c + k] = total[k];                                                    \
+            for (int k = 0; k < LANES; k++) part[k] = 0;                                                              \
+            for (int l = 0; count >> l; l++)                                                                          \
+                for (int k = 0; k < LANES && (count >> l & 1); k++) part[k] += level[l][k];                           \
+            for (int64_t k = 0; k < w; k++) out[c + k] = part[k];                                                     \
         }                                                                                                             \
     }                                                                                                                 \
     static void softmax_##S(const T *x, T *out, int64_t n) {                                                          \

@@ -330,8 +330,9 @@ static wg_status mean_shape(const wg_call *c, wg_geometry *g) {
     wg_status st = sum_shape(c, g);
     wg_dtype d = c->attr[2].tag == WG_V_DTYPE ? (wg_dtype)c->attr[2].i : (wg_dtype)c->in[0]->dtype;
     if (st == WG_OK && !wg_dtype_is_floating(d))
-        return wg__raise(WG_ERR_NOT_IMPLEMENTED, "mean", "mean(): could not infer output dtype. Input dtype must be either a floating "
-                         "point or complex dtype. Got: %s", wg__dtype_scalar_name(d));
+        return wg__raise(WG_ERR_NOT_IMPLEMENTED, "mean", "mean(): could not infer output dtype. %s dtype must be either a floating "
+                         "point or complex dtype. Got: %s", c->attr[2].tag == WG_V_DTYPE ? "Optional" : "Input",
+                         wg__dtype_scalar_name(d));
     g->dtype = d;
     return st;
 }
@@ -429,6 +430,7 @@ static wg_status extreme_run(const wg_call *c) {
 }
 static wg_status refuse_empty(const wg_call *c, const wg_value *dims) {
     const wg_tensor *t = c->in[0];
+    int name = (int)strcspn(c->op->name, "."); /* "max.dim" is known as max */
     bool reduced[WG_MAX_DIMS];
     if (t->numel) return WG_OK;
     if (dims->tag == WG_V_NONE || (dims->tag == WG_V_INTS && dims->n == 0))
@@ -438,7 +440,7 @@ static wg_status refuse_empty(const wg_call *c, const wg_value *dims) {
     wg_status st = wg__reduced_dims(c->op->name, dims, t->ndim, reduced);
     for (int i = 0; i < t->ndim && st == WG_OK; i++)
         if (reduced[i] && t->dims[i] == 0)
-            return wg__raise(WG_ERR_INDEX, c->op->name, "%s(): Expected reduction dim %d to have non-zero size.", c->op->name, i);
+            return wg__raise(WG_ERR_INDEX, c->op->name, "%.*s(): Expected reduction dim %d to have non-zero size.", name, c->op->name, i);
     return st;
 }
 static wg_status amax_shape(const wg_call *c, wg_geometry *g) {
@@ -701,13 +703,35 @@ static void norm_row(const void *q, int64_t n, void *out, double p) {
     }
     *(double *)out = r;
 }
+/* The least or greatest of nothing does not exist; dims are named as they were given. */
+static wg_status refuse_empty_norm(const wg_call *c) {
+    const wg_tensor *t = c->in[0];
+    const wg_value *dims = &c->attr[1];
+    double p = norm_order(c);
+    if (t->numel || (p >= 0 && !isinf(p))) return WG_OK;
+    if (dims->tag != WG_V_INTS || dims->n == 0)
+        return wg__raise(WG_ERR_RUNTIME, "norm", "linalg.vector_norm cannot compute the %g norm on an empty tensor because the operation "
+                         "does not have an identity", p);
+    for (uint32_t k = 0; k < dims->n; k++) {
+        int d = wg__wrap_dim("norm", dims->ints[k], t->ndim);
+        if (d < 0) return WG_ERR_INDEX;
+        if (t->dims[d] == 0)
+            return wg__raise(WG_ERR_RUNTIME, "norm", "linalg.vector_norm cannot compute the %g norm on the dimension %lldbecause this "
+                             "dimension is empty and the operation does not have an identity", p, (long long)dims->ints[k]);
+    }
+    return WG_OK;
+}
 static wg_status norm_shape(const wg_call *c, wg_geometry *g) {
     wg_dtype d = c->attr[3].tag == WG_V_DTYPE ? (wg_dtype)c->attr[3].i : (wg_dtype)c->in[0]->dtype;
-    if (!wg_dtype_is_floating(d) || !wg_dtype_is_floating((wg_dtype)c->in[0]->dtype))
+    if (!wg_dtype_is_floating((wg_dtype)c->in[0]->dtype))
         return wg__raise(WG_ERR_NOT_IMPLEMENTED, "norm", "linalg.vector_norm: Expected a floating point or complex tensor as input. Got %s",
                          wg__dtype_scalar_name((wg_dtype)c->in[0]->dtype));
+    if (!wg_dtype_is_floating(d))
+        return wg__raise(WG_ERR_RUNTIME, "norm", "linalg.vector_norm: dtype should be floating point or complex, but got %s",
+                         wg__dtype_scalar_name(d));
     g->dtype = d;
-    return wg__reduced_shape(c, &c->attr[1], c->attr[2].i, g);
+    wg_status st = refuse_empty_norm(c);
+    return st == WG_OK ? wg__reduced_shape(c, &c->attr[1], c->attr[2].i, g) : st;
 }
 static wg_status norm_run(const wg_call *c) { return run_rows(c, &c->attr[1], WG_FLOAT64, WG_FLOAT64, norm_row, norm_order(c), c->out[0]); }
 static wg_tensor *norm_ties(const wg_call *c, wg_tensor *z) {

@@ -107,9 +107,9 @@ static wg_status shape(const wg_call *c, wg_geometry *g) {
     g->ndim = t->ndim;
     memcpy(g->sizes, t->dims, (size_t)t->ndim * 8);
     g->dtype = c->attr[1].tag == WG_V_DTYPE ? (wg_dtype)c->attr[1].i : (wg_dtype)t->dtype;
-    if (wg_dtype_is_floating(g->dtype)) return WG_OK;
-    return wg__raise(WG_ERR_NOT_IMPLEMENTED, c->op->name, "\"%s\" not implemented for '%s'. Convert the input with wg_to",
-                     c->op->name[0] == '_' && c->op->name[1] == 'l' ? "log_softmax_lastdim_kernel_impl" : "softmax_lastdim_kernel_impl",
+    if (wg_dtype_is_floating(g->dtype) || t->numel == 0) return WG_OK;
+    return wg__raise(WG_ERR_NOT_IMPLEMENTED, c->op->name, "\"%ssoftmax%s_kernel_impl\" not implemented for '%s'. Convert the input "
+                     "with wg_to", strstr(c->op->name, "log") ? "log_" : "", d >= t->ndim - 1 ? "_lastdim" : "",
                      wg__dtype_scalar_name(g->dtype));
 }
 static wg_status backward_shape(const wg_call *c, wg_geometry *g) {
