@@ -97,6 +97,10 @@ WG_API void wg_node_set_slot(wg_node *n, void *object);
  * and give a resolver that turns a word into text; the default one names function, file and line when debug
  * information and libdw are there, else module and offset. */
 WG_API void *wg_pin_site(void *site); /* returns the one before */
+/* A binding may also be asked for the word of a call when one is needed: a node is made, a value written. source gets
+ * the return address, and gives it back for calls that are not the binding's. NULL: none. Set it once, at start. */
+WG_API void wg_set_site_source(void *(*source)(void *here));
+/* resolve returns the length of the text it wrote, 0 for a word that is not its own (the default resolver is asked). */
 WG_API void wg_set_site_resolver(size_t (*resolve)(void *user, void *site, char *text, size_t size), void *user);
 WG_API size_t wg_site_text(void *site, char *text, size_t size);
 
@@ -121,6 +125,14 @@ typedef wg_status (*wg_node_hook)(void *user, wg_tensor **grad_inputs, int ninpu
                                   int noutputs);
 WG_API wg_hook_id wg_node_register_hook(wg_node *n, wg_node_hook fn, void *user, void (*destroy)(void *user));
 WG_API void wg_remove_hook(wg_hook_id id);
+/* For a binding's cycle collector: calls visit(user, arg) for each hook whose destroy function is the given one and that
+ * t alone keeps: those of a leaf, and those of a grad_fn that nothing else holds. Stops when visit gives non-zero, and
+ * returns that. Call it only while no other thread can register or remove hooks of t. */
+WG_API int wg_visit_hooks(const wg_tensor *t, void (*destroy)(void *user), int (*visit)(void *user, void *arg), void *arg);
+WG_API int wg_node_visit_hooks(const wg_node *n, void (*destroy)(void *user), int (*visit)(void *user, void *arg),
+                               void *arg);
+/* Owners of the node right now: a hint for collectors. */
+WG_API uint32_t wg_node_owner_count(const wg_node *n);
 
 /* ---- custom functions (torch.autograd.Function) --------------------------------------------------------------------- */
 

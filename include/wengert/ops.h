@@ -283,6 +283,24 @@ WG_API WG_MUST_CHECK wg_status wg_op_get(int index, wg_op_info *info); /* set in
 WG_API WG_MUST_CHECK wg_status wg_call_op(const char *name, const wg_arg *args, int nargs, wg_tensor **out, int max,
                                           int *n);
 
+
+/* ---- ops looked up once, for bindings that call them often ---------------------------------------------------------- */
+
+typedef struct wg_op wg_op;
+/* The op of that name ("add", "max.dim"), or NULL; raises nothing. Lives as long as the process. */
+WG_API const wg_op *wg_op_find(const char *name);
+/* wg_call_op by record; in_place: the form whose name ends in "_". */
+WG_API WG_MUST_CHECK wg_status wg_op_call(const wg_op *op, bool in_place, const wg_arg *args, int nargs, wg_tensor **out,
+                                          int max, int *n);
+/* A primitive (not wg_op_info.composite) with its tensors and its other arguments apart, each in schema order: every
+ * one of them, absent tensors NULL, absent others NONE. */
+WG_API WG_MUST_CHECK wg_status wg_op_apply(const wg_op *op, wg_tensor *const *in, int nin, const wg_arg *attr, int nattr,
+                                           wg_tensor **out, int max, int *n);
+/* Pointwise ops of one and two inputs, without further arguments: the short way in. x and y as in wg_add(x, y). */
+WG_API wg_tensor *wg_op_unary(const wg_op *op, wg_tensor *x);
+WG_API wg_tensor *wg_op_binary(const wg_op *op, wg_tensor *x, wg_tensor *y);
+WG_API wg_tensor *wg_op_binary_(const wg_op *op, wg_tensor *x, wg_tensor *y); /* in place, as wg_add_(x, y) */
+
 #ifdef __cplusplus
 }
 #endif

@@ -303,3 +303,26 @@ wg_status wg__run_accumulated_hooks(wg_tensor *leaf) {
     end_calls(&c);
     return st;
 }
+
+/* ---- for collectors -------------------------------------------------------------------------------------------------- */
+
+static int visit_list(const wg_hook *h, void (*destroy)(void *), int (*visit)(void *, void *), void *arg) {
+    int stop = 0;
+    for (; h && !stop; h = h->next)
+        if (h->destroy == destroy) stop = visit(h->user, arg);
+    return stop;
+}
+int wg_node_visit_hooks(const wg_node *n, void (*destroy)(void *), int (*visit)(void *, void *), void *arg) {
+    return n && n->cold ? visit_list(n->cold->hooks, destroy, visit, arg) : 0;
+}
+int wg_visit_hooks(const wg_tensor *t, void (*destroy)(void *), int (*visit)(void *, void *), void *arg) {
+    if (!t || !wg__ok(t)) return 0;
+    const wg_node *accum = t->meta ? atomic_load_explicit(&t->meta->accum, memory_order_acquire) : NULL;
+    int stop = wg_node_visit_hooks(accum, destroy, visit, arg);
+    if (!stop && t->meta) stop = visit_list(t->meta->post_accumulate, destroy, visit, arg);
+    if (!stop && t->grad_fn && wg_node_owner_count(t->grad_fn) == 1) stop = wg_node_visit_hooks(t->grad_fn, destroy, visit, arg);
+    return stop;
+}
+uint32_t wg_node_owner_count(const wg_node *n) {
+    return n ? atomic_load_explicit(&((wg_node *)(uintptr_t)n)->refs, memory_order_relaxed) : 0;
+}

@@ -11,8 +11,7 @@
 #define WG_CORE_OP_H
 
 #include "core/tensor.h"
-
-typedef struct wg_op wg_op;
+#include "wengert/ops.h"
 
 /* ---- arguments that are not tensors ------------------------------------------------------------------------------ */
 

@@ -19,6 +19,9 @@ static void *resolver_user;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 void wg__site_fork(int phase) { wg__around_fork(&lock, phase); }
 
+void *(*wg__site_source)(void *here);
+void wg_set_site_source(void *(*source)(void *here)) { wg__site_source = source; }
+
 void *wg_pin_site(void *site) {
     void *before = wg__tls.site;
     wg__tls.site = site;
@@ -102,9 +105,8 @@ size_t wg_site_text(void *site, char *text, size_t size) {
     if (!site) return (size_t)snprintf(text, size, "an unknown place");
     pthread_mutex_lock(&lock);
     size_t n = 0;
-    if (resolver) {
-        n = resolver(resolver_user, site, text, size);
-    } else {
+    if (resolver) n = resolver(resolver_user, site, text, size);
+    if (!n) {
         /* a return address is one past the call */
         n = from_debug_info((uint64_t)(uintptr_t)site - 1, text, size);
         if (!n) n = from_module((const char *)site - 1, text, size);

@@ -347,7 +347,11 @@ struct wg_cold *wg__cold(void); /* NULL on no memory */
 static inline void wg__unpin(void **saved) { wg__tls.site = *saved; }
 #define WG_COMPOSITE                                                                                                  \
     void *wg_site_ __attribute__((cleanup(wg__unpin))) = wg__tls.site;                                                \
-    if (!wg_site_) wg__tls.site = WG_SITE
-static inline void *wg__site(struct wg_tls *s, void *here) { return s->site ? s->site : here; }
+    if (!wg_site_) wg__tls.site = wg__site(&wg__tls, WG_SITE)
+extern void *(*wg__site_source)(void *here) __attribute__((visibility("hidden"))); /* a binding's, or NULL */
+static inline void *wg__site(struct wg_tls *s, void *here) {
+    if (s->site) return s->site;
+    return WG_UNLIKELY(wg__site_source != NULL) ? wg__site_source(here) : here;
+}
 
 #endif

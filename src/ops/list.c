@@ -176,44 +176,89 @@ static wg_tensor *write_by_function(const wg_op *op, const wg_value *a, int narg
     return NULL;
 }
 
-static wg_status call_in_place(const wg_op *op, const wg_value *args, int nargs, wg_tensor **out, int max, int *n) {
+static wg_status call_in_place(const wg_op *op, const wg_value *args, int nargs, wg_tensor **out, int max, int *n,
+                               void *site) {
     unboxed u = {.cap = 8};
     u.in = u.small;
     if (max < 1) return wg__raise(WG_ERR_VALUE, op->name, "%s() gives 1 result; there is room for %d", op->name, max);
     wg_tensor *written = write_by_function(op, args, nargs);
     if (!written)
-        written = unbox(op, args, nargs, &u) != WG_OK
-                      ? WG_POISON
-                      : wg__apply_inplace(op, u.in, u.nin, u.attr, u.nattr, WG_SITE);
+        written = unbox(op, args, nargs, &u) != WG_OK ? WG_POISON
+                                                      : wg__apply_inplace(op, u.in, u.nin, u.attr, u.nattr, site);
     if (u.in != u.small) wg__mfree(u.in, (size_t)u.cap * sizeof(wg_tensor *));
     out[0] = written;
     if (n) *n = 1;
     return wg_is_poison(written) ? (wg_error_pending() ? wg_last_status() : WG_ERR_RUNTIME) : WG_OK;
 }
 
-wg_status wg_call_op(const char *name, const wg_arg *args, int nargs, wg_tensor **out, int max, int *n) {
-    const wg_value *values = (const wg_value *)(const void *)args;
-    const wg_op *write = in_place_form(name), *op = name && !write ? wg__op_find(name) : NULL;
+/* How many results a call gives; -1: raised. */
+static int results(const wg_op *op, wg_tensor *const *in, int nin, const wg_value *attr, int max) {
+    int nout = op->count_out ? op->count_out(in, nin, attr) : op->nout;
+    if (nout <= max) return nout;
+    wg__raise(WG_ERR_VALUE, op->name, "%s() gives %d results; there is room for %d", op->name, nout, max);
+    return -1;
+}
+
+static wg_status apply(const wg_op *op, wg_tensor *const *in, int nin, const wg_value *attr, int nattr, wg_tensor **out,
+                       int max, int *n, void *site) {
+    int nout = results(op, in, nin, attr, max);
+    if (nout < 0) return wg_error_pending() ? wg_last_status() : WG_ERR_RUNTIME;
+    if (n) *n = nout;
+    return wg__apply_n(op, in, nin, attr, nattr, out, nout, site);
+}
+
+static wg_status call(const wg_op *op, const wg_value *args, int nargs, wg_tensor **out, int max, int *n, void *site) {
     if (n) *n = 0;
-    if (write) return call_in_place(write, values, nargs, out, max, n);
-    if (!op) return wg__raise(WG_ERR_NOT_IMPLEMENTED, name, "there is no op named '%s'", name ? name : "");
     if (op->boxed) {
         int made = 0;
-        wg_status st = call_composite(op, values, nargs, out, max, &made);
+        wg_status st = call_composite(op, args, nargs, out, max, &made);
         if (n) *n = made;
         return st;
     }
     unboxed u = {.cap = 8};
     u.in = u.small;
-    wg_status st = unbox(op, values, nargs, &u);
-    int nout = st == WG_OK && op->count_out ? op->count_out(u.in, u.nin, u.attr) : op->nout;
-    if (st == WG_OK && nout < 0) st = WG_ERR_RUNTIME;
-    if (st == WG_OK && nout > max)
-        st = wg__raise(WG_ERR_VALUE, name, "%s() gives %d results; there is room for %d", name, nout, max);
-    if (st == WG_OK) {
-        st = wg__apply_n(op, u.in, u.nin, u.attr, u.nattr, out, nout, WG_SITE);
-        if (n) *n = nout;
-    }
+    wg_status st = unbox(op, args, nargs, &u);
+    if (st == WG_OK) st = apply(op, u.in, u.nin, u.attr, u.nattr, out, max, n, site);
     if (u.in != u.small) wg__mfree(u.in, (size_t)u.cap * sizeof(wg_tensor *));
     return st;
+}
+
+wg_status wg_call_op(const char *name, const wg_arg *args, int nargs, wg_tensor **out, int max, int *n) {
+    const wg_value *values = (const wg_value *)(const void *)args;
+    const wg_op *write = in_place_form(name), *op = name && !write ? wg__op_find(name) : NULL;
+    if (n) *n = 0;
+    if (write) return call_in_place(write, values, nargs, out, max, n, WG_SITE);
+    if (!op) return wg__raise(WG_ERR_NOT_IMPLEMENTED, name, "there is no op named '%s'", name ? name : "");
+    return call(op, values, nargs, out, max, n, WG_SITE);
+}
+
+/* ---- ops looked up once -------------------------------------------------------------------------------------------- */
+
+const wg_op *wg_op_find(const char *name) { return name ? wg__op_find(name) : NULL; }
+
+wg_status wg_op_call(const wg_op *op, bool in_place, const wg_arg *args, int nargs, wg_tensor **out, int max, int *n) {
+    const wg_value *values = (const wg_value *)(const void *)args;
+    if (!op) return wg__raise(WG_ERR_TYPE, "op_call", "the op is NULL");
+    return in_place ? call_in_place(op, values, nargs, out, max, n, WG_SITE) : call(op, values, nargs, out, max, n, WG_SITE);
+}
+
+wg_status wg_op_apply(const wg_op *op, wg_tensor *const *in, int nin, const wg_arg *attr, int nattr, wg_tensor **out,
+                      int max, int *n) {
+    if (!op || (!op->shape && !(op->traits & WG_POINTWISE))) return wg__raise(WG_ERR_TYPE, "op_apply", "op_apply takes a primitive op");
+    return apply(op, in, nin, (const wg_value *)(const void *)attr, nattr, out, max, n, WG_SITE);
+}
+
+static bool pointwise_of(const wg_op *op, int nin) { return op && (op->traits & WG_POINTWISE) && op->nin == nin; }
+static wg_tensor *not_pointwise(int nin) {
+    return wg__fail(WG_ERR_TYPE, "op", "the op is not elementwise with %d input%s", nin, nin == 1 ? "" : "s");
+}
+wg_tensor *wg_op_unary(const wg_op *op, wg_tensor *x) {
+    return WG_LIKELY(pointwise_of(op, 1)) ? wg__unary(op, x, WG_SITE) : not_pointwise(1);
+}
+wg_tensor *wg_op_binary(const wg_op *op, wg_tensor *x, wg_tensor *y) {
+    return WG_LIKELY(pointwise_of(op, 2)) ? wg__binary(op, x, y, WG_SITE) : not_pointwise(2);
+}
+wg_tensor *wg_op_binary_(const wg_op *op, wg_tensor *x, wg_tensor *y) {
+    wg_tensor *in[2] = {x, y};
+    return WG_LIKELY(pointwise_of(op, 2)) ? wg__apply_inplace(op, in, 2, NULL, 0, WG_SITE) : not_pointwise(2);
 }
