@@ -25,10 +25,10 @@ test: ## install what is missing, build, run every test
 build: ## the library and the examples, in build/release
 	@tools/build release -DWENGERT_TESTS=OFF
 
-soak: ## the long runs: 200,000 random programs, every second-order check (half an hour)
+soak: ## the long runs: 200,000 random programs, products and functions at length (half an hour)
 	@tools/setup test
 	@tools/build release -DWENGERT_TESTS=ON
-	@WG_SOAK=200000 tools/run_tests build/release soak fuzz_
+	@WG_SOAK=200000 WG_TEST_SECONDS=7200 tools/run_tests build/release soak fuzz_ core_test_math ops_test_matmul
 
 asan: ## every test under the address and undefined-behaviour sanitizers
 	@tools/setup test
@@ -45,11 +45,12 @@ clang: ## every test, built by clang with warnings as errors
 	@tools/build clang
 	@tools/run_tests build/clang clang
 
-coverage: ## lines that the tests reach, in build/coverage/report.txt
+coverage: ## lines that the tests reach, in build/coverage/report.txt; renews docs/COVERAGE.md
 	@tools/setup test
 	@tools/build coverage
 	@tools/run_tests build/coverage coverage
 	@tools/coverage build/coverage
+	@tools/make_coverage
 
 bench: ## measure, and write BENCHMARKS.md
 	@tools/setup bench
@@ -58,7 +59,7 @@ bench: ## measure, and write BENCHMARKS.md
 install: build ## into PREFIX (default /usr/local)
 	@cmake --install build/release --prefix $(PREFIX) >/dev/null && echo "Wengert is installed in $(PREFIX)."
 
-checks: ## records, documents, recorded data, ABI
+checks: ## records, includes, documents, recorded data, ABI
 	@tools/checks
 
 aarch64: ## build for aarch64 and run under qemu
