@@ -10,37 +10,42 @@
 extern "C" {
 #endif
 
-/* ---- tensors and modes --------------------------------------------------------------------------------------------- */
+/* ---- tensors and modes ---------------------------------------------------------------------------------------------
+ */
 
-WG_API bool wg_requires_grad(const wg_tensor *t);
+WG_API bool wg_requires_grad(const wg_tensor *t); /* Tensor.requires_grad; false for poison and NULL */
 /* Tensor.requires_grad_(): floating dtypes only; false only on leaves. Returns t, or poison. */
 WG_API wg_tensor *wg_set_requires_grad(wg_tensor *t, bool on);
-WG_API bool wg_is_leaf(const wg_tensor *t);
+WG_API bool wg_is_leaf(const wg_tensor *t); /* Tensor.is_leaf: no grad_fn, or requires no gradient */
 /* Tensor.grad: the accumulated gradient, NULL when there is none. Borrowed from t. */
 WG_API wg_tensor *wg_grad_of(const wg_tensor *t);
-/* Tensor.grad = g (NULL clears). Same shape and dtype. */
+/* Tensor.grad = g (NULL clears). Same shape and dtype, else RuntimeError. */
 WG_API WG_MUST_CHECK wg_status wg_set_grad(wg_tensor *t, wg_tensor *g);
-WG_API wg_tensor *wg_detach(wg_tensor *t);  /* shares storage and version, no history */
-WG_API wg_tensor *wg_data_of(wg_tensor *t); /* Tensor.data: shares storage, a version of its own */
+WG_API wg_tensor *wg_detach(wg_tensor *t);  /* Tensor.detach(): shares storage and version, no history */
+WG_API wg_tensor *wg_data_of(wg_tensor *t); /* Tensor.data: shares storage, a version of its own, no history */
 /* Tensor.data = source: t keeps identity, version and history but takes source's storage, sizes and dtype. */
 WG_API WG_MUST_CHECK wg_status wg_set_data(wg_tensor *t, wg_tensor *source);
+/* Tensor.retain_grad(): backward keeps .grad of a tensor that is not a leaf. RuntimeError when it requires no gradient.
+ */
 WG_API WG_MUST_CHECK wg_status wg_retain_grad(wg_tensor *t);
-WG_API bool wg_retains_grad(const wg_tensor *t);
+WG_API bool wg_retains_grad(const wg_tensor *t); /* Tensor.retains_grad; false on leaves */
 
-/* Grad mode of the calling thread. Returns the mode before. */
+/* Grad mode of the calling thread (torch.no_grad, enable_grad). Returns the mode before. */
 WG_API bool wg_set_grad_enabled(bool on);
-WG_API bool wg_grad_enabled(void);
-#define WG_MODE_(on)                                                                                                   \
-    for (int wg_before_ = wg_set_grad_enabled(on), wg_once_ = 1; wg_once_;                                             \
-         wg_once_ = ((void)wg_set_grad_enabled(wg_before_ != 0), 0))                                                   \
+WG_API bool wg_grad_enabled(void); /* torch.is_grad_enabled() */
+#define WG_MODE_(on)                                                       \
+    for (int wg_before_ = wg_set_grad_enabled(on), wg_once_ = 1; wg_once_; \
+         wg_once_ = ((void)wg_set_grad_enabled(wg_before_ != 0), 0))       \
         for (; wg_once_; wg_once_ = 0)
 /* WG_NO_GRAD { ... } and WG_ENABLE_GRAD { ... }; break leaves and restores, return does not restore. */
 #define WG_NO_GRAD WG_MODE_(false)
 #define WG_ENABLE_GRAD WG_MODE_(true)
 
-/* ---- backward ------------------------------------------------------------------------------------------------------ */
+/* ---- backward ------------------------------------------------------------------------------------------------------
+ */
 
-/* out must have one element. Sums into the leaves' .grad; frees what the graph saved. */
+/* Tensor.backward(): out has one element. Sums into the leaves' .grad; frees what the graph saved. RuntimeErrors: out
+ * requires no gradient, has several elements, its graph was freed, or a saved value was written since. */
 WG_API WG_MUST_CHECK wg_status wg_backward(wg_tensor *out);
 /* Tensor.backward(gradient): gradient has out's shape (another dtype is cast). */
 WG_API WG_MUST_CHECK wg_status wg_backward_with(wg_tensor *out, wg_tensor *gradient);
@@ -62,7 +67,7 @@ WG_API WG_MUST_CHECK wg_status wg_backward_opt(wg_tensor *const *outputs, int n,
 /* autograd.grad: results[ninputs] belong to the scope; NULL where unused and allow_unused. No .grad is touched. */
 WG_API WG_MUST_CHECK wg_status wg_grad(wg_tensor *const *outputs, int n, wg_tensor *const *inputs, int ninputs,
                                        wg_tensor *const *gradients, const wg_walk_opts *options, wg_tensor **results);
-/* One output of one element, one input: its gradient. */
+/* wg_grad of one output of one element and one input: its gradient, poison on failure. */
 WG_API wg_tensor *wg_grad1(wg_tensor *output, wg_tensor *input, bool create_graph);
 
 /* The walk one node at a time, for debuggers and teaching. Begin takes what wg_backward_opt takes; step runs one node
@@ -73,11 +78,12 @@ WG_API wg_stepper *wg_stepper_begin(wg_tensor *const *outputs, int n, wg_tensor 
 WG_API int wg_stepper_step(wg_stepper *s, wg_node **node);
 WG_API void wg_stepper_end(wg_stepper *s);
 
-/* ---- the graph ----------------------------------------------------------------------------------------------------- */
+/* ---- the graph -----------------------------------------------------------------------------------------------------
+ */
 
 /* Tensor.grad_fn, borrowed from t; NULL for a leaf. Poison, bad views: NULL with an error. */
 WG_API wg_node *wg_grad_fn(wg_tensor *t);
-WG_API int wg_output_nr(const wg_tensor *t);
+WG_API int wg_output_nr(const wg_tensor *t); /* Tensor.output_nr: which output of grad_fn */
 /* A leaf's AccumulateGrad (autograd.graph.get_gradient_edge). Borrowed from t. */
 WG_API wg_node *wg_grad_accumulator(wg_tensor *t);
 WG_API wg_node *wg_node_keep(wg_node *n);
@@ -85,9 +91,11 @@ WG_API void wg_node_release(wg_node *n);
 WG_API const char *wg_node_name(const wg_node *n); /* "MulBackward0", "torch::autograd::AccumulateGrad" */
 WG_API int wg_node_inputs(const wg_node *n);       /* length of next_functions */
 WG_API wg_node *wg_node_next(const wg_node *n, int i, int *input_nr); /* NULL where no gradient goes. Borrowed */
+/* greater in nodes made later by this thread; backward runs the greatest first */
 WG_API uint64_t wg_node_sequence(const wg_node *n);
 WG_API wg_tensor *wg_node_variable(const wg_node *n); /* AccumulateGrad: its leaf; else NULL. Borrowed */
-/* A value that the node saved, by input number (-1: its output), or NULL. Raises after the graph was freed. */
+/* A value that the node saved, by input number (-1: its output), belonging to the scope, or NULL. Raises, and gives
+ * poison, after the graph was freed or the value was written. */
 WG_API wg_tensor *wg_node_saved(wg_node *n, int i);
 WG_API void *wg_node_site(const wg_node *n); /* the call site's word */
 WG_API void *wg_node_slot(const wg_node *n);
@@ -104,12 +112,13 @@ WG_API void wg_set_site_source(void *(*source)(void *here));
 WG_API void wg_set_site_resolver(size_t (*resolve)(void *user, void *site, char *text, size_t size), void *user);
 WG_API size_t wg_site_text(void *site, char *text, size_t size);
 
-/* ---- hooks --------------------------------------------------------------------------------------------------------- */
+/* ---- hooks ---------------------------------------------------------------------------------------------------------
+ */
 
 /* Hook ids are never 0; wg_remove_hook of an id that is gone does nothing. destroy(user) runs when the hook goes. */
 typedef uint64_t wg_hook_id;
-/* Tensor.register_hook: returns the gradient to go on with, NULL to leave it, poison to fail. gradient is NULL when none
- * came (an unused output of a node that runs for its others). A hook registered while hooks run waits for the next
+/* Tensor.register_hook: returns the gradient to go on with, NULL to leave it, poison to fail. gradient is NULL when
+ * none came (an unused output of a node that runs for its others). A hook registered while hooks run waits for the next
  * backward; a removed one is not called again. */
 typedef wg_tensor *(*wg_tensor_hook)(void *user, wg_tensor *gradient);
 WG_API wg_hook_id wg_register_hook(wg_tensor *t, wg_tensor_hook fn, void *user, void (*destroy)(void *user));
@@ -134,7 +143,8 @@ WG_API int wg_node_visit_hooks(const wg_node *n, void (*destroy)(void *user), in
 /* Owners of the node right now: a hint for collectors. */
 WG_API uint32_t wg_node_owner_count(const wg_node *n);
 
-/* ---- custom functions (torch.autograd.Function) --------------------------------------------------------------------- */
+/* ---- custom functions (torch.autograd.Function) ---------------------------------------------------------------------
+ */
 
 typedef struct wg_context wg_context; /* ctx */
 typedef struct wg_function {
@@ -151,19 +161,24 @@ typedef struct wg_function {
 /* F.apply: out[nout] belong to the scope. user is the call's own data. */
 WG_API WG_MUST_CHECK wg_status wg_function_apply(const wg_function *f, void *user, wg_tensor *const *in, int nin,
                                                  wg_tensor **out, int nout);
+/* The user of wg_function_apply. */
 WG_API void *wg_context_user(wg_context *ctx);
 /* ctx.save_for_backward: call once in forward; inputs and outputs. */
 WG_API WG_MUST_CHECK wg_status wg_save_for_backward(wg_context *ctx, wg_tensor *const *tensors, int n);
+/* ctx.saved_tensors[i], belonging to the scope; checks its version. Poison after the graph was freed. */
 WG_API wg_tensor *wg_saved_tensor(wg_context *ctx, int i);
+/* ctx.needs_input_grad[i]. */
 WG_API bool wg_needs_input_grad(const wg_context *ctx, int i);
+/* ctx.mark_non_differentiable: call in forward. */
 WG_API WG_MUST_CHECK wg_status wg_mark_non_differentiable(wg_context *ctx, wg_tensor *output);
 /* set_materialize_grads(false): grad_out entries that did not arrive are NULL instead of zeros. */
 WG_API void wg_set_materialize_grads(wg_context *ctx, bool on);
 
-/* ---- forward mode (torch.autograd.forward_ad), nests ---------------------------------------------------------------- */
+/* ---- forward mode (torch.autograd.forward_ad), nests ----------------------------------------------------------------
+ */
 
-WG_API int wg_dual_level_enter(void);        /* the new level; 0 on failure */
-WG_API void wg_dual_level_exit(int level);   /* forgets all tangents of the level */
+WG_API int wg_dual_level_enter(void);      /* the new level; 0 on failure */
+WG_API void wg_dual_level_exit(int level); /* forgets all tangents of the level */
 /* A view of primal that carries tangent (same shape, floating) at level. */
 WG_API wg_tensor *wg_make_dual(wg_tensor *primal, wg_tensor *tangent, int level);
 /* Tangent of t at level, NULL when it has none (zero). Belongs to the scope. */
@@ -175,15 +190,16 @@ typedef wg_tensor *(*wg_fn)(void *user, wg_tensor *const *in, int nin);
 WG_API wg_tensor *wg_jvp(wg_fn f, void *user, wg_tensor *const *primals, wg_tensor *const *tangents, int n,
                          wg_tensor **tangent_out);
 
-/* ---- vmap ----------------------------------------------------------------------------------------------------------- */
+/* ---- vmap -----------------------------------------------------------------------------------------------------------
+ */
 
 /* torch.func.vmap: f sees one sample of each input (in_dims[i]: the dim to map, WG_NO_DIM: not mapped); the result
  * gets the mapped dim at out_dim. Ops without a batch rule run in a loop, counted by wg_vmap_fallbacks. */
 #define WG_NO_DIM INT64_MIN
 WG_API wg_tensor *wg_vmap(wg_fn f, void *user, wg_tensor *const *in, const int64_t *in_dims, int nin, int64_t out_dim);
-WG_API int64_t wg_vmap_fallbacks(void);
+WG_API int64_t wg_vmap_fallbacks(void); /* ops that ran sample by sample so far, in the whole process */
 
-/* ---- gradcheck (torch.autograd.gradcheck) ---------------------------------------------------------------------------- */
+/* ---- gradcheck (torch.autograd.gradcheck) ------------------------------------------------------------------------ */
 
 typedef struct wg_check_opts {
     size_t size;

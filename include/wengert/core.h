@@ -80,20 +80,20 @@ typedef enum wg_dtype {
     WG_BFLOAT16 = 7,
     WG_FLOAT32 = 8,
     WG_FLOAT64 = 9,
-    WG_COMPLEX64 = 10,  /* reserved: comes with the operators */
-    WG_COMPLEX128 = 11, /* reserved */
-    WG_COMPLEX32 = 12,  /* reserved */
-    WG_UINT16 = 13,     /* reserved */
-    WG_UINT32 = 14,     /* reserved */
-    WG_UINT64 = 15,     /* reserved */
+    WG_COMPLEX64 = 10,   /* reserved: comes with the operators */
+    WG_COMPLEX128 = 11,  /* reserved */
+    WG_COMPLEX32 = 12,   /* reserved */
+    WG_UINT16 = 13,      /* reserved */
+    WG_UINT32 = 14,      /* reserved */
+    WG_UINT64 = 15,      /* reserved */
     WG_FLOAT8_E4M3 = 16, /* reserved */
     WG_FLOAT8_E5M2 = 17, /* reserved */
-    WG_DTYPE_NONE = 31, /* "not given" */
+    WG_DTYPE_NONE = 31,  /* "not given" */
 } wg_dtype;
 
 WG_API const char *wg_dtype_name(wg_dtype dtype); /* "float32"; "unknown" for a code that is none */
 WG_API size_t wg_dtype_size(wg_dtype dtype);      /* bytes per element; 0 for a code that does not exist yet */
-WG_API bool wg_dtype_is_floating(wg_dtype dtype);
+WG_API bool wg_dtype_is_floating(wg_dtype dtype); /* float16, bfloat16, float32, float64: what can require a gradient */
 WG_API bool wg_dtype_is_integral(wg_dtype dtype); /* bool is not integral */
 /* torch.promote_types; WG_DTYPE_NONE if either code does not exist. */
 WG_API wg_dtype wg_promote_types(wg_dtype a, wg_dtype b);
@@ -116,19 +116,20 @@ typedef struct wg_generator wg_generator;
 
 #define WG_MAX_DIMS 64
 
-WG_API int wg_ndim(const wg_tensor *t);
-WG_API int64_t wg_numel(const wg_tensor *t);
+WG_API int wg_ndim(const wg_tensor *t);                /* number of dims: 0 for a number, at most WG_MAX_DIMS */
+WG_API int64_t wg_numel(const wg_tensor *t);           /* number of elements: the product of the sizes */
 WG_API int64_t wg_size(const wg_tensor *t, int dim);   /* negative dims count from the end; -1 if out of range */
 WG_API int64_t wg_stride(const wg_tensor *t, int dim); /* in elements; 0 if out of range */
-WG_API const int64_t *wg_sizes(const wg_tensor *t);    /* ndim numbers; valid as long as the handle */
-WG_API const int64_t *wg_strides(const wg_tensor *t);
-WG_API wg_dtype wg_dtype_of(const wg_tensor *t);
-WG_API wg_device wg_device_of(const wg_tensor *t);
-WG_API int64_t wg_storage_offset(const wg_tensor *t); /* in elements from the start of the storage */
-WG_API bool wg_is_contiguous(const wg_tensor *t);     /* row-major, no gaps */
-WG_API bool wg_is_poison(const wg_tensor *t);
+WG_API const int64_t *wg_sizes(const wg_tensor *t);    /* ndim numbers; valid until wg_set_data or the handle's end */
+WG_API const int64_t *wg_strides(const wg_tensor *t);  /* ndim numbers; valid until wg_set_data or the handle's end */
+WG_API wg_dtype wg_dtype_of(const wg_tensor *t);       /* WG_DTYPE_NONE for NULL */
+WG_API wg_device wg_device_of(const wg_tensor *t);     /* cpu, index 0, in this version */
+WG_API int64_t wg_storage_offset(const wg_tensor *t);  /* in elements from the start of the storage */
+WG_API bool wg_is_contiguous(const wg_tensor *t);      /* row-major, no gaps */
+WG_API bool wg_is_poison(const wg_tensor *t);          /* did the call that should have made it fail? */
 WG_API bool wg_is_view(const wg_tensor *t);            /* Tensor._is_view() */
 WG_API wg_tensor *wg_base(const wg_tensor *t);         /* Tensor._base, NULL when not a view. Borrowed from t */
+/* do they share elements' memory (a view and its base do)? */
 WG_API bool wg_same_storage(const wg_tensor *a, const wg_tensor *b);
 /* The address of element [0, 0, ...]. Writing through it is not seen by autograd: call wg_increment_version after.
  * NULL for poison, for a read-only storage (use wg_const_data) and for a batched handle inside wg_vmap. */
@@ -136,6 +137,7 @@ WG_API void *wg_data(wg_tensor *t);
 WG_API const void *wg_const_data(const wg_tensor *t);
 /* Tensor._version: how often the value was written. Shared by views and detach, not by wg_data_of. */
 WG_API uint32_t wg_version_of(const wg_tensor *t);
+/* Says that t was written from outside, so that a backward that saved it raises. */
 WG_API WG_MUST_CHECK wg_status wg_increment_version(wg_tensor *t);
 
 /* ---- scopes and ownership ---------------------------------------------------------------------------------------- */
@@ -146,8 +148,8 @@ WG_API size_t wg_scope_open(void);
 WG_API size_t wg_scope_close(size_t mark);
 /* WG_SCOPE { ... }: open and close round a block; break leaves it and closes. A return inside it leaves the results
  * to the enclosing scope. */
-#define WG_SCOPE                                                                                                      \
-    for (size_t wg_mark_ = wg_scope_open(), wg_run_ = 1; wg_run_; wg_run_ = wg_scope_close(wg_mark_))                  \
+#define WG_SCOPE                                                                                      \
+    for (size_t wg_mark_ = wg_scope_open(), wg_run_ = 1; wg_run_; wg_run_ = wg_scope_close(wg_mark_)) \
         for (; wg_run_; wg_run_ = 0)
 /* One more owner: the handle survives its scope. Returns t. Poison and NULL pass through. */
 WG_API wg_tensor *wg_keep(wg_tensor *t);
@@ -163,7 +165,7 @@ WG_API wg_tensor *wg_give(wg_tensor *t);
 /* Options of the factories; zero is the default. The first field is the struct's size: it is the ABI version. */
 typedef struct wg_options {
     size_t size;
-    wg_dtype dtype;     /* used when has_dtype */
+    wg_dtype dtype; /* used when has_dtype */
     bool has_dtype;
     bool requires_grad;
     wg_device device;
@@ -172,11 +174,12 @@ typedef struct wg_options {
 #define WG_OPT(...) (&(wg_options){.size = sizeof(wg_options), __VA_ARGS__})
 #define WG_DTYPE(d) (&(wg_options){.size = sizeof(wg_options), .dtype = (d), .has_dtype = true})
 /* A shape in place: wg_ones(WG_SHAPE(2, 2), NULL). Expands to two arguments: ndim, sizes. */
-#define WG_SHAPE(...) (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (const int64_t[]){__VA_ARGS__}
+#define WG_SHAPE(...) \
+    (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (const int64_t[]) { __VA_ARGS__ }
 /* The shape of a 0-d tensor. */
 #define WG_SCALAR_SHAPE 0, NULL
 
-/* A new tensor from row-major elements of dtype in memory (copied). */
+/* A new tensor from row-major elements of dtype in memory (copied; converted when options name another dtype). */
 WG_API wg_tensor *wg_from_data(const void *data, wg_dtype dtype, int ndim, const int64_t *sizes,
                                const wg_options *options);
 /* A tensor over memory that the library does not own. strides in elements (NULL: row-major), any alignment.
@@ -195,30 +198,37 @@ typedef struct wg_memory {
 WG_API wg_tensor *wg_from_memory(wg_dtype dtype, int ndim, const int64_t *sizes, const wg_memory *memory);
 #define WG_MEMORY(...) (&(wg_memory){.size = sizeof(wg_memory), __VA_ARGS__})
 
+/* New tensors of ndim sizes, row-major, on the cpu; the default dtype unless options say one. Leaves: they require a
+ * gradient when options say so (floating dtypes only). A negative size, more than 64 dims, a dtype of a later version
+ * and another device raise; so does lack of memory (WG_ERR_MEMORY). torch.empty, empty_strided, zeros, ones. */
 WG_API wg_tensor *wg_empty(int ndim, const int64_t *sizes, const wg_options *options);
 WG_API wg_tensor *wg_empty_strided(int ndim, const int64_t *sizes, const int64_t *strides, const wg_options *options);
 WG_API wg_tensor *wg_zeros(int ndim, const int64_t *sizes, const wg_options *options);
 WG_API wg_tensor *wg_ones(int ndim, const int64_t *sizes, const wg_options *options);
-/* value's own dtype unless options say one: full of an int64 scalar is int64. */
+/* torch.full: value has one element. value's own dtype unless options say one: full of an int64 scalar is int64. A
+ * value that the dtype cannot hold raises. */
 WG_API wg_tensor *wg_full(int ndim, const int64_t *sizes, wg_tensor *value, const wg_options *options);
+/* t's sizes, dtype (unless options say one) and dense strides; never t's history. torch.empty_like ... */
 WG_API wg_tensor *wg_empty_like(const wg_tensor *t, const wg_options *options);
 WG_API wg_tensor *wg_zeros_like(const wg_tensor *t, const wg_options *options);
 WG_API wg_tensor *wg_ones_like(const wg_tensor *t, const wg_options *options);
 WG_API wg_tensor *wg_full_like(const wg_tensor *t, wg_tensor *value, const wg_options *options);
 /* torch.arange: start, end, step are scalars (wg_s, wg_i); int64 when all are integers. end is excluded. */
 WG_API wg_tensor *wg_arange(wg_tensor *start, wg_tensor *end, wg_tensor *step, const wg_options *options);
+/* torch.linspace: steps values from start to end, both included; the default dtype unless options say one. */
 WG_API wg_tensor *wg_linspace(double start, double end, int64_t steps, const wg_options *options);
-WG_API wg_tensor *wg_eye(int64_t n, int64_t m, const wg_options *options); /* m < 0: square */
+/* torch.eye: n x m, 1 on the diagonal; m < 0: square. */
+WG_API wg_tensor *wg_eye(int64_t n, int64_t m, const wg_options *options);
 
 /* Numbers: 0-d tensors that promote as PyTorch's Python numbers do, so that int64 * wg_i(3) stays int64 and float32 *
  * wg_s(3) stays float32. */
 WG_API wg_tensor *wg_s(double value);
 WG_API wg_tensor *wg_i(int64_t value);
-WG_API wg_tensor *wg_b(bool value);
+WG_API wg_tensor *wg_b(bool value); /* a bool */
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
-/* Tensor.item() for a tensor of one element, converted. */
+/* Tensor.item(): the only element, converted; RuntimeError when there are none or several. */
 WG_API WG_MUST_CHECK wg_status wg_item(const wg_tensor *t, double *value);
 WG_API WG_MUST_CHECK wg_status wg_item_i(const wg_tensor *t, int64_t *value);
 /* Copies the elements, row-major, converted to dtype, into memory of bytes bytes. */
@@ -249,9 +259,10 @@ typedef struct wg_host {
     /* Runs fn(context, i) for every i in [0, tasks), in any order, on any threads; returns when all are done. */
     void (*parallel_for)(void *user, int64_t tasks, void (*fn)(void *context, int64_t i), void *context);
 } wg_host;
+/* Copies *host; NULL: the defaults again. allocate and deallocate go together. */
 WG_API WG_MUST_CHECK wg_status wg_set_host(const wg_host *host);
 
-WG_API int wg_num_threads(void);
+WG_API int wg_num_threads(void); /* torch.get_num_threads; at first WENGERT_NUM_THREADS, or the processors */
 WG_API WG_MUST_CHECK wg_status wg_set_num_threads(int n); /* torch.set_num_threads; n >= 1 */
 
 typedef struct wg_memory_stats {
@@ -262,13 +273,14 @@ typedef struct wg_memory_stats {
     int64_t live_tensors;
     int64_t live_nodes;
 } wg_memory_stats;
-WG_API void wg_memory_stats_get(wg_memory_stats *stats); /* set stats->size first */
-WG_API void wg_reset_peak(void);
+/* Of the whole process. Set stats->size first. */
+WG_API void wg_memory_stats_get(wg_memory_stats *stats);
+WG_API void wg_reset_peak(void);  /* peak_bytes = live_bytes (torch.cuda.reset_peak_memory_stats) */
 WG_API void wg_empty_cache(void); /* gives cached data and this thread's free lists back to the allocator */
 
 /* Version, ISA, BLAS, threads, as text lines; valid until the next call in this thread. */
 WG_API const char *wg_config(void);
-WG_API const char *wg_version(void);
+WG_API const char *wg_version(void); /* WG_VERSION_STRING of the library that runs */
 
 /* ---- bindings ---------------------------------------------------------------------------------------------------- */
 

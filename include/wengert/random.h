@@ -67,8 +67,8 @@ WG_API wg_tensor *wg_multinomial(wg_tensor *weights, int64_t n, bool replacement
 /* ---- in-place fills: overwrite t, bump its version, return t (poison on failure) --------------------------------- */
 
 WG_API wg_tensor *wg_uniform_(wg_tensor *t, double from, double to, wg_generator *generator); /* [from, to) */
-WG_API wg_tensor *wg_normal_(wg_tensor *t, double mean, double std, wg_generator *generator);
-WG_API wg_tensor *wg_bernoulli_(wg_tensor *t, double p, wg_generator *generator);
+WG_API wg_tensor *wg_normal_(wg_tensor *t, double mean, double std, wg_generator *generator); /* normal */
+WG_API wg_tensor *wg_bernoulli_(wg_tensor *t, double p, wg_generator *generator); /* 1 with probability p, else 0 */
 WG_API wg_tensor *wg_bernoulli_tensor_(wg_tensor *t, wg_tensor *p, wg_generator *generator); /* p broadcasts to t */
 WG_API wg_tensor *wg_exponential_(wg_tensor *t, double lambda, wg_generator *generator);     /* mean 1 / lambda */
 /* Integers over the dtype's range; floating dtypes: 0 .. 2^digits. */
