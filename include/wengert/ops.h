@@ -339,13 +339,23 @@ typedef struct wg_op_info {
     const char *name, *schema, *doc;
     bool differentiable, pointwise, is_view;
     const char *formula[4]; /* per differentiable input, NULL where none */
+    /* Where a binding shows it: torch.NAME, Tensor.NAME (the tensor is the argument called self),
+     * torch.nn.functional.NAME; all false: nowhere, the op is a part of others. */
+    bool function, method, nn;
+    bool composite;      /* the schema is not the inputs and attributes of wg_op_apply: call it by wg_op_call */
+    bool has_inplace;    /* "NAME_" writes self */
+    const char *aliases; /* other names, with spaces between; NULL: none */
 } wg_op_info;
 WG_API int wg_op_count(void); /* how many ops there are: numbers 0 .. count - 1 */
 /* What is known of op number index. Set info->size first. The texts are constants. IndexError out of range. */
 WG_API WG_MUST_CHECK wg_status wg_op_get(int index, wg_op_info *info);
-/* Calls the op of that name with arguments in schema order (missing ones at the end: NONE). A name that ends in "_" is
- * the in-place form: "mul_" writes its first argument and gives it back. Fills out[] (capacity
- * max) and *n. */
+/* A schema is NAME[.OVERLOAD](TYPE NAME[=DEFAULT], ..., *, TYPE NAME, ...) -> RESULT. TYPE: Tensor, Tensor|Scalar (or a
+ * number), Tensor[], int, int[], int[1] (or one int), bool, float, Scalar, ScalarType, str; a ? after it: or None.
+ * RESULT: Tensor, (Tensor values, Tensor indices), Tensor[], or bool (a number tensor). */
+/* Calls the op of that name with arguments in schema order; NONE, and missing ones at the end, are the default. Of the
+ * overloads (max, max.dim, ...) the first that the arguments fit is called; if none: TypeError. Ints are taken for
+ * floats, numbers for Tensor|Scalar. A name that ends in "_" is the in-place form: "mul_" writes its first argument and
+ * gives it back. Fills out[] (capacity max) and *n. */
 WG_API WG_MUST_CHECK wg_status wg_call_op(const char *name, const wg_arg *args, int nargs, wg_tensor **out, int max,
                                           int *n);
 

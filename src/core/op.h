@@ -88,13 +88,22 @@ enum {
 /* What dtypes a pointwise op takes, and gives. */
 enum { WG_K_FLT = 1, WG_K_NUM, WG_K_ANY, WG_K_INT, WG_K_WHOLE, WG_K_FLAG }; /* as in elementwise.def */
 enum { WG_NDEV = 1 };
+/* Where a binding shows the op. Of the first four none: as a function, and as a method when its first argument is self. */
+enum {
+    WG_FUNCTION = 1, /* torch.NAME */
+    WG_METHOD = 2,   /* Tensor.NAME; the tensor is the argument called self */
+    WG_NN = 4,       /* torch.nn.functional.NAME */
+    WG_HIDDEN = 8,   /* nowhere: a part of other ops */
+    WG_INPLACE = 16, /* NAME_ writes its result into self */
+};
 
 struct wg_op {
     const char *name;   /* PyTorch's: "softmax" */
-    const char *schema; /* PyTorch's form: "softmax(Tensor self, int dim) -> Tensor" */
+    const char *schema; /* PyTorch's form: "softmax(Tensor self, int dim) -> Tensor"; the types are in ops/schema.h */
+    const char *aliases; /* other names, with spaces between; NULL: none */
     const char *doc;    /* one line */
     uint16_t traits;
-    uint8_t nin, nout, kind;
+    uint8_t nin, nout, kind, shown;
     uint8_t saves; /* inputs the vjp reads: WG_USE_X is input 0, Y 1, W 2…; WG_USE_Z: outputs. Pointwise: from partial */
     uint32_t optional_in; /* bit i: input i may be NULL */
     uint32_t nondiff_in; /* bit i: input i never gets a gradient (an index, a mask) */
@@ -113,8 +122,11 @@ struct wg_op {
     /* Nodes that are not calls of an op (AccumulateGrad, CopySlices, custom functions): runs the node. */
     wg_status (*backward)(struct wg_node *node, wg_tensor *const *g, wg_tensor **out, const bool *need, bool consume);
     void (*destroy)(struct wg_node *node); /* frees what such a node holds */
-    /* Composites (no shape, no run): args are all arguments in schema order, tensors included. */
-    wg_status (*boxed)(const wg_value *args, int nargs, wg_tensor **out, int max, int *n);
+    /* Calls with all arguments of the schema, checked and defaults filled in (ops/schema.h). A composite has no shape and no
+     * run, only these; a primitive has them when its schema says more than the op's own inputs and attributes do. */
+    wg_tensor *(*boxed)(const wg_value *a);
+    wg_status (*boxed_list)(const wg_value *a, wg_tensor **out, int max, int *n); /* several results */
+    wg_tensor *(*boxed_)(const wg_value *a);                                       /* in place, when boxed is set */
 };
 
 /* ---- the waist: apply.c ------------------------------------------------------------------------------------------ */
@@ -183,7 +195,15 @@ wg_tensor *wg__lay_out(wg_tensor *t, int ndim, const int64_t *sizes, const int64
 
 /* Every family file ends with a NULL-terminated table of its records; list.c concatenates the tables. */
 extern const wg_op *const *const wg__families[];
-const wg_op *wg__op_find(const char *name);
+const wg_op *wg__op_find(const char *name); /* also by an alias */
+bool wg__op_composite(const wg_op *op);
+uint8_t wg__op_shown(const wg_op *op); /* with the default filled in */
+
+/* A composite's record op_ID: EXPR is its value, a[] are the schema's arguments. */
+#define WG_COMPOSED(id, name_, args_, doc_, expr, ...)                                                                 \
+    static wg_tensor *id##_composed(const wg_value *a) { return expr; }                                               \
+    static const wg_op op_##id = {.name = name_, .schema = name_ args_, .doc = doc_, .nout = 1,                       \
+                                  .boxed = id##_composed, __VA_ARGS__};
 const wg_op *wg__op_at(int index); /* NULL past the last */
 bool wg__op_differentiable(const wg_op *op);
 

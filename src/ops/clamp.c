@@ -63,24 +63,24 @@ static const char *max_name(const wg_call *c) { return c->node->numbers & 2 ? "C
 
 #define XY (WG_USE_X | WG_USE_Y)
 #define XYW (WG_USE_X | WG_USE_Y | WG_USE_W)
-#define CLAMP(op_, name_, label, kernel_, n, ...)                                                                     \
+#define CLAMP(op_, name_, label, shown_, kernel_, n, ...)                                                                    \
     static const wg_op op_ = {.name = name_, .schema = name_ label, .doc = "x held between bounds; nan stays nan",    \
                               .traits = WG_POINTWISE, .nin = n, .nout = 1, .kind = WG_K_ANY,                          \
-                              .kernel = offsetof(struct wg_cpu_table, kernel_), .lo = -2, .hi = 2, __VA_ARGS__};
+                              .kernel = offsetof(struct wg_cpu_table, kernel_), .lo = -2, .hi = 2, .shown = shown_, __VA_ARGS__};
 #define ONE_SIDE(dx, db, fx, fb)                                                                                      \
     .partial = {{WG_P_PRODUCT, XY, dx, fx}, {WG_P_PRODUCT, XY, db, fb}}, .formula = {fx, fb}
-CLAMP(op_clamp, "clamp.bounds", "(Tensor self, Tensor min, Tensor max) -> Tensor", clamp, 3, .grad_name = clamp_name,
+CLAMP(op_clamp, "clamp.bounds", "(Tensor self, Tensor min, Tensor max) -> Tensor", WG_HIDDEN, clamp, 3, .grad_name = clamp_name,
       .partial = {{WG_P_PRODUCT, XYW, two_dx, "1 if min < x < max else 0"},
                   {WG_P_PRODUCT, XYW, two_dlo, "1 if x < min else 0"},
                   {WG_P_PRODUCT, XYW, two_dhi, "1 if x > max else 0"}},
       .formula = {"1 if min < x < max else 0", "1 if x < min else 0", "1 if x > max else 0"})
-CLAMP(op_lower, "clamp.min_only", "(Tensor self, Tensor min) -> Tensor", wg_maximum, 2, .grad_name = clamp_name,
+CLAMP(op_lower, "clamp.min_only", "(Tensor self, Tensor min) -> Tensor", WG_HIDDEN, wg_maximum, 2, .grad_name = clamp_name,
       ONE_SIDE(lo_dx, lo_dlo, "1 if x > min else 0", "1 if x < min else 0"))
-CLAMP(op_upper, "clamp.max_only", "(Tensor self, Tensor max) -> Tensor", wg_minimum, 2, .grad_name = clamp_name,
+CLAMP(op_upper, "clamp.max_only", "(Tensor self, Tensor max) -> Tensor", WG_HIDDEN, wg_minimum, 2, .grad_name = clamp_name,
       ONE_SIDE(hi_dx, hi_dhi, "1 if x < max else 0", "1 if x > max else 0"))
-CLAMP(op_clamp_min, "clamp_min", "(Tensor self, Tensor min) -> Tensor", wg_maximum, 2, .grad_name = min_name,
+CLAMP(op_clamp_min, "clamp_min", "(Tensor self, Tensor|Scalar min) -> Tensor", WG_INPLACE, wg_maximum, 2, .grad_name = min_name,
       ONE_SIDE(lo_dx, lo_dlo, "1 if x > min else 0", "1 if x < min else 0"))
-CLAMP(op_clamp_max, "clamp_max", "(Tensor self, Tensor max) -> Tensor", wg_minimum, 2, .grad_name = max_name,
+CLAMP(op_clamp_max, "clamp_max", "(Tensor self, Tensor|Scalar max) -> Tensor", WG_INPLACE, wg_minimum, 2, .grad_name = max_name,
       ONE_SIDE(hi_dx, hi_dhi, "1 if x < max else 0", "1 if x > max else 0"))
 
 /* ---- public ---------------------------------------------------------------------------------------------------------- */
@@ -97,18 +97,11 @@ wg_tensor *wg_clamp_(wg_tensor *x, wg_tensor *min, wg_tensor *max) { return call
 wg_tensor *wg_clamp_min(wg_tensor *x, wg_tensor *min) { return wg__binary(&op_clamp_min, x, min, WG_SITE); }
 wg_tensor *wg_clamp_max(wg_tensor *x, wg_tensor *max) { return wg__binary(&op_clamp_max, x, max, WG_SITE); }
 
-static wg_tensor *bound(const wg_value *v) {
-    return v->tag == WG_V_TENSOR ? v->t : v->tag == WG_V_DOUBLE ? wg_s(v->d) : v->tag == WG_V_INT ? wg_i(v->i) : NULL;
-}
-static wg_status boxed(const wg_value *args, int nargs, wg_tensor **out, int max, int *n) {
-    if (max < 1 || nargs < 3 || args[0].tag != WG_V_TENSOR)
-        return wg__raise(WG_ERR_TYPE, "clamp", "clamp(): argument 'input' must be Tensor");
-    out[0] = wg_clamp(args[0].t, bound(&args[1]), bound(&args[2]));
-    *n = 1;
-    return wg_is_poison(out[0]) ? WG_ERR_RUNTIME : WG_OK;
-}
-static const wg_op op_boxed = {.name = "clamp", .schema = "clamp(Tensor self, Tensor? min=None, Tensor? max=None) -> Tensor",
-                               .doc = "x held between bounds; nan stays nan", .nin = 3, .nout = 1, .boxed = boxed,
-                               .formula = {"1 if min < x < max else 0"}};
+static wg_tensor *boxed(const wg_value *a) { return wg_clamp(a[0].t, a[1].t, a[2].t); }
+static wg_tensor *boxed_(const wg_value *a) { return wg_clamp_(a[0].t, a[1].t, a[2].t); }
+static const wg_op op_boxed = {
+    .name = "clamp", .schema = "clamp(Tensor self, Tensor|Scalar? min=None, Tensor|Scalar? max=None) -> Tensor",
+    .doc = "x held between bounds; nan stays nan", .aliases = "clip", .nin = 3, .nout = 1, .shown = WG_INPLACE, .boxed = boxed,
+    .boxed_ = boxed_, .formula = {"1 if min < x < max else 0", "1 if x < min else 0", "1 if x > max else 0"}};
 
 const wg_op *const wg__ops_clamp[] = {&op_boxed, &op_clamp, &op_lower, &op_upper, &op_clamp_min, &op_clamp_max, NULL};

@@ -34,7 +34,7 @@ static const wg_op op_clone = {.name = "clone", .schema = "clone(Tensor self) ->
                                .traits = WG_LINEAR, .nin = 1, .nout = 1, .shape = same_shape, .run = {copy_run}, .vjp = pass,
                                .batch = batch_alike, .formula = {"1"}};
 static const char *clone_name(const wg_call *c) { return c ? "CloneBackward0" : NULL; }
-static const wg_op op_contiguous = {.name = "contiguous", .schema = "contiguous(Tensor self) -> Tensor",
+static const wg_op op_contiguous = {.name = "contiguous", .shown = WG_METHOD, .schema = "contiguous(Tensor self) -> Tensor",
                                     .doc = "a row-major copy", .traits = WG_LINEAR, .nin = 1, .nout = 1, .shape = same_row_major,
                                     .run = {copy_run}, .vjp = pass, .grad_name = clone_name, .formula = {"1"}};
 wg_tensor *wg_clone(wg_tensor *x) { return wg__apply(&op_clone, &x, 1, NULL, 0, WG_SITE); }
@@ -53,7 +53,7 @@ static wg_status to_shape(const wg_call *c, wg_geometry *g) {
     return st;
 }
 static wg_tensor *to_vjp(const wg_call *c, wg_tensor *const *g, int i) { return wg_to(g[0], wg__input_dtype(c, i)); }
-static const wg_op op_to = {.name = "_to_copy", .schema = "_to_copy(Tensor self, ScalarType dtype) -> Tensor",
+static const wg_op op_to = {.name = "_to_copy", .shown = WG_HIDDEN, .schema = "_to_copy(Tensor self, ScalarType dtype) -> Tensor",
                             .doc = "converted to another dtype", .traits = WG_LINEAR, .nin = 1, .nout = 1, .shape = to_shape,
                             .run = {copy_run}, .vjp = to_vjp, .batch = batch_alike, .formula = {"1, in the input's dtype"}};
 wg_tensor *wg_to(wg_tensor *x, wg_dtype dtype) {
@@ -137,14 +137,8 @@ static wg_tensor *cat_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     if (n == 1 && sizes[0] == 0) return wg__zeros(wg__input_dtype(c, i), 1, sizes);
     return wg_narrow(g[0], c->attr[0].i, starts[i], starts[i + 1] - starts[i]);
 }
-static wg_status cat_boxed(const wg_value *args, int nargs, wg_tensor **out, int max, int *n) {
-    if (nargs < 2 || max < 1 || args[0].tag != WG_V_TENSORS)
-        return wg__raise(WG_ERR_TYPE, "cat", "cat(): argument 'tensors' must be tuple of Tensors");
-    out[0] = wg_cat(args[0].ts, (int)args[0].n, args[1].tag == WG_V_NONE ? 0 : args[1].i);
-    *n = 1;
-    return wg_is_poison(out[0]) ? WG_ERR_RUNTIME : WG_OK;
-}
-static const wg_op op_cat = {.name = "cat", .schema = "cat(Tensor[] tensors, int dim=0) -> Tensor", .doc = "tensors joined along a dim",
+static wg_tensor *cat_boxed(const wg_value *a) { return wg_cat(a[0].ts, (int)a[0].n, a[1].i); }
+static const wg_op op_cat = {.name = "cat", .schema = "cat(Tensor[] tensors, int dim=0) -> Tensor", .aliases = "concat concatenate", .doc = "tensors joined along a dim",
                              .traits = WG_LINEAR | WG_LIST, .nin = 1, .nout = 1, .shape = cat_shape, .run = {cat_run},
                              .vjp = cat_vjp, .boxed = cat_boxed, .formula = {"the part of g where the input went"}};
 
@@ -266,7 +260,8 @@ static wg_status copy_shape(const wg_call *c, wg_geometry *g) {
 static wg_status copy_second(const wg_call *c) { return wg__copy_into(c->out[0], c->in[1]); }
 static wg_tensor *copy_vjp(const wg_call *c, wg_tensor *const *g, int i) { return (void)c, i == 0 ? wg_zeros_like(g[0], NULL) : g[0]; }
 static const char *copy_name(const wg_call *c) { return c ? "torch::autograd::CopyBackwards" : NULL; }
-static const wg_op op_copy = {.name = "copy_", .schema = "copy_(Tensor self, Tensor src) -> Tensor",
+static const wg_op op_copy = {.name = "copy_", .shown = WG_METHOD,
+                              .schema = "copy_(Tensor self, Tensor|Scalar src, bool non_blocking=False) -> Tensor",
                               .doc = "src's elements, broadcast and converted, in self", .traits = WG_LINEAR | WG_SAFE_INPLACE,
                               .nin = 2, .nout = 1, .shape = copy_shape, .run = {copy_second}, .vjp = copy_vjp,
                               .grad_name = copy_name, .formula = {"0", "1"}};
@@ -300,7 +295,7 @@ static wg_tensor *fill_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     return (void)c, i == 0 ? wg_zeros_like(g[0], NULL) : wg_sum_opt(g[0], NULL);
 }
 static const char *fill_name(const wg_call *c) { return c->node->numbers & 2 ? "FillBackward2" : "FillBackward3"; }
-static const wg_op op_fill = {.name = "fill_", .schema = "fill_(Tensor self, Tensor value) -> Tensor", .doc = "one value everywhere",
+static const wg_op op_fill = {.name = "fill_", .schema = "fill_(Tensor self, Tensor|Scalar value) -> Tensor", .doc = "one value everywhere",
                               .traits = WG_LINEAR | WG_SAFE_INPLACE, .nin = 2, .nout = 1, .shape = fill_shape, .run = {fill_run},
                               .vjp = fill_vjp, .grad_name = fill_name, .formula = {"0", "sum"}};
 wg_tensor *wg_fill_(wg_tensor *x, wg_tensor *value) {
@@ -374,7 +369,8 @@ static wg_status batch_broadcast(const wg_call *c, const int *bdim, wg_tensor **
     out_bdim[0] = 0;
     return wg_is_poison(out[0]) ? WG_ERR_RUNTIME : WG_OK;
 }
-static const wg_op op_where = {.name = "where", .schema = "where(Tensor condition, Tensor self, Tensor other) -> Tensor",
+static const wg_op op_where = {.name = "where", .shown = WG_FUNCTION | WG_METHOD,
+                               .schema = "where(Tensor condition, Tensor|Scalar self, Tensor|Scalar other) -> Tensor",
                                .doc = "self where condition, else other", .nin = 3, .nout = 1, .saves = WG_USE_X, .nondiff_in = 1,
                                .shape = where_shape, .run = {where_run}, .vjp = where_vjp, .jvp = where_jvp, .batch = batch_broadcast,
                                .formula = {NULL, "1 where condition", "1 where not condition"}};
@@ -410,7 +406,8 @@ static wg_tensor *masked_fill_jvp(const wg_call *c, wg_tensor *const *t, int o) 
     if (!t[2]) return wg_masked_fill(t[0], c->in[1], wg_s(0));
     return wg_where(c->in[1], t[2], t[0] ? t[0] : wg_s(0));
 }
-static const wg_op op_masked_fill = {.name = "masked_fill", .schema = "masked_fill(Tensor self, Tensor mask, Tensor value) -> Tensor",
+static const wg_op op_masked_fill = {.name = "masked_fill", .shown = WG_INPLACE,
+                                     .schema = "masked_fill(Tensor self, Tensor mask, Tensor|Scalar value) -> Tensor",
                                      .doc = "value where mask, else self", .traits = WG_SAFE_INPLACE, .nin = 3, .nout = 1,
                                      .saves = WG_USE_Y, .nondiff_in = 2, .shape = masked_fill_shape, .run = {masked_fill_run},
                                      .vjp = masked_fill_vjp, .jvp = masked_fill_jvp, .grad_name = masked_fill_name,
@@ -452,7 +449,7 @@ static wg_tensor *scatter_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     wg_tensor *zeros = wg__zeros((wg_dtype)laid->dtype, (int)a[0].n, a[0].ints);
     return wg__as_strided_scatter(laid, zeros, (int)a[0].n, a[0].ints, a[1].ints, a[2].i);
 }
-static const wg_op op_scatter = {.name = "as_strided_scatter",
+static const wg_op op_scatter = {.name = "as_strided_scatter", .shown = WG_HIDDEN,
                                  .schema = "as_strided_scatter(Tensor self, Tensor src, int[] size, int[] stride, int storage_offset, "
                                            "int[] layout) -> Tensor",
                                  .doc = "a copy of self with src in one of its views", .traits = WG_LINEAR, .nin = 2, .nout = 1,

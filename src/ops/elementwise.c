@@ -110,17 +110,28 @@ static const char *row_name(const wg_call *c) {
 #define MINUS_ONE D(MINUS_ONE, 0)
 #define ZERO D(ZERO, 0)
 #define NONE D(NONE, 0)
-#define ROW(name_, kind_, n, schema_, lo_, hi_, doc_)                                                                 \
-    .name = #name_ + 3, .schema = #name_ schema_ + 3, .doc = doc_, .traits = WG_POINTWISE, .nin = n, .nout = 1,       \
-    .kind = WG_K_##kind_, .kernel = offsetof(struct wg_cpu_table, name_), .grad_name = row_name, .lo = lo_, .hi = hi_
-#define WG_UNARY(name, kind, expr, p, f, lo, hi, doc)                                                                 \
-    static const wg_op op_##name = {ROW(name, kind, 1, "(Tensor self) -> Tensor", lo, hi, doc),                       \
-                                    .partial = {{KIND(p), .fn = name##_d0, .formula = f}},                                  \
+#define SELF(n) .schema = #n "(Tensor self) -> Tensor"
+#define SELF_(n) SELF(n), .shown = WG_INPLACE
+#define ACTIVATION_(n) SELF(n), .shown = WG_FUNCTION | WG_METHOD | WG_NN | WG_INPLACE
+#define PAIR(n) .schema = #n "(Tensor self, Tensor other) -> Tensor"
+#define PAIR_(n) PAIR(n), .shown = WG_INPLACE
+#define PART(n) PAIR(n), .shown = WG_HIDDEN
+#define RIGHT(n) .schema = #n "(Tensor self, Tensor|Scalar other) -> Tensor"
+#define RIGHT_(n) RIGHT(n), .shown = WG_INPLACE
+#define EITHER_(n) .schema = #n "(Tensor|Scalar self, Tensor|Scalar other) -> Tensor", .shown = WG_INPLACE
+#define FORM_(text) .schema = text, .shown = WG_INPLACE
+#define ALIAS(names) .aliases = names
+#define ROW(name_, kind_, n, lo_, hi_, doc_)                                                                          \
+    .name = #name_ + 3, .doc = doc_, .traits = WG_POINTWISE, .nin = n, .nout = 1, .kind = WG_K_##kind_,               \
+    .kernel = offsetof(struct wg_cpu_table, name_), .grad_name = row_name, .lo = lo_, .hi = hi_
+#define WG_UNARY(name, kind, expr, p, f, lo, hi, doc, ...)                                                            \
+    static const wg_op op_##name = {ROW(name, kind, 1, lo, hi, doc), __VA_ARGS__,                                     \
+                                    .partial = {{KIND(p), .fn = name##_d0, .formula = f}},                            \
                                     .formula = {f}};
-#define WG_BINARY(name, kind, expr, px, fx, py, fy, lo, hi, doc)                                                      \
-    static const wg_op op_##name = {ROW(name, kind, 2, "(Tensor self, Tensor other) -> Tensor", lo, hi, doc),         \
-                                    .partial = {{KIND(px), .fn = name##_d0, .formula = fx},                                 \
-                                                {KIND(py), .fn = name##_d1, .formula = fy}},                                \
+#define WG_BINARY(name, kind, expr, px, fx, py, fy, lo, hi, doc, ...)                                                 \
+    static const wg_op op_##name = {ROW(name, kind, 2, lo, hi, doc), __VA_ARGS__,                                     \
+                                    .partial = {{KIND(px), .fn = name##_d0, .formula = fx},                           \
+                                                {KIND(py), .fn = name##_d1, .formula = fy}},                          \
                                     .formula = {fx, fy}};
 #include "ops/elementwise.def"
 #undef WG_UNARY
@@ -203,19 +214,17 @@ static wg_tensor *scaled_minus_dy(const wg_call *c, wg_tensor *g) { return wg_ne
 static wg_tensor *pass_g(const wg_call *c, wg_tensor *g) { return (void)c, g; }
 static wg_tensor *minus_g(const wg_call *c, wg_tensor *g) { return (void)c, wg_neg(g); }
 
-#define SCALED(op_, name_, grad_, schema_, doc_, boxed_, px, fx, ky, py, fy)                                                \
+#define SCALED(op_, name_, grad_, schema_, doc_, px, fx, ky, py, fy)                                                \
     static const wg_op op_ = {                                                                                        \
         .name = name_, .schema = schema_, .doc = doc_, .traits = WG_POINTWISE, .nin = 2, .nout = 1,                   \
         .kind = WG_K_ANY, .kernel = offsetof(struct wg_cpu_table, op_), .grad_name = grad_, .lo = -2, .hi = 2,        \
-        .boxed = boxed_,                                                                                              \
+        .shown = WG_HIDDEN,                                                                                           \
         .partial = {{.kind = px, .fn = pass_g, .formula = fx}, {.kind = ky, .fn = py, .formula = fy}},                \
         .formula = {fx, fy}};
-static wg_status add_boxed(const wg_value *a, int nargs, wg_tensor **out, int max, int *n);
-static wg_status sub_boxed(const wg_value *a, int nargs, wg_tensor **out, int max, int *n);
-SCALED(add_scaled, "add.alpha", add_name, "add.alpha(Tensor self, Tensor other, Scalar alpha) -> Tensor",
-       "x + alpha y, rounded once", add_boxed, WG_P_ONE, "1", WG_P_PRODUCT, scaled_dy, "alpha")
-SCALED(sub_scaled, "sub.alpha", sub_name, "sub.alpha(Tensor self, Tensor other, Scalar alpha) -> Tensor",
-       "x - alpha y, rounded once", sub_boxed, WG_P_ONE, "1", WG_P_PRODUCT, scaled_minus_dy, "-alpha")
+SCALED(add_scaled, "add.alpha", add_name, "add.alpha(Tensor self, Tensor other, float alpha) -> Tensor",
+       "x + alpha y, rounded once", WG_P_ONE, "1", WG_P_PRODUCT, scaled_dy, "alpha")
+SCALED(sub_scaled, "sub.alpha", sub_name, "sub.alpha(Tensor self, Tensor other, float alpha) -> Tensor",
+       "x - alpha y, rounded once", WG_P_ONE, "1", WG_P_PRODUCT, scaled_minus_dy, "-alpha")
 
 static const wg_op op_rsub = {.name = "rsub", .schema = "rsub(Tensor self, Tensor other) -> Tensor", .doc = "y - x",
                               .traits = WG_POINTWISE, .nin = 2, .nout = 1, .kind = WG_K_NUM,
@@ -234,21 +243,6 @@ wg_tensor *wg_add_alpha(wg_tensor *x, wg_tensor *y, double a) { return scaled(&a
 wg_tensor *wg_sub_alpha(wg_tensor *x, wg_tensor *y, double a) { return scaled(&sub_scaled, x, y, a, false, WG_SITE); }
 wg_tensor *wg_add_alpha_(wg_tensor *x, wg_tensor *y, double a) { return scaled(&add_scaled, x, y, a, true, WG_SITE); }
 wg_tensor *wg_sub_alpha_(wg_tensor *x, wg_tensor *y, double a) { return scaled(&sub_scaled, x, y, a, true, WG_SITE); }
-/* The kernels read alpha as a double: a boxed int becomes one. */
-static wg_status scaled_boxed(const wg_op *op, const wg_value *a, int nargs, wg_tensor **out, int max, int *n) {
-    if (nargs < 3 || max < 1 || a[0].tag != WG_V_TENSOR || a[1].tag != WG_V_TENSOR)
-        return wg__raise(WG_ERR_TYPE, op->name, "%s(): expected two tensors and a number", op->name);
-    double alpha = a[2].tag == WG_V_DOUBLE ? a[2].d : a[2].tag == WG_V_INT ? (double)a[2].i : 1;
-    out[0] = scaled(op, a[0].t, a[1].t, alpha, false, WG_SITE);
-    *n = 1;
-    return wg_is_poison(out[0]) ? wg_last_status() : WG_OK;
-}
-static wg_status add_boxed(const wg_value *a, int nargs, wg_tensor **out, int max, int *n) {
-    return scaled_boxed(&add_scaled, a, nargs, out, max, n);
-}
-static wg_status sub_boxed(const wg_value *a, int nargs, wg_tensor **out, int max, int *n) {
-    return scaled_boxed(&sub_scaled, a, nargs, out, max, n);
-}
 wg_tensor *wg_rsub(wg_tensor *x, wg_tensor *y) { return wg__binary(&op_rsub, x, y, WG_SITE); }
 
 /* ---- the family ---------------------------------------------------------------------------------------------------- */

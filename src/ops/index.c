@@ -336,7 +336,7 @@ static wg_status index_batch(const wg_call *c, const int *bdim, wg_tensor **out,
     }
     return alone ? batch_indices(c, bdim, out, out_bdim) : wg__batch_loop(c, bdim, out, out_bdim);
 }
-static const wg_op op_index = {.name = "index", .schema = "index(Tensor self, Tensor?[] indices) -> Tensor",
+static const wg_op op_index = {.name = "index", .shown = WG_HIDDEN, .schema = "index(Tensor self, Tensor?[] indices) -> Tensor",
                                .doc = "elements at index tensors and masks, numpy's rules", .traits = WG_LINEAR | WG_LIST, .nin = 1,
                                .nout = 1, .saves = WG_USE_Y, .nondiff_in = ~1u, .shape = index_shape, .run = {index_run},
                                .vjp = index_vjp, .batch = index_batch, .formula = {"g added where it was read"}};
@@ -427,18 +427,14 @@ static wg_tensor *put_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     return wg_index_put(g[0], c->in + 2, c->nin - 2, wg__zeros((wg_dtype)g[0]->dtype, 0, NULL), false);
 }
 static wg_status loop_batch(const wg_call *c, const int *bdim, wg_tensor **out, int *out_bdim) { return wg__batch_loop(c, bdim, out, out_bdim); }
-static wg_status put_boxed(const wg_value *a, int nargs, wg_tensor **out, int max, int *n) {
-    if (nargs < 4 || max < 1 || a[0].tag != WG_V_TENSOR || a[1].tag != WG_V_TENSORS || a[2].tag != WG_V_TENSOR)
-        return wg__raise(WG_ERR_TYPE, "index_put", "index_put(): expected a tensor, indices and values");
-    out[0] = wg_index_put(a[0].t, a[1].ts, (int)a[1].n, a[2].t, a[3].tag != WG_V_NONE && a[3].i);
-    *n = 1;
-    return wg_is_poison(out[0]) ? WG_ERR_RUNTIME : WG_OK;
-}
+static wg_tensor *put_boxed(const wg_value *a) { return wg_index_put(a[0].t, a[1].ts, (int)a[1].n, a[2].t, a[3].i); }
+static wg_tensor *put_boxed_(const wg_value *a) { return wg_index_put_(a[0].t, a[1].ts, (int)a[1].n, a[2].t, a[3].i); }
 static const wg_op op_put = {.name = "index_put",
                              .schema = "index_put(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor",
                              .doc = "self with values at index tensors and masks", .traits = WG_LINEAR | WG_LIST | WG_SAFE_INPLACE,
                              .nin = 2, .nout = 1, .saves = WG_USE_W, .nondiff_in = ~3u, .shape = put_shape, .run = {put_run},
-                             .vjp = put_vjp, .batch = loop_batch, .boxed = put_boxed, .formula = {"g, 0 where written", "g at the places"}};
+                             .vjp = put_vjp, .batch = loop_batch, .boxed = put_boxed, .boxed_ = put_boxed_,
+                             .shown = WG_INPLACE, .formula = {"g, 0 where written", "g at the places"}};
 static wg_tensor *put(wg_tensor *x, wg_tensor *const *indices, int n, wg_tensor *values, bool accumulate, bool inplace, void *site) {
     wg_tensor *in[MAX_INDICES + 1];
     if (!gather_list(in + 1, values, indices, n, "index_put")) return WG_POISON;
@@ -601,7 +597,7 @@ static wg_tensor *index_add_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     const int64_t *sizes = wg__input_sizes(c, 2, &n);
     return wg_is_poison(r) || r->ndim == n ? r : wg_reshape(r, n, sizes);
 }
-static const wg_op op_index_add = {.name = "index_add", .schema = "index_add(Tensor self, int dim, Tensor index, Tensor source) -> Tensor",
+static const wg_op op_index_add = {.name = "index_add", .shown = WG_INPLACE, .schema = "index_add(Tensor self, int dim, Tensor index, Tensor source) -> Tensor",
                                    .doc = "self with source's slices added at index", .traits = WG_LINEAR, .nin = 3, .nout = 1,
                                    .saves = WG_USE_Y, .nondiff_in = 2, .shape = index_add_shape, .run = {index_add_run},
                                    .vjp = index_add_vjp, .formula = {"g", NULL, "g at the index"}};
@@ -625,7 +621,7 @@ static wg_tensor *index_fill_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     if (i == 0) return wg_index_fill(g[0], c->attr[0].i, c->in[1], wg_s(0));
     return wg_sum_opt(wg_index_select(g[0], c->attr[0].i, c->in[1]), NULL);
 }
-static const wg_op op_index_fill = {.name = "index_fill", .schema = "index_fill(Tensor self, int dim, Tensor index, Tensor value) -> Tensor",
+static const wg_op op_index_fill = {.name = "index_fill", .shown = WG_INPLACE, .schema = "index_fill(Tensor self, int dim, Tensor index, Tensor|Scalar value) -> Tensor",
                                     .doc = "self with a value in the slices at index", .traits = WG_LINEAR, .nin = 3, .nout = 1,
                                     .saves = WG_USE_Y, .nondiff_in = 2, .shape = index_fill_shape, .run = {index_fill_run},
                                     .vjp = index_fill_vjp, .grad_name = index_fill_name, .formula = {"g, 0 at the index", NULL, "sum of g at the index"}};
@@ -737,7 +733,7 @@ static wg_tensor *scatter_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     wg__row_major(n, sizes, strides);
     return wg__as_strided_scatter(wg__zeros((wg_dtype)r->dtype, n, sizes), r, r->ndim, r->dims, strides, 0);
 }
-static const wg_op op_scatter_add = {.name = "scatter_add", .schema = "scatter_add(Tensor self, int dim, Tensor index, Tensor src) -> Tensor",
+static const wg_op op_scatter_add = {.name = "scatter_add", .shown = WG_INPLACE, .schema = "scatter_add(Tensor self, int dim, Tensor index, Tensor src) -> Tensor",
                                      .doc = "self[index[i][j]][j] += src[i][j] for dim 0", .traits = WG_LINEAR | WG_SAFE_INPLACE, .nin = 3,
                                      .nout = 1, .saves = WG_USE_Y, .nondiff_in = 2, .shape = scatter_shape, .run = {scatter_run},
                                      .vjp = scatter_vjp, .formula = {"g", NULL, "g at the index"}};

@@ -1,8 +1,10 @@
 /* list.c - the registry: every family's table, look-up by name, and calls with boxed arguments, for bindings and tests.
  * An op that stands in its family's table is known everywhere; nothing else has to be told.
  */
+#include <stdio.h>
+
 #include "core/alloc.h"
-#include "core/op.h"
+#include "ops/schema.h"
 #include "wengert/ops.h"
 
 extern const wg_op *const wg__ops_elementwise[], *const wg__ops_reduce[], *const wg__ops_softmax[],
@@ -22,10 +24,20 @@ const wg_op *wg__op_at(int index) {
     return NULL;
 }
 
+/* Is the word of that length one of the words in list, which has spaces between them? */
+static bool among(const char *list, const char *w, size_t n) {
+    for (const char *p = list; p && *p; p += strspn(p, " ")) {
+        size_t m = strcspn(p, " ");
+        if (m == n && memcmp(p, w, n) == 0) return true;
+        p += m;
+    }
+    return false;
+}
 const wg_op *wg__op_find(const char *name) {
-    for (const wg_op *const *const *f = wg__families; *f; f++)
-        for (const wg_op *const *op = *f; *op; op++)
-            if (strcmp((*op)->name, name) == 0) return *op;
+    for (int by_alias = 0; by_alias < 2; by_alias++)
+        for (const wg_op *const *const *f = wg__families; *f; f++)
+            for (const wg_op *const *op = *f; *op; op++)
+                if (by_alias ? among((*op)->aliases, name, strlen(name)) : strcmp((*op)->name, name) == 0) return *op;
     return NULL;
 }
 
@@ -35,23 +47,45 @@ int wg_op_count(void) {
     return n;
 }
 
+bool wg__op_composite(const wg_op *op) { return !op->shape && !(op->traits & WG_POINTWISE); }
+
 bool wg__op_differentiable(const wg_op *op) {
     if (op->traits & WG_NONDIFF) return false;
-    if (op->boxed) return op->formula[0] != NULL;
+    if (wg__op_composite(op)) return op->formula[0] != NULL;
     if (!(op->traits & WG_POINTWISE)) return op->vjp != NULL;
     for (int i = 0; i < op->nin; i++)
         if (op->partial[i].kind != WG_P_NONE) return true;
     return false;
 }
 
+uint8_t wg__op_shown(const wg_op *op) {
+    if (op->shown & (WG_FUNCTION | WG_METHOD | WG_NN | WG_HIDDEN)) return op->shown;
+    const char *first = strchr(op->schema, '(');
+    bool self = strncmp(first, "(Tensor self", 12) == 0 || strncmp(first, "(Tensor|Scalar self", 19) == 0;
+    return op->shown | (self ? WG_FUNCTION | WG_METHOD : WG_FUNCTION);
+}
+
 wg_status wg_op_get(int index, wg_op_info *info) {
     const wg_op *op = index < 0 ? NULL : wg__op_at(index);
-    if (!info || info->size < sizeof(*info)) return wg__raise(WG_ERR_VALUE, "op_get", "wg_op_info.size is not set");
+    size_t size = info ? info->size : 0, least = offsetof(wg_op_info, function); /* the first version ended there */
+    if (size < least) return wg__raise(WG_ERR_VALUE, "op_get", "wg_op_info.size is not set");
     if (!op) return wg__raise(WG_ERR_INDEX, "op_get", "there is no op number %d; wg_op_count() = %d", index, wg_op_count());
-    *info = (wg_op_info){.size = info->size, .name = op->name, .schema = op->schema, .doc = op->doc,
-                         .differentiable = wg__op_differentiable(op), .pointwise = op->traits & WG_POINTWISE,
-                         .is_view = op->traits & (WG_VIEW | WG_MULTI_VIEW)};
-    for (int i = 0; i < 4; i++) info->formula[i] = op->formula[i];
+    uint8_t shown = wg__op_shown(op);
+    wg_op_info all = {.size = size,
+                      .name = op->name,
+                      .schema = op->schema,
+                      .doc = op->doc,
+                      .differentiable = wg__op_differentiable(op),
+                      .pointwise = op->traits & WG_POINTWISE,
+                      .is_view = op->traits & (WG_VIEW | WG_MULTI_VIEW),
+                      .function = shown & WG_FUNCTION,
+                      .method = shown & WG_METHOD,
+                      .nn = shown & WG_NN,
+                      .composite = op->boxed || op->boxed_list,
+                      .has_inplace = shown & WG_INPLACE,
+                      .aliases = op->aliases};
+    for (int i = 0; i < 4; i++) all.formula[i] = op->formula[i];
+    memcpy(info, &all, size < sizeof(all) ? size : sizeof(all));
     return WG_OK;
 }
 
@@ -61,40 +95,45 @@ wg_status wg_op_get(int index, wg_op_info *info) {
 _Static_assert(sizeof(wg_arg) == sizeof(wg_value) && offsetof(wg_arg, v) == offsetof(wg_value, i), "boxed layout");
 _Static_assert((int)WG_TAG_TENSORS == (int)WG_V_TENSORS && (int)WG_TAG_DTYPE == (int)WG_V_DTYPE, "boxed tags");
 
-/* The schema's arguments: walks "type name[=default]" items between the parentheses, calling them out as tensor, list
- * of tensors, or other. Returns the number of arguments. */
-enum { ARG_OTHER, ARG_TENSOR, ARG_TENSORS };
-#define MAX_ARGS 16
-static int schema_args(const char *schema, uint8_t *kinds) {
-    const char *p = strchr(schema, '(');
-    int n = 0;
-    for (p = p ? p + 1 : ""; *p && *p != ')' && n < MAX_ARGS;) {
-        while (*p == ' ' || *p == ',') p++;
-        if (*p == '*') {
-            p++;
-            continue;
-        }
-        if (*p == ')') break;
-        kinds[n] = strncmp(p, "Tensor", 6) ? ARG_OTHER : ARG_TENSOR;
-        if (kinds[n] == ARG_TENSOR) {
-            const char *q = p + 6;
-            int depth = 0;
-            if (*q == '(') q = strchr(q, ')') + 1;
-            if (*q == '?') q++;
-            if (*q == '[') kinds[n] = ARG_TENSORS;
-            (void)depth;
-        }
-        n++;
-        int depth = 0;
-        for (; *p && (depth || (*p != ',' && *p != ')')); p++) depth += (*p == '[' || *p == '(') - (*p == ']' || *p == ')');
-    }
-    return n;
+/* ---- arguments ----------------------------------------------------------------------------------------------------- */
+
+/* A call's arguments as the schema has them, and where an int made a list stands. */
+typedef struct fitted {
+    wg_param p[WG_MAX_PARAMS];
+    wg_value a[WG_MAX_PARAMS];
+    int64_t one[WG_MAX_PARAMS];
+    int n;
+    int wrong; /* the argument that does not fit; n: there are too many; -1: they fit */
+} fitted;
+
+static bool fit(const wg_op *op, const wg_value *args, int nargs, fitted *f) {
+    f->n = wg__schema_params(op->schema, f->p);
+    f->wrong = -1;
+    for (int i = f->n; i < nargs && f->wrong < 0; i++)
+        if (args[i].tag != WG_V_NONE) f->wrong = f->n;
+    for (int i = 0; i < f->n && f->wrong < 0; i++)
+        if (!wg__schema_fit(&f->p[i], i < nargs ? args[i] : WG_VAL_NONE, &f->a[i], &f->one[i])) f->wrong = i;
+    return f->wrong < 0;
 }
 
+static wg_status refuse(const wg_op *op, const char *name, const wg_value *args, int nargs, const fitted *f) {
+    int i = f->wrong;
+    if (i == f->n)
+        return wg__raise(WG_ERR_TYPE, op->name, "%s() takes %d positional argument%s but %d were given. Schema: %s", name, f->n,
+                         f->n == 1 ? "" : "s", nargs, op->schema);
+    const wg_param *p = &f->p[i];
+    if (i >= nargs)
+        return wg__raise(WG_ERR_TYPE, op->name, "%s() missing 1 required positional arguments: \"%.*s\". Schema: %s", name,
+                         p->length, p->name, op->schema);
+    return wg__raise(WG_ERR_TYPE, op->name, "%s(): argument '%.*s' (position %d) must be %s, not %s. Schema: %s", name, p->length,
+                     p->name, i + 1, wg__schema_type_name(p), wg__schema_value_name(&args[i]), op->schema);
+}
+
+/* The fitted arguments of a primitive, sorted into tensors and attributes. */
 typedef struct unboxed {
     wg_tensor **in;
     int nin, cap;
-    wg_value attr[MAX_ARGS];
+    wg_value attr[WG_MAX_PARAMS];
     int nattr;
     wg_tensor *small[8];
 } unboxed;
@@ -111,85 +150,24 @@ static bool put(unboxed *u, wg_tensor *t) {
     u->in[u->nin++] = t;
     return true;
 }
-
-static wg_status unbox(const wg_op *op, const wg_value *args, int nargs, unboxed *u) {
-    uint8_t kinds[MAX_ARGS];
-    int n = schema_args(op->schema, kinds);
-    if (nargs > n)
-        return wg__raise(WG_ERR_TYPE, op->name, "%s() takes %d positional arguments but %d were given. Schema: %s", op->name,
-                         n, nargs, op->schema);
-    for (int i = 0; i < n; i++) {
-        wg_value v = i < nargs ? args[i] : WG_VAL_NONE;
-        if (kinds[i] == ARG_OTHER) {
-            if (v.tag == WG_V_TENSOR || v.tag == WG_V_TENSORS) goto type;
-            u->attr[u->nattr++] = v;
-        } else if (kinds[i] == ARG_TENSOR) {
-            if (v.tag != WG_V_TENSOR && v.tag != WG_V_NONE) goto type;
-            if (!put(u, v.tag == WG_V_TENSOR ? v.t : NULL)) return wg__no_memory(op->name, 0);
-        } else {
-            if (v.tag != WG_V_TENSORS) goto type;
-            for (uint32_t k = 0; k < v.n; k++)
-                if (!put(u, v.ts[k])) return wg__no_memory(op->name, 0);
-        }
-        continue;
-    type:
-        return wg__raise(WG_ERR_TYPE, op->name, "%s(): argument %d has the wrong type. Schema: %s", op->name, i + 1,
-                         op->schema);
+static wg_status unbox(const wg_op *op, const fitted *f, unboxed *u) {
+    u->cap = 8;
+    u->in = u->small;
+    bool room = true;
+    for (int i = 0; i < f->n && room; i++) {
+        const wg_value *v = &f->a[i];
+        if (f->p[i].type != WG_T_TENSOR) u->attr[u->nattr++] = *v;
+        else if (!f->p[i].list) room = put(u, v->tag == WG_V_TENSOR ? v->t : NULL);
+        else
+            for (uint32_t k = 0; k < v->n && room; k++) room = put(u, v->ts[k]);
     }
-    return WG_OK;
+    return room ? WG_OK : wg__no_memory(op->name, 0);
+}
+static void unbox_done(unboxed *u) {
+    if (u->in != u->small) wg__mfree(u->in, (size_t)u->cap * sizeof(wg_tensor *));
 }
 
-/* Arguments past a composite's given ones read as "not given". */
-static wg_status call_composite(const wg_op *op, const wg_value *args, int nargs, wg_tensor **out, int max, int *n) {
-    wg_value all[MAX_ARGS];
-    if (nargs > MAX_ARGS) return wg__raise(WG_ERR_TYPE, op->name, "%s(): too many arguments", op->name);
-    for (int i = 0; i < MAX_ARGS; i++) all[i] = i < nargs ? args[i] : WG_VAL_NONE;
-    return op->boxed(all, MAX_ARGS, out, max, n);
-}
-
-/* "mul_" is mul written into its first argument; the records of copy_, fill_ and zero_ have that name themselves. NULL
- * when name is no in-place form. */
-static const wg_op *in_place_form(const char *name) {
-    size_t len = name ? strlen(name) : 0;
-    char base[64];
-    if (len < 2 || len >= sizeof(base) || name[len - 1] != '_' || name[len - 2] == '_') return NULL;
-    const wg_op *op = wg__op_find(name);
-    if (op) return op;
-    memcpy(base, name, len - 1);
-    base[len - 1] = 0;
-    op = wg__op_find(base);
-    bool fits = op && op->nout == 1 && !(op->traits & (WG_VIEW | WG_MULTI_VIEW)) && op->kind != WG_K_FLAG;
-    bool writes = fits && ((op->traits & WG_POINTWISE) || strcmp(base, "clamp") == 0 || strcmp(base, "masked_fill") == 0 ||
-                           strncmp(base, "index_", 6) == 0 || strcmp(base, "scatter_add") == 0);
-    return writes && strcmp(base, "index_select") ? op : NULL;
-}
-
-/* The forms whose public function does more than write the op's result; NULL for the others. */
-static wg_tensor *write_by_function(const wg_op *op, const wg_value *a, int nargs) {
-    wg_tensor *t[3] = {NULL};
-    for (int i = 0; i < 3 && i < nargs; i++) t[i] = a[i].tag == WG_V_TENSOR ? a[i].t : NULL;
-    if (strcmp(op->name, "clamp") == 0) return wg_clamp_(t[0], t[1], t[2]);
-    if (strcmp(op->name, "copy_") == 0) return wg_copy_(t[0], t[1]);
-    if (strcmp(op->name, "fill_") == 0) return wg_fill_(t[0], t[1]);
-    if (strcmp(op->name, "masked_fill") == 0) return wg_masked_fill_(t[0], t[1], t[2]);
-    if (op->boxed) return wg__fail(WG_ERR_NOT_IMPLEMENTED, op->name, "%s_ has no boxed form", op->name);
-    return NULL;
-}
-
-static wg_status call_in_place(const wg_op *op, const wg_value *args, int nargs, wg_tensor **out, int max, int *n,
-                               void *site) {
-    unboxed u = {.cap = 8};
-    u.in = u.small;
-    if (max < 1) return wg__raise(WG_ERR_VALUE, op->name, "%s() gives 1 result; there is room for %d", op->name, max);
-    wg_tensor *written = write_by_function(op, args, nargs);
-    if (!written)
-        written = unbox(op, args, nargs, &u) != WG_OK ? WG_POISON
-                                                      : wg__apply_inplace(op, u.in, u.nin, u.attr, u.nattr, site);
-    if (u.in != u.small) wg__mfree(u.in, (size_t)u.cap * sizeof(wg_tensor *));
-    out[0] = written;
-    if (n) *n = 1;
-    return wg_is_poison(written) ? (wg_error_pending() ? wg_last_status() : WG_ERR_RUNTIME) : WG_OK;
-}
+/* ---- calls --------------------------------------------------------------------------------------------------------- */
 
 /* How many results a call gives; -1: raised. */
 static int results(const wg_op *op, wg_tensor *const *in, int nin, const wg_value *attr, int max) {
@@ -207,29 +185,103 @@ static wg_status apply(const wg_op *op, wg_tensor *const *in, int nin, const wg_
     return wg__apply_n(op, in, nin, attr, nattr, out, nout, site);
 }
 
-static wg_status call(const wg_op *op, const wg_value *args, int nargs, wg_tensor **out, int max, int *n, void *site) {
-    if (n) *n = 0;
-    if (op->boxed) {
-        int made = 0;
-        wg_status st = call_composite(op, args, nargs, out, max, &made);
-        if (n) *n = made;
-        return st;
-    }
-    unboxed u = {.cap = 8};
-    u.in = u.small;
-    wg_status st = unbox(op, args, nargs, &u);
+static wg_status one_result(const wg_op *op, wg_tensor *r, wg_tensor **out, int *n) {
+    out[0] = r;
+    if (n) *n = 1;
+    if (!wg_is_poison(r)) return WG_OK;
+    return wg_error_pending() ? wg_last_status() : wg__raise(WG_ERR_RUNTIME, op->name, "%s() was given poison", op->name);
+}
+static wg_status no_room(const wg_op *op, int max) {
+    return wg__raise(WG_ERR_VALUE, op->name, "%s() gives 1 result; there is room for %d", op->name, max);
+}
+
+static wg_status call_fitted(const wg_op *op, const fitted *f, wg_tensor **out, int max, int *n, void *site) {
+    if (op->boxed_list) return op->boxed_list(f->a, out, max, n ? n : &(int){0});
+    if (op->boxed && max < 1) return no_room(op, max);
+    if (op->boxed) return one_result(op, op->boxed(f->a), out, n);
+    unboxed u = {0};
+    wg_status st = unbox(op, f, &u);
     if (st == WG_OK) st = apply(op, u.in, u.nin, u.attr, u.nattr, out, max, n, site);
-    if (u.in != u.small) wg__mfree(u.in, (size_t)u.cap * sizeof(wg_tensor *));
+    unbox_done(&u);
     return st;
 }
 
-wg_status wg_call_op(const char *name, const wg_arg *args, int nargs, wg_tensor **out, int max, int *n) {
-    const wg_value *values = (const wg_value *)(const void *)args;
-    const wg_op *write = in_place_form(name), *op = name && !write ? wg__op_find(name) : NULL;
+static bool is_written(const wg_op *op) { /* copy_, fill_, zero_: the op itself writes its first argument */
+    size_t n = strlen(op->name);
+    return n && op->name[n - 1] == '_';
+}
+static wg_status write_fitted(const wg_op *op, const fitted *f, wg_tensor **out, int max, int *n, void *site) {
+    if (max < 1) return no_room(op, max);
+    if (op->boxed_) return one_result(op, op->boxed_(f->a), out, n);
+    unboxed u = {0};
+    wg_tensor *r = WG_POISON;
+    if (unbox(op, f, &u) == WG_OK) r = wg__apply_inplace(op, u.in, u.nin, u.attr, u.nattr, site);
+    unbox_done(&u);
+    return one_result(op, r, out, n);
+}
+
+/* Of a record. */
+static wg_status call(const wg_op *op, bool in_place, const wg_value *args, int nargs, wg_tensor **out, int max, int *n, void *site) {
+    fitted f;
     if (n) *n = 0;
-    if (write) return call_in_place(write, values, nargs, out, max, n, WG_SITE);
-    if (!op) return wg__raise(WG_ERR_NOT_IMPLEMENTED, name, "there is no op named '%s'", name ? name : "");
-    return call(op, values, nargs, out, max, n, WG_SITE);
+    if (!fit(op, args, nargs, &f)) return refuse(op, op->name, args, nargs, &f);
+    bool writes = in_place ? (op->shown & WG_INPLACE) || is_written(op) : is_written(op);
+    if (in_place && !writes) return wg__raise(WG_ERR_TYPE, op->name, "%s has no in-place form", op->name);
+    return writes ? write_fitted(op, &f, out, max, n, site) : call_fitted(op, &f, out, max, n, site);
+}
+
+/* Is op one of those that name calls? "max" calls max, max.dim and max.other, "max.dim" only itself; parts have to be named
+ * in full. */
+static bool is_called(const wg_op *op, const char *name, size_t len) {
+    if (op->name[0] != name[0] && !op->aliases) return false;
+    size_t base = strcspn(op->name, ".");
+    if (strlen(op->name) == len && memcmp(op->name, name, len) == 0) return true;
+    if (op->shown & WG_HIDDEN) return false;
+    return (base == len && memcmp(op->name, name, len) == 0) || among(op->aliases, name, len);
+}
+/* The first record of that name that the arguments fit; *seen counts those of the name, *last is the last of them. */
+static const wg_op *choose(const char *name, size_t len, bool in_place, const wg_value *args, int nargs, fitted *f,
+                           const wg_op **last, int *seen) {
+    for (const wg_op *const *const *family = wg__families; *family; family++)
+        for (const wg_op *const *op = *family; *op; op++) {
+            if ((in_place && !((*op)->shown & WG_INPLACE)) || !is_called(*op, name, len)) continue;
+            *last = *op;
+            ++*seen;
+            if (fit(*op, args, nargs, f)) return *op;
+        }
+    return NULL;
+}
+
+static wg_status none_fits(const char *name, size_t len, const wg_value *args, int nargs) {
+    char text[1024];
+    size_t at = (size_t)snprintf(text, sizeof(text), "%s() received an invalid combination of arguments - got (", name);
+    for (int i = 0; i < nargs && at < sizeof(text) - 64; i++)
+        at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s", i ? ", " : "", wg__schema_value_name(&args[i]));
+    at += (size_t)snprintf(text + at, sizeof(text) - at, "), but expected one of:");
+    for (int i = 0; wg__op_at(i) && at < sizeof(text) - 1; i++)
+        if (is_called(wg__op_at(i), name, len))
+            at += (size_t)snprintf(text + at, sizeof(text) - at, " %s;", wg__op_at(i)->schema);
+    return wg__raise(WG_ERR_TYPE, name, "%s", text);
+}
+
+wg_status wg_call_op(const char *name, const wg_arg *args, int nargs, wg_tensor **out, int max, int *n) {
+    WG_COMPOSITE;
+    const wg_value *values = (const wg_value *)(const void *)args;
+    const wg_op *last = NULL, *op = NULL;
+    size_t len = name ? strlen(name) : 0;
+    fitted f;
+    int seen = 0;
+    if (n) *n = 0;
+    bool in_place = false;
+    if (len) op = choose(name, len, false, values, nargs, &f, &last, &seen);
+    if (!seen && len > 1 && name[len - 1] == '_') {
+        in_place = true;
+        op = choose(name, len - 1, true, values, nargs, &f, &last, &seen);
+    }
+    if (!seen) return wg__raise(WG_ERR_NOT_IMPLEMENTED, name, "there is no op named '%s'", name ? name : "");
+    if (!op && seen == 1) return refuse(last, name, values, nargs, &f);
+    if (!op) return none_fits(name, in_place ? len - 1 : len, values, nargs);
+    return in_place || is_written(op) ? write_fitted(op, &f, out, max, n, WG_SITE) : call_fitted(op, &f, out, max, n, WG_SITE);
 }
 
 /* ---- ops looked up once -------------------------------------------------------------------------------------------- */
@@ -237,9 +289,9 @@ wg_status wg_call_op(const char *name, const wg_arg *args, int nargs, wg_tensor 
 const wg_op *wg_op_find(const char *name) { return name ? wg__op_find(name) : NULL; }
 
 wg_status wg_op_call(const wg_op *op, bool in_place, const wg_arg *args, int nargs, wg_tensor **out, int max, int *n) {
-    const wg_value *values = (const wg_value *)(const void *)args;
+    WG_COMPOSITE;
     if (!op) return wg__raise(WG_ERR_TYPE, "op_call", "the op is NULL");
-    return in_place ? call_in_place(op, values, nargs, out, max, n, WG_SITE) : call(op, values, nargs, out, max, n, WG_SITE);
+    return call(op, in_place, (const wg_value *)(const void *)args, nargs, out, max, n, WG_SITE);
 }
 
 wg_status wg_op_apply(const wg_op *op, wg_tensor *const *in, int nin, const wg_arg *attr, int nattr, wg_tensor **out,

@@ -171,7 +171,7 @@ static const char *nll_name(const wg_call *c) {
     wg__input_sizes(c, 0, &n);
     return n == 4 ? "NllLoss2DBackward0" : "NllLossBackward0";
 }
-static const wg_op op_nll = {.name = "nll_loss_forward",
+static const wg_op op_nll = {.name = "nll_loss_forward", .shown = WG_HIDDEN,
                              .schema = "nll_loss_forward(Tensor self, Tensor target, Tensor? weight, int reduction, int ignore_index) -> "
                                        "(Tensor output, Tensor total_weight)",
                              .doc = "minus the log probability of each target class, weighted", .traits = WG_INT_SECOND, .nin = 3,
@@ -180,6 +180,7 @@ static const wg_op op_nll = {.name = "nll_loss_forward",
                              .formula = {"-weight at the target"}};
 static const wg_op op_nll_backward = {
     .name = "nll_loss_backward",
+    .shown = WG_HIDDEN,
     .schema = "nll_loss_backward(Tensor grad_output, Tensor target, Tensor? weight, Tensor? total_weight, int reduction, int ignore_index, "
               "int[] size) -> Tensor",
     .doc = "gradient of nll_loss", .nin = 4, .nout = 1, .saves = WG_USE_Y | WG_USE_W, .nondiff_in = 14, .optional_in = 12,
@@ -297,7 +298,7 @@ static wg_tensor *mse_jvp(const wg_call *c, wg_tensor *const *t, int o) {
     (void)o;
     return c->attr[0].tag != WG_V_NONE && c->attr[0].i == WG_REDUCE_NONE ? r : wg_sum_opt(r, NULL);
 }
-static const wg_op op_mse = {.name = "mse_loss", .schema = "mse_loss(Tensor self, Tensor target, int reduction=Mean) -> Tensor",
+static const wg_op op_mse = {.name = "mse_loss", .schema = "mse_loss(Tensor self, Tensor target, int reduction=1) -> Tensor", .shown = WG_NN,
                              .doc = "mean of squared differences", .nin = 2, .nout = 1, .saves = WG_USE_X | WG_USE_Y, .shape = mse_shape,
                              .run = {mse_run}, .vjp = mse_vjp, .jvp = mse_jvp, .formula = {"2(x - y)/n", "-2(x - y)/n"}};
 wg_tensor *wg_mse_loss_opt(wg_tensor *x, wg_tensor *y, const wg_loss *o) {
@@ -308,44 +309,27 @@ wg_tensor *wg_mse_loss_opt(wg_tensor *x, wg_tensor *y, const wg_loss *o) {
 
 /* ---- boxed composites ------------------------------------------------------------------------------------------------------------------------ */
 
+/* a[2] … of the schemas below. */
 static wg_loss loss_args(const wg_value *a) {
-    wg_loss o = {.size = sizeof(o)};
-    if (a[2].tag == WG_V_TENSOR) o.weight = a[2].t;
-    if (a[3].tag == WG_V_INT) o.has_reduction = true, o.reduction = (wg_reduction)a[3].i;
-    if (a[4].tag == WG_V_INT) o.has_ignore_index = true, o.ignore_index = a[4].i;
-    if (a[5].tag == WG_V_DOUBLE) o.label_smoothing = a[5].d;
-    return o;
+    return (wg_loss){.size = sizeof(wg_loss), .weight = a[2].t, .has_reduction = true, .reduction = (wg_reduction)a[3].i,
+                     .has_ignore_index = true, .ignore_index = a[4].i};
 }
-static wg_status boxed_loss(const char *who, const wg_value *a, int nargs, int max) {
-    if (nargs >= 6 && max >= 1 && a[0].tag == WG_V_TENSOR && a[1].tag == WG_V_TENSOR) return WG_OK;
-    return wg__raise(WG_ERR_TYPE, who, "%s(): input and target must be Tensors", who);
-}
-static wg_status cross_entropy_boxed(const wg_value *a, int nargs, wg_tensor **out, int max, int *n) {
-    wg_status st = boxed_loss("cross_entropy", a, nargs, max);
-    if (st != WG_OK) return st;
+static wg_tensor *cross_entropy_of(const wg_value *a) {
     wg_loss o = loss_args(a);
-    out[0] = wg_cross_entropy_opt(a[0].t, a[1].t, &o);
-    *n = 1;
-    return wg_is_poison(out[0]) ? WG_ERR_RUNTIME : WG_OK;
+    o.label_smoothing = a[5].d;
+    return wg_cross_entropy_opt(a[0].t, a[1].t, &o);
 }
-static wg_status nll_boxed(const wg_value *a, int nargs, wg_tensor **out, int max, int *n) {
-    wg_status st = boxed_loss("nll_loss", a, nargs, max);
-    if (st != WG_OK) return st;
+static wg_tensor *nll_of_args(const wg_value *a) {
     wg_loss o = loss_args(a);
-    out[0] = wg_nll_loss_opt(a[0].t, a[1].t, &o);
-    *n = 1;
-    return wg_is_poison(out[0]) ? WG_ERR_RUNTIME : WG_OK;
+    return wg_nll_loss_opt(a[0].t, a[1].t, &o);
 }
-static const wg_op op_nll_loss = {.name = "nll_loss",
-                                  .schema = "nll_loss(Tensor self, Tensor target, Tensor? weight=None, int reduction=Mean, int "
-                                            "ignore_index=-100) -> Tensor",
-                                  .doc = "minus the log probability of each target class", .nin = 3, .nout = 1, .boxed = nll_boxed,
-                                  .formula = {"-weight at the target"}};
-static const wg_op op_cross_entropy = {
-    .name = "cross_entropy",
-    .schema = "cross_entropy(Tensor self, Tensor target, Tensor? weight=None, int reduction=Mean, int ignore_index=-100, float "
-              "label_smoothing=0.0) -> Tensor",
-    .doc = "log_softmax over the classes, then nll_loss", .nin = 3, .nout = 1, .boxed = cross_entropy_boxed,
-    .formula = {"softmax(x) - target"}};
+WG_COMPOSED(nll_loss, "nll_loss",
+            "(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, int ignore_index=-100) -> Tensor",
+            "minus the log probability of each target class; reduction: 0 none, 1 mean, 2 sum", nll_of_args(a), .shown = WG_NN,
+            .formula = {"-weight at the target"})
+WG_COMPOSED(cross_entropy, "cross_entropy",
+            "(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, int ignore_index=-100, float "
+            "label_smoothing=0.0) -> Tensor",
+            "log_softmax over the classes, then nll_loss", cross_entropy_of(a), .shown = WG_NN, .formula = {"softmax(x) - target"})
 
 const wg_op *const wg__ops_loss[] = {&op_nll, &op_nll_backward, &op_mse, &op_nll_loss, &op_cross_entropy, NULL};

@@ -365,31 +365,11 @@ wg_tensor *wg_linear(wg_tensor *x, wg_tensor *weight, wg_tensor *bias) {
     return bias ? wg_add(y, bias) : y;
 }
 
-/* ---- boxed composites ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- composites for bindings ------------------------------------------------------------------------------------------- */
 
-static wg_status two(const char *who, const wg_value *a, int nargs, int max) {
-    if (nargs >= 2 && max >= 1 && a[0].tag == WG_V_TENSOR && a[1].tag == WG_V_TENSOR) return WG_OK;
-    return wg__raise(WG_ERR_TYPE, who, "%s(): arguments must be Tensors", who);
-}
-static wg_status matmul_boxed(const wg_value *a, int nargs, wg_tensor **out, int max, int *n) {
-    wg_status st = two("matmul", a, nargs, max);
-    if (st != WG_OK) return st;
-    out[0] = wg_matmul(a[0].t, a[1].t);
-    *n = 1;
-    return wg_is_poison(out[0]) ? WG_ERR_RUNTIME : WG_OK;
-}
-static wg_status linear_boxed(const wg_value *a, int nargs, wg_tensor **out, int max, int *n) {
-    wg_status st = two("linear", a, nargs, max);
-    if (st != WG_OK) return st;
-    out[0] = wg_linear(a[0].t, a[1].t, nargs > 2 && a[2].tag == WG_V_TENSOR ? a[2].t : NULL);
-    *n = 1;
-    return wg_is_poison(out[0]) ? WG_ERR_RUNTIME : WG_OK;
-}
-static const wg_op op_matmul = {.name = "matmul", .schema = "matmul(Tensor self, Tensor other) -> Tensor",
-                                .doc = "product in every combination of ranks", .nin = 2, .nout = 1, .boxed = matmul_boxed,
-                                .formula = {"g bᵀ", "aᵀ g"}};
-static const wg_op op_linear = {.name = "linear", .schema = "linear(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor",
-                                .doc = "x @ weight.T + bias", .nin = 3, .nout = 1, .boxed = linear_boxed,
-                                .formula = {"g W", "gᵀ x", "sum g"}};
+WG_COMPOSED(matmul, "matmul", "(Tensor self, Tensor other) -> Tensor", "product in every combination of ranks",
+            wg_matmul(a[0].t, a[1].t), .formula = {"g bᵀ", "aᵀ g"})
+WG_COMPOSED(linear, "linear", "(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor", "x @ weight.T + bias",
+            wg_linear(a[0].t, a[1].t, a[2].t), .shown = WG_NN, .formula = {"g W", "gᵀ x", "sum g"})
 
 const wg_op *const wg__ops_matmul[] = {&op_mm, &op_mv, &op_dot, &op_bmm, &op_addmm, &op_matmul, &op_linear, NULL};

@@ -764,7 +764,7 @@ static wg_tensor *norm_jvp(const wg_call *c, wg_tensor *const *t, int o) {
     return (void)o, wg__apply(&op_sum, &s, 1, a, 3, WG_SITE);
 }
 static wg_status batch_second(const wg_call *c, const int *b, wg_tensor **o, int *ob) { return wg__batch_dims(c, b, 1, o, ob); }
-static const wg_op op_norm = {.name = "linalg_vector_norm",
+static const wg_op op_norm = {.name = "linalg_vector_norm", .shown = WG_HIDDEN,
                               .schema = "linalg_vector_norm(Tensor self, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, ScalarType? "
                                         "dtype=None) -> Tensor",
                               .doc = "vector norm of order ord; gradient 0 at 0", .nin = 1, .nout = 1, .saves = WG_USE_X | WG_USE_Z,

@@ -201,23 +201,24 @@ static wg_status batch(const wg_call *c, const int *bdim, wg_tensor **out, int *
 
 static const char *softmax_name(const wg_call *c) { return c ? "SoftmaxBackward0" : NULL; }
 static const char *log_softmax_name(const wg_call *c) { return c ? "LogSoftmaxBackward0" : NULL; }
-static const wg_op op_softmax = {.name = "softmax", .schema = "softmax(Tensor self, int dim, ScalarType? dtype=None) -> Tensor",
+static const wg_op op_softmax = {.name = "softmax", .shown = WG_FUNCTION | WG_METHOD | WG_NN,
+                                 .schema = "softmax(Tensor self, int dim, ScalarType? dtype=None) -> Tensor",
                                  .doc = "exp(x - max) / sum along dim", .nin = 1, .nout = 1, .saves = WG_USE_Z, .shape = shape,
                                  .run = {softmax_run}, .vjp = softmax_vjp, .jvp = softmax_vjp, .batch = batch,
                                  .grad_name = softmax_name, .formula = {"z (g - sum(g z))"}};
-static const wg_op op_log_softmax = {.name = "log_softmax",
+static const wg_op op_log_softmax = {.name = "log_softmax", .shown = WG_FUNCTION | WG_METHOD | WG_NN,
                                      .schema = "log_softmax(Tensor self, int dim, ScalarType? dtype=None) -> Tensor",
                                      .doc = "x - max - log(sum(exp(x - max))) along dim", .nin = 1, .nout = 1, .saves = WG_USE_Z,
                                      .shape = shape, .run = {log_softmax_run}, .vjp = log_softmax_vjp, .jvp = log_softmax_jvp,
                                      .batch = batch, .grad_name = log_softmax_name, .formula = {"g - exp(z) sum(g)"}};
-static const wg_op op_softmax_backward = {.name = "_softmax_backward_data",
+static const wg_op op_softmax_backward = {.name = "_softmax_backward_data", .shown = WG_HIDDEN,
                                           .schema = "_softmax_backward_data(Tensor grad_output, Tensor output, int dim) -> Tensor",
                                           .doc = "output (grad - sum(grad output))", .nin = 2, .nout = 1,
                                           .saves = WG_USE_X | WG_USE_Y, .shape = backward_shape, .run = {softmax_backward_run},
                                           .vjp = softmax_backward_vjp, .jvp = softmax_backward_jvp, .batch = batch,
                                           .formula = {"the same of g", "product rule"}};
 static const wg_op op_log_softmax_backward = {
-    .name = "_log_softmax_backward_data", .schema = "_log_softmax_backward_data(Tensor grad_output, Tensor output, int dim) -> Tensor",
+    .name = "_log_softmax_backward_data", .shown = WG_HIDDEN, .schema = "_log_softmax_backward_data(Tensor grad_output, Tensor output, int dim) -> Tensor",
     .doc = "grad - exp(output) sum(grad)", .nin = 2, .nout = 1, .saves = WG_USE_X | WG_USE_Y, .shape = backward_shape,
     .run = {log_softmax_backward_run}, .vjp = log_softmax_backward_vjp, .jvp = log_softmax_backward_jvp, .batch = batch,
     .formula = {"g - sum(g exp(z))", "product rule"}};

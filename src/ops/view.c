@@ -251,14 +251,14 @@ static wg_status view_batch(const wg_call *c, const int *bdim, wg_tensor **out, 
     for (uint32_t k = 0; k < c->attr[0].n; k++) sizes[k + 1] = c->attr[0].ints[k];
     return batched(wg_reshape(v, (int)c->attr[0].n + 1, sizes), out, out_bdim);
 }
-#define VIEW_OP(op_, name_)                                                                                           \
+#define VIEW_OP(op_, name_, shown_)                                                                                           \
     static const wg_op op_ = {.name = name_, .schema = name_ "(Tensor self, int[] size) -> Tensor",                   \
                               .doc = "the same elements in another shape", .traits = WG_VIEW | WG_LINEAR, .nin = 1,   \
                               .nout = 1, .shape = view_shape, .vjp = view_vjp, .batch = view_batch,                   \
-                              .formula = {"reshaped back"}};
-VIEW_OP(op_view, "view")
-VIEW_OP(op_unsafe_view, "_unsafe_view")
-VIEW_OP(op_reshape_alias, "_reshape_alias") /* reshape's view of a tensor that is not contiguous: a name of its own */
+                              .shown = shown_, .formula = {"reshaped back"}};
+VIEW_OP(op_view, "view", WG_METHOD)
+VIEW_OP(op_unsafe_view, "_unsafe_view", WG_HIDDEN)
+VIEW_OP(op_reshape_alias, "_reshape_alias", WG_HIDDEN) /* reshape's view of a tensor that is not contiguous: a name of its own */
 
 wg_tensor *wg_view(wg_tensor *x, int ndim, const int64_t *sizes) {
     wg_value a = WG_VAL_INTS(sizes, ndim);
@@ -347,7 +347,7 @@ static wg_status expand_batch(const wg_call *c, const int *bdim, wg_tensor **out
 }
 static const wg_op op_expand = {.name = "expand", .schema = "expand(Tensor self, int[] size, *, bool implicit=False) -> Tensor",
                                 .doc = "size-1 and new leading dims repeated, without copying", .traits = WG_VIEW | WG_LINEAR,
-                                .nin = 1, .nout = 1, .shape = expand_shape, .vjp = expand_vjp, .batch = expand_batch,
+                                .nin = 1, .nout = 1, .shown = WG_METHOD, .shape = expand_shape, .vjp = expand_vjp, .batch = expand_batch,
                                 .formula = {"summed over the repeated dims"}};
 wg_tensor *wg_expand(wg_tensor *x, int ndim, const int64_t *sizes) {
     wg_value a[2] = {WG_VAL_INTS(sizes, ndim), WG_VAL_B(false)};
@@ -405,14 +405,19 @@ static wg_status squeeze_batch(const wg_call *c, const int *bdim, wg_tensor **ou
         dims[n++] = shifted(a->i, sample);
     return batched(sample ? wg_squeeze_dims(v, n, dims) : v, out, out_bdim);
 }
-static const wg_op op_squeeze = {.name = "squeeze", .schema = "squeeze(Tensor self, int[]? dim=None) -> Tensor",
+static wg_tensor *squeeze_boxed(const wg_value *a) { return wg_squeeze(a[0].t); }
+static const wg_op op_squeeze = {.name = "squeeze", .schema = "squeeze(Tensor self) -> Tensor", .boxed = squeeze_boxed,
                                  .doc = "drops dims of size 1", .traits = WG_VIEW | WG_LINEAR, .nin = 1, .nout = 1,
                                  .shape = squeeze_shape, .vjp = view_vjp, .batch = squeeze_batch,
                                  .grad_name = squeeze_name, .formula = {"with the dims back"}};
+WG_COMPOSED(squeeze_dim, "squeeze.dim", "(Tensor self, int dim) -> Tensor", "drops a dim of size 1",
+            wg_squeeze_dim(a[0].t, a[1].i), .traits = WG_VIEW, .formula = {"with the dim back"})
+WG_COMPOSED(squeeze_dims, "squeeze.dims", "(Tensor self, int[] dim) -> Tensor", "drops those of the dims that have size 1",
+            wg_squeeze_dims(a[0].t, (int)a[1].n, a[1].ints), .traits = WG_VIEW, .formula = {"with the dims back"})
 /* What matmul does to the row of a vector times a matrix; PyTorch numbers its node apart. */
 static const char *squeeze_row_name(const wg_call *c) { return c ? "SqueezeBackward4" : NULL; }
 static const wg_op op_squeeze_row = {.name = "squeeze_row", .schema = "squeeze_row(Tensor self, int dim) -> Tensor",
-                                     .doc = "drops a dim of size 1", .traits = WG_VIEW | WG_LINEAR, .nin = 1, .nout = 1,
+                                     .doc = "drops a dim of size 1", .traits = WG_VIEW | WG_LINEAR, .nin = 1, .nout = 1, .shown = WG_HIDDEN,
                                      .shape = squeeze_shape, .vjp = view_vjp, .batch = squeeze_batch,
                                      .grad_name = squeeze_row_name, .formula = {"with the dim back"}};
 wg_tensor *wg__squeeze_inplace_like(wg_tensor *x, int64_t dim) {
@@ -529,7 +534,7 @@ static wg_status slice_batch(const wg_call *c, const int *bdim, wg_tensor **out,
     return batched(wg_slice(v, shifted(int_or(&c->attr[0], 0), v->ndim - 1), int_or(&c->attr[1], 0),
                             int_or(&c->attr[2], INT64_MAX), int_or(&c->attr[3], 1)), out, out_bdim);
 }
-static const wg_op op_slice = {.name = "slice",
+static const wg_op op_slice = {.name = "slice", .shown = WG_HIDDEN,
                                .schema = "slice(Tensor self, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor",
                                .doc = "Python's x[start:end:step] of one dim", .traits = WG_VIEW | WG_LINEAR, .nin = 1, .nout = 1,
                                .shape = slice_shape, .vjp = slice_vjp, .batch = slice_batch,
@@ -567,7 +572,7 @@ static wg_tensor *alias_vjp(const wg_call *c, wg_tensor *const *g, int i) { retu
 static wg_status alias_batch(const wg_call *c, const int *bdim, wg_tensor **out, int *out_bdim) {
     return batched(wg_alias(front(c, bdim)), out, out_bdim);
 }
-static const wg_op op_alias = {.name = "alias", .schema = "alias(Tensor self) -> Tensor", .doc = "another handle on the same value",
+static const wg_op op_alias = {.name = "alias", .shown = WG_HIDDEN, .schema = "alias(Tensor self) -> Tensor", .doc = "another handle on the same value",
                                .traits = WG_VIEW | WG_LINEAR, .nin = 1, .nout = 1, .shape = alias_shape, .vjp = alias_vjp,
                                .batch = alias_batch, .formula = {"1"}};
 wg_tensor *wg_alias(wg_tensor *x) { return wg__apply(&op_alias, &x, 1, NULL, 0, WG_SITE); }
@@ -619,13 +624,9 @@ static wg_tensor *as_strided_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     return wg__as_strided_backward(g[0], n, sizes, own, (int)size->n, size->ints, stride->ints, offset);
 }
 /* Through the public function, which notes the input's own geometry for the derivative. */
-static wg_status as_strided_boxed(const wg_value *a, int nargs, wg_tensor **out, int max, int *n) {
-    if (nargs < 3 || max < 1 || a[0].tag != WG_V_TENSOR || a[1].tag != WG_V_INTS || a[2].tag != WG_V_INTS || a[1].n != a[2].n)
-        return wg__raise(WG_ERR_TYPE, "as_strided", "as_strided(): expected a tensor, and as many sizes as strides");
-    int64_t offset = nargs > 3 && a[3].tag == WG_V_INT ? a[3].i : -1;
-    out[0] = wg_as_strided(a[0].t, (int)a[1].n, a[1].ints, a[2].ints, offset);
-    *n = 1;
-    return wg_is_poison(out[0]) ? wg_last_status() : WG_OK;
+static wg_tensor *as_strided_boxed(const wg_value *a) {
+    if (a[1].n != a[2].n) return wg__fail(WG_ERR_RUNTIME, "as_strided", "mismatch in length of strides and shape");
+    return wg_as_strided(a[0].t, (int)a[1].n, a[1].ints, a[2].ints, a[3].tag == WG_V_NONE ? -1 : a[3].i);
 }
 static const wg_op op_as_strided = {
     .name = "as_strided", .schema = "as_strided(Tensor self, int[] size, int[] stride, int? storage_offset=None) -> Tensor",
@@ -800,5 +801,5 @@ wg_status wg_chunk(wg_tensor *x, int64_t chunks, int64_t dim, wg_tensor **out, i
 /* ---- the family ---------------------------------------------------------------------------------------------------------------------------------- */
 
 const wg_op *const wg__ops_view[] = {&op_permute,   &op_transpose, &op_t,     &op_view,  &op_unsafe_view,
-                                     &op_expand,    &op_squeeze,   &op_unsqueeze, &op_select, &op_slice,
+                                     &op_expand,    &op_squeeze,   &op_squeeze_dim, &op_squeeze_dims, &op_unsqueeze, &op_select, &op_slice,
                                      &op_alias,     &op_as_strided, &op_unbind, &op_split, &op_split_sizes, NULL};

@@ -263,7 +263,7 @@ static void test_records_are_complete(void **state) {
                            : !op->schema || strncmp(op->schema, op->name, strlen(op->name)) ? "schema that begins with its name"
                            : !strstr(op->schema, "->")                        ? "schema with a result"
                            : !op->doc || !op->doc[0]                          ? "document line"
-                           : !pointwise && !op->shape && !op->boxed           ? "shape rule"
+                           : !pointwise && !op->shape && !op->boxed && !op->boxed_list ? "shape rule"
                            : !pointwise && op->shape && !op->run[0] && !(op->traits & (WG_VIEW | WG_MULTI_VIEW)) ? "kernel"
                            : !pointwise && op->shape && !op->vjp && !(op->traits & WG_NONDIFF) ? "vjp or an explicit none"
                            : !pointwise && op->vjp && !op->jvp && !(op->traits & (WG_LINEAR | WG_MULTILINEAR)) ? "forward rule"
