@@ -10,8 +10,7 @@
 extern "C" {
 #endif
 
-/* ---- tensors and modes ---------------------------------------------------------------------------------------------
- */
+/* ---- tensors and modes ------------------------------------------------------------------------------------------- */
 
 WG_API bool wg_requires_grad(const wg_tensor *t); /* Tensor.requires_grad; false for poison and NULL */
 /* Tensor.requires_grad_(): floating dtypes only; false only on leaves. Returns t, or poison. */
@@ -41,8 +40,7 @@ WG_API bool wg_grad_enabled(void); /* torch.is_grad_enabled() */
 #define WG_NO_GRAD WG_MODE_(false)
 #define WG_ENABLE_GRAD WG_MODE_(true)
 
-/* ---- backward ------------------------------------------------------------------------------------------------------
- */
+/* ---- backward ---------------------------------------------------------------------------------------------------- */
 
 /* Tensor.backward(): out has one element. Sums into the leaves' .grad; frees what the graph saved. RuntimeErrors: out
  * requires no gradient, has several elements, its graph was freed, or a saved value was written since. */
@@ -78,8 +76,7 @@ WG_API wg_stepper *wg_stepper_begin(wg_tensor *const *outputs, int n, wg_tensor 
 WG_API int wg_stepper_step(wg_stepper *s, wg_node **node);
 WG_API void wg_stepper_end(wg_stepper *s);
 
-/* ---- the graph -----------------------------------------------------------------------------------------------------
- */
+/* ---- the graph --------------------------------------------------------------------------------------------------- */
 
 /* Tensor.grad_fn, borrowed from t; NULL for a leaf. Poison, bad views: NULL with an error. */
 WG_API wg_node *wg_grad_fn(wg_tensor *t);
@@ -112,8 +109,7 @@ WG_API void wg_set_site_source(void *(*source)(void *here));
 WG_API void wg_set_site_resolver(size_t (*resolve)(void *user, void *site, char *text, size_t size), void *user);
 WG_API size_t wg_site_text(void *site, char *text, size_t size);
 
-/* ---- hooks ---------------------------------------------------------------------------------------------------------
- */
+/* ---- hooks ------------------------------------------------------------------------------------------------------- */
 
 /* Hook ids are never 0; wg_remove_hook of an id that is gone does nothing. destroy(user) runs when the hook goes. */
 typedef uint64_t wg_hook_id;
@@ -134,17 +130,17 @@ typedef wg_status (*wg_node_hook)(void *user, wg_tensor **grad_inputs, int ninpu
                                   int noutputs);
 WG_API wg_hook_id wg_node_register_hook(wg_node *n, wg_node_hook fn, void *user, void (*destroy)(void *user));
 WG_API void wg_remove_hook(wg_hook_id id);
-/* For a binding's cycle collector: calls visit(user, arg) for each hook whose destroy function is the given one and that
- * t alone keeps: those of a leaf, and those of a grad_fn that nothing else holds. Stops when visit gives non-zero, and
- * returns that. Call it only while no other thread can register or remove hooks of t. */
-WG_API int wg_visit_hooks(const wg_tensor *t, void (*destroy)(void *user), int (*visit)(void *user, void *arg), void *arg);
+/* For a binding's cycle collector: calls visit(user, arg) for each hook whose destroy function is the given one and
+ * that t alone keeps: those of a leaf, and those of a grad_fn that nothing else holds. Stops when visit gives non-zero,
+ * and returns that. Call it only while no other thread can register or remove hooks of t. */
+WG_API int wg_visit_hooks(const wg_tensor *t, void (*destroy)(void *user), int (*visit)(void *user, void *arg),
+                          void *arg);
 WG_API int wg_node_visit_hooks(const wg_node *n, void (*destroy)(void *user), int (*visit)(void *user, void *arg),
                                void *arg);
 /* Owners of the node right now: a hint for collectors. */
 WG_API uint32_t wg_node_owner_count(const wg_node *n);
 
-/* ---- custom functions (torch.autograd.Function) ---------------------------------------------------------------------
- */
+/* ---- custom functions (torch.autograd.Function) ------------------------------------------------------------------ */
 
 typedef struct wg_context wg_context; /* ctx */
 typedef struct wg_function {
@@ -174,8 +170,7 @@ WG_API WG_MUST_CHECK wg_status wg_mark_non_differentiable(wg_context *ctx, wg_te
 /* set_materialize_grads(false): grad_out entries that did not arrive are NULL instead of zeros. */
 WG_API void wg_set_materialize_grads(wg_context *ctx, bool on);
 
-/* ---- forward mode (torch.autograd.forward_ad), nests ----------------------------------------------------------------
- */
+/* ---- forward mode (torch.autograd.forward_ad), nests ------------------------------------------------------------- */
 
 WG_API int wg_dual_level_enter(void);      /* the new level; 0 on failure */
 WG_API void wg_dual_level_exit(int level); /* forgets all tangents of the level */
@@ -190,8 +185,7 @@ typedef wg_tensor *(*wg_fn)(void *user, wg_tensor *const *in, int nin);
 WG_API wg_tensor *wg_jvp(wg_fn f, void *user, wg_tensor *const *primals, wg_tensor *const *tangents, int n,
                          wg_tensor **tangent_out);
 
-/* ---- vmap -----------------------------------------------------------------------------------------------------------
- */
+/* ---- vmap -------------------------------------------------------------------------------------------------------- */
 
 /* torch.func.vmap: f sees one sample of each input (in_dims[i]: the dim to map, WG_NO_DIM: not mapped); the result
  * gets the mapped dim at out_dim. Ops without a batch rule run in a loop, counted by wg_vmap_fallbacks. */

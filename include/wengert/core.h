@@ -35,7 +35,7 @@ extern "C" {
 #define WG_PRINTF(f, a)
 #endif
 
-/* ---- status ---------------------------------------------------------------------------------------------------- */
+/* ---- status ------------------------------------------------------------------------------------------------------ */
 
 /* One code per PyTorch exception type, so that a binding can raise the right one. The numbers are ABI. */
 typedef enum wg_status {
@@ -66,7 +66,7 @@ WG_API wg_status wg_raise(wg_status code, const char *format, ...) WG_PRINTF(2, 
 /* "RuntimeError", "TypeError", ... */
 WG_API const char *wg_status_name(wg_status code);
 
-/* ---- dtypes and devices ---------------------------------------------------------------------------------------- */
+/* ---- dtypes and devices ------------------------------------------------------------------------------------------ */
 
 /* The numbers are ABI. 0-31 are set aside for dtypes; those without a comment exist in this version. */
 typedef enum wg_dtype {
@@ -108,7 +108,7 @@ typedef struct wg_device {
     int index;
 } wg_device;
 
-/* ---- tensors ---------------------------------------------------------------------------------------------------- */
+/* ---- tensors ----------------------------------------------------------------------------------------------------- */
 
 typedef struct wg_tensor wg_tensor;
 typedef struct wg_node wg_node;

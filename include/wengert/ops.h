@@ -92,8 +92,7 @@ WG_API wg_tensor *wg_bitwise_left_shift(wg_tensor *x, wg_tensor *y);
 /* x >> y, the sign repeated; all sign when y is negative or not below the width */
 WG_API wg_tensor *wg_bitwise_right_shift(wg_tensor *x, wg_tensor *y);
 
-/* ---- elementwise: ternary and with bounds --------------------------------------------------------------------------
- */
+/* ---- elementwise: ternary and with bounds ------------------------------------------------------------------------ */
 WG_API wg_tensor *wg_where(wg_tensor *condition, wg_tensor *x,
                            wg_tensor *y); /* condition bool; differentiable in x, y */
 /* x held between bounds: numbers, tensors that broadcast, or NULL for "no bound" (not both NULL: RuntimeError). nan
@@ -105,8 +104,7 @@ WG_API wg_tensor *wg_clamp_max(wg_tensor *x, wg_tensor *max); /* wg_clamp with a
 /* x, and value where mask; value: a number or a 0-d tensor, which gets a gradient too; mask: bool */
 WG_API wg_tensor *wg_masked_fill(wg_tensor *x, wg_tensor *mask, wg_tensor *value);
 
-/* ---- comparison of whole tensors. Not differentiable ---------------------------------------------------------------
- */
+/* ---- comparison of whole tensors. Not differentiable ------------------------------------------------------------- */
 /* same shape and elements; nan is unequal */
 WG_API WG_MUST_CHECK wg_status wg_equal(wg_tensor *a, wg_tensor *b, bool *result);
 WG_API WG_MUST_CHECK wg_status wg_allclose(wg_tensor *a, wg_tensor *b, double rtol, double atol, bool equal_nan,
@@ -114,8 +112,7 @@ WG_API WG_MUST_CHECK wg_status wg_allclose(wg_tensor *a, wg_tensor *b, double rt
 /* |a - b| <= atol + rtol |b|, as bool; one dtype; equal_nan: two nans are close */
 WG_API wg_tensor *wg_isclose(wg_tensor *a, wg_tensor *b, double rtol, double atol, bool equal_nan);
 
-/* ---- reductions. Differentiable unless said -------------------------------------------------------------------------
- */
+/* ---- reductions. Differentiable unless said ---------------------------------------------------------------------- */
 
 /* dims none: all. A dim out of range is an IndexError, one named twice a RuntimeError. */
 typedef struct wg_reduce {
@@ -186,8 +183,7 @@ WG_API wg_tensor *wg_addmm_scaled(wg_tensor *c, wg_tensor *a, wg_tensor *b, doub
 WG_API wg_tensor *wg_linear(wg_tensor *x, wg_tensor *weight,
                             wg_tensor *bias); /* x @ weight.T + bias; bias may be NULL */
 
-/* ---- views: share the storage. Differentiable ----------------------------------------------------------------------
- */
+/* ---- views: share the storage. Differentiable -------------------------------------------------------------------- */
 
 /* Every dtype. A write through a view is a write to its base. Dims out of range are IndexErrors, sizes that do not fit
  * RuntimeErrors. */
@@ -223,8 +219,7 @@ WG_API WG_MUST_CHECK wg_status wg_split_sizes(wg_tensor *x, wg_ints sizes, int64
                                               int *n);
 WG_API WG_MUST_CHECK wg_status wg_chunk(wg_tensor *x, int64_t chunks, int64_t dim, wg_tensor **out, int max, int *n);
 
-/* ---- copies, casts, joins. Differentiable --------------------------------------------------------------------------
- */
+/* ---- copies, casts, joins. Differentiable ------------------------------------------------------------------------ */
 WG_API wg_tensor *wg_clone(wg_tensor *x);              /* keeps dense strides */
 WG_API wg_tensor *wg_contiguous(wg_tensor *x);         /* x itself when it is row-major */
 WG_API wg_tensor *wg_to(wg_tensor *x, wg_dtype dtype); /* x itself when it has the dtype; float to int cuts the graph */
@@ -232,8 +227,7 @@ WG_API wg_tensor *wg_to(wg_tensor *x, wg_dtype dtype); /* x itself when it has t
 WG_API wg_tensor *wg_cat(wg_tensor *const *tensors, int n, int64_t dim);
 WG_API wg_tensor *wg_stack(wg_tensor *const *tensors, int n, int64_t dim); /* joined along a new dim; equal shapes */
 
-/* ---- indexing ------------------------------------------------------------------------------------------------------
- */
+/* ---- indexing ---------------------------------------------------------------------------------------------------- */
 /* x[i, j, …]: indices are int64 (or int32, uint8/bool masks) tensors, NULL for a whole dim; numpy's rules.
  * Differentiable in x. An index out of range is an IndexError, here and below (gather and scatter_add: RuntimeError).
  */
@@ -255,8 +249,7 @@ WG_API wg_tensor *wg_nonzero(wg_tensor *x); /* (count, ndim) int64; not differen
  * no gradient, < 0: none. */
 WG_API wg_tensor *wg_embedding(wg_tensor *weight, wg_tensor *indices, int64_t padding_idx);
 
-/* ---- losses --------------------------------------------------------------------------------------------------------
- */
+/* ---- losses ------------------------------------------------------------------------------------------------------ */
 typedef enum wg_reduction { WG_REDUCE_NONE = 0, WG_REDUCE_MEAN = 1, WG_REDUCE_SUM = 2 } wg_reduction;
 typedef struct wg_loss {
     size_t size;
@@ -308,8 +301,7 @@ WG_API wg_tensor *wg_masked_fill_(wg_tensor *x, wg_tensor *mask, wg_tensor *valu
 /* wg_index_put in place */
 WG_API wg_tensor *wg_index_put_(wg_tensor *x, wg_tensor *const *indices, int n, wg_tensor *values, bool accumulate);
 
-/* ---- the registry, for bindings and tools --------------------------------------------------------------------------
- */
+/* ---- the registry, for bindings and tools ------------------------------------------------------------------------ */
 /* One argument or result of a boxed call, in schema order. tag: see enum; n counts ints and tensors. */
 typedef enum wg_tag {
     WG_TAG_NONE = 0,
@@ -359,19 +351,18 @@ WG_API WG_MUST_CHECK wg_status wg_op_get(int index, wg_op_info *info);
 WG_API WG_MUST_CHECK wg_status wg_call_op(const char *name, const wg_arg *args, int nargs, wg_tensor **out, int max,
                                           int *n);
 
-
-/* ---- ops looked up once, for bindings that call them often ---------------------------------------------------------- */
+/* ---- ops looked up once, for bindings that call them often ------------------------------------------------------- */
 
 typedef struct wg_op wg_op;
 /* The op of that name ("add", "max.dim"), or NULL; raises nothing. Lives as long as the process. */
 WG_API const wg_op *wg_op_find(const char *name);
 /* wg_call_op by record; in_place: the form whose name ends in "_". */
-WG_API WG_MUST_CHECK wg_status wg_op_call(const wg_op *op, bool in_place, const wg_arg *args, int nargs, wg_tensor **out,
-                                          int max, int *n);
+WG_API WG_MUST_CHECK wg_status wg_op_call(const wg_op *op, bool in_place, const wg_arg *args, int nargs,
+                                          wg_tensor **out, int max, int *n);
 /* A primitive (not wg_op_info.composite) with its tensors and its other arguments apart, each in schema order: every
  * one of them, absent tensors NULL, absent others NONE. */
-WG_API WG_MUST_CHECK wg_status wg_op_apply(const wg_op *op, wg_tensor *const *in, int nin, const wg_arg *attr, int nattr,
-                                           wg_tensor **out, int max, int *n);
+WG_API WG_MUST_CHECK wg_status wg_op_apply(const wg_op *op, wg_tensor *const *in, int nin, const wg_arg *attr,
+                                           int nattr, wg_tensor **out, int max, int *n);
 /* Pointwise ops of one and two inputs, without further arguments: the short way in. x and y as in wg_add(x, y). */
 WG_API wg_tensor *wg_op_unary(const wg_op *op, wg_tensor *x);
 WG_API wg_tensor *wg_op_binary(const wg_op *op, wg_tensor *x, wg_tensor *y);
