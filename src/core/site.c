@@ -49,6 +49,11 @@ static struct {
     void *(*line)(void *, uint64_t);
     const char *(*info)(void *, uint64_t *, int *, int *, uint64_t *, uint64_t *);
     void (*end)(void *);
+    void *(*next_unit)(void *, void *, uint64_t *);
+    int (*has_pc)(void *, uint64_t);
+    void *(*line_of_unit)(void *, uint64_t);
+    const char *(*line_file)(void *, uint64_t *, uint64_t *);
+    int (*line_number)(void *, int *);
     callbacks calls;
     char *path;
     int state; /* 0: not tried, 1: there, -1: not */
@@ -66,8 +71,28 @@ static void load(void) {
     *(void **)&dw.line = dlsym(h, "dwfl_getsrc");
     *(void **)&dw.info = dlsym(h, "dwfl_lineinfo");
     *(void **)&dw.end = dlsym(h, "dwfl_end");
+    *(void **)&dw.next_unit = dlsym(h, "dwfl_module_nextcu");
+    *(void **)&dw.has_pc = dlsym(h, "dwarf_haspc");
+    *(void **)&dw.line_of_unit = dlsym(h, "dwarf_getsrc_die");
+    *(void **)&dw.line_file = dlsym(h, "dwarf_linesrc");
+    *(void **)&dw.line_number = dlsym(h, "dwarf_lineno");
     dw.calls = (callbacks){dlsym(h, "dwfl_linux_proc_find_elf"), dlsym(h, "dwfl_standard_find_debuginfo"), NULL, &dw.path};
-    if (dw.begin && dw.report && dw.report_end && dw.module && dw.name && dw.line && dw.info && dw.end && dw.calls.find_elf) dw.state = 1;
+    if (dw.begin && dw.report && dw.report_end && dw.module && dw.name && dw.line && dw.info && dw.end &&
+        dw.next_unit && dw.has_pc && dw.line_of_unit && dw.line_file && dw.line_number && dw.calls.find_elf)
+        dw.state = 1;
+}
+
+/* The file, and its line in *number. clang writes no table from addresses to units: then every unit is asked. */
+static const char *file_of(void *dwfl, void *module, uint64_t address, int *number) {
+    void *line = dw.line(dwfl, address), *unit = NULL;
+    uint64_t bias = 0;
+    if (line) return dw.info(line, NULL, number, NULL, NULL, NULL);
+    while ((unit = dw.next_unit(module, unit, &bias))) {
+        if (dw.has_pc(unit, address - bias) <= 0) continue;
+        line = dw.line_of_unit(unit, address - bias);
+        return line && dw.line_number(line, number) == 0 ? dw.line_file(line, NULL, NULL) : NULL;
+    }
+    return NULL;
 }
 
 static size_t from_debug_info(uint64_t address, char *text, size_t size) {
@@ -76,13 +101,14 @@ static size_t from_debug_info(uint64_t address, char *text, size_t size) {
     void *d = dw.begin(&dw.calls);
     size_t n = 0;
     if (d && dw.report(d, getpid()) == 0 && dw.report_end(d, NULL, NULL) == 0) {
-        void *m = dw.module(d, address), *line = m ? dw.line(d, address) : NULL;
-        const char *function = m ? dw.name(m, address) : NULL;
+        void *m = dw.module(d, address);
         int number = 0;
-        const char *file = line ? dw.info(line, NULL, &number, NULL, NULL, NULL) : NULL;
+        const char *function = m ? dw.name(m, address) : NULL, *file = m ? file_of(d, m, address, &number) : NULL;
         if (file) {
             const char *base = strrchr(file, '/');
-            int w = snprintf(text, size, "%s (%s:%d)", function ? function : "?", base ? base + 1 : file, number);
+            char line[16] = ""; /* code that a compiler merged from several lines has none */
+            if (number > 0) snprintf(line, sizeof(line), ":%d", number);
+            int w = snprintf(text, size, "%s (%s%s)", function ? function : "?", base ? base + 1 : file, line);
             n = w > 0 ? (size_t)w : 0;
         }
     }

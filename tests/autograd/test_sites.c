@@ -6,7 +6,12 @@
 
 #include "checks.h"
 
-#define FAR __attribute__((noinline)) /* a function of its own, so that it has a name in the text */
+/* A function of its own, so that it has a name in the text; clang would merge calls from several lines into one. */
+#ifdef __clang__
+#define FAR __attribute__((noinline, optnone))
+#else
+#define FAR __attribute__((noinline))
+#endif
 
 /* ---- comparing places -------------------------------------------------------------------------------------------- */
 
