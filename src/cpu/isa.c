@@ -6,6 +6,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 enum {
 #define ENTRY(isa) ISA_##isa,
@@ -38,11 +41,18 @@ static int find(const char *isa) {
     return -1;
 }
 
+#if defined(__x86_64__)
+static bool has_f16c(void) { /* older clangs do not know the name in __builtin_cpu_supports */
+    unsigned a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
+#endif
+
 static bool machine_has(int i) {
 #if defined(__x86_64__)
     __builtin_cpu_init();
     if (i == ISA_avx2)
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
     if (i == ISA_avx512)
         return machine_has(ISA_avx2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");

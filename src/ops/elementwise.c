@@ -122,7 +122,7 @@ static const char *row_name(const wg_call *c) {
 #define FORM_(text) .schema = text, .shown = WG_INPLACE
 #define ALIAS(names) .aliases = names
 #define ROW(name_, kind_, n, lo_, hi_, doc_)                                                                          \
-    .name = #name_ + 3, .doc = doc_, .traits = WG_POINTWISE, .nin = n, .nout = 1, .kind = WG_K_##kind_,               \
+    .name = &#name_[3], .doc = doc_, .traits = WG_POINTWISE, .nin = n, .nout = 1, .kind = WG_K_##kind_,               \
     .kernel = offsetof(struct wg_cpu_table, name_), .grad_name = row_name, .lo = lo_, .hi = hi_
 #define WG_UNARY(name, kind, expr, p, f, lo, hi, doc, ...)                                                            \
     static const wg_op op_##name = {ROW(name, kind, 1, lo, hi, doc), __VA_ARGS__,                                     \
