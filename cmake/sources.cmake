@@ -5,7 +5,8 @@ file(GLOB WENGERT_CPU CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/cpu/*.c)
 file(GLOB WENGERT_PER_ISA CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/cpu/isa_*.c)
 list(REMOVE_ITEM WENGERT_CPU ${WENGERT_PER_ISA})
 
-set(CORE_FLAGS -O2)
+# -g2, not -g1: the ABI dump needs the types of public functions.
+set(CORE_FLAGS -O2 -g2)
 set(KERNEL_FLAGS -O3 -fno-math-errno -fno-trapping-math)
 if(CMAKE_BUILD_TYPE STREQUAL "Debug")
     set(CORE_FLAGS -O0 -g)
