@@ -130,13 +130,14 @@ size_t wg_site_text(void *site, char *text, size_t size) {
     text[0] = 0;
     if (!site) return (size_t)snprintf(text, size, "an unknown place");
     pthread_mutex_lock(&lock);
-    size_t n = 0;
-    if (resolver) n = resolver(resolver_user, site, text, size);
-    if (!n) {
-        /* a return address is one past the call */
-        n = from_debug_info((uint64_t)(uintptr_t)site - 1, text, size);
-        if (!n) n = from_module((const char *)site - 1, text, size);
-    }
+    size_t (*ask)(void *, void *, char *, size_t) = resolver;
+    void *user = resolver_user;
+    pthread_mutex_unlock(&lock); /* a binding's may wait for a lock of its own */
+    size_t n = ask ? ask(user, site, text, size) : 0;
+    if (n) return n;
+    /* a return address is one past the call */
+    pthread_mutex_lock(&lock);
+    n = from_debug_info((uint64_t)(uintptr_t)site - 1, text, size);
     pthread_mutex_unlock(&lock);
-    return n;
+    return n ? n : from_module((const char *)site - 1, text, size);
 }

@@ -1,0 +1,112 @@
+/* module.c - wengert._C: makes the types, then the functions; and the few functions that belong nowhere else.
+ *
+ * The library is one per process, and so is this module: a second interpreter gets ImportError, and so does a process in
+ * which another copy of the library is loaded already.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <string.h>
+
+#include "wgpy.h"
+
+wgpy_state wgpy;
+
+/* ---- looking names up for pickle ---------------------------------------------------------------------------------------------- */
+
+static PyObject *by_name(PyObject *module, PyObject *name) { return PyObject_GetAttr(module, name); }
+static PyObject *rebuild_size(PyObject *module, PyObject *tuple) {
+    (void)module;
+    return PyObject_CallFunctionObjArgs((PyObject *)wgpy.size, tuple, NULL);
+}
+
+/* ---- settings ------------------------------------------------------------------------------------------------------------------- */
+
+static PyObject *get_default_dtype(PyObject *m, PyObject *u) { return (void)m, (void)u, wgpy_dtype_object(wg_default_dtype()); }
+static PyObject *set_default_dtype(PyObject *m, PyObject *o) {
+    wg_dtype d;
+    (void)m;
+    if (!wgpy_is_dtype(o)) {
+        PyErr_Format(PyExc_TypeError, "invalid dtype object: only floating-point types are supported as the default type");
+        return NULL;
+    }
+    if (wgpy_dtype_from(o, &d) < 0 || wgpy_check(wg_set_default_dtype(d))) return NULL;
+    Py_RETURN_NONE;
+}
+static PyObject *get_num_threads(PyObject *m, PyObject *u) { return (void)m, (void)u, PyLong_FromLong(wg_num_threads()); }
+static PyObject *set_num_threads(PyObject *m, PyObject *o) {
+    (void)m;
+    if (!PyLong_Check(o)) {
+        PyErr_Format(PyExc_TypeError, "set_num_threads expects an int, but got %S", (PyObject *)Py_TYPE(o));
+        return NULL;
+    }
+    long n = PyLong_AsLong(o);
+    if (n == -1 && PyErr_Occurred()) return NULL;
+    if (wgpy_check(wg_set_num_threads(n > 1 << 16 ? 1 << 16 : n < 0 ? 0 : (int)n))) return NULL;
+    Py_RETURN_NONE;
+}
+static PyObject *config(PyObject *m, PyObject *u) { return (void)m, (void)u, PyUnicode_FromString(wg_config()); }
+static PyObject *version(PyObject *m, PyObject *u) { return (void)m, (void)u, PyUnicode_FromString(wg_version()); }
+static PyObject *memory_stats(PyObject *m, PyObject *u) {
+    wg_memory_stats s = {.size = sizeof(s)};
+    (void)m, (void)u;
+    wg_memory_stats_get(&s);
+    return Py_BuildValue("{s:n,s:n,s:n,s:L,s:L}", "live_bytes", (Py_ssize_t)s.live_bytes, "peak_bytes", (Py_ssize_t)s.peak_bytes, "cached_bytes",
+                         (Py_ssize_t)s.cached_bytes, "live_tensors", (long long)s.live_tensors, "live_nodes", (long long)s.live_nodes);
+}
+
+/* The path of the library that this module is linked with, and of every file in the process that defines wg_version. */
+static PyObject *library_path(PyObject *m, PyObject *u) {
+    Dl_info info;
+    (void)m, (void)u;
+    void *symbol = dlsym(RTLD_DEFAULT, "wg_version");
+    if (!dladdr(symbol ? symbol : (void *)(uintptr_t)wg_version, &info)) Py_RETURN_NONE;
+    return PyUnicode_DecodeFSDefault(info.dli_fname);
+}
+
+static PyMethodDef functions[] = {
+    {"_dtype_by_name", by_name, METH_O, NULL},
+    {"_rebuild_size", rebuild_size, METH_O, NULL},
+    {"get_default_dtype", get_default_dtype, METH_NOARGS, "get_default_dtype() -> dtype\n\nThe dtype of floats that say none."},
+    {"set_default_dtype", set_default_dtype, METH_O, "set_default_dtype(d)\n\nSets it: a floating dtype."},
+    {"get_num_threads", get_num_threads, METH_NOARGS, "get_num_threads() -> int\n\nThreads that long kernels use."},
+    {"set_num_threads", set_num_threads, METH_O, "set_num_threads(int)\n\nSets it; results do not depend on it."},
+    {"_config", config, METH_NOARGS, NULL},
+    {"_version", version, METH_NOARGS, NULL},
+    {"_memory_stats", memory_stats, METH_NOARGS, NULL},
+    {"_library_path", library_path, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL}};
+
+/* ---- import ----------------------------------------------------------------------------------------------------------------------- */
+
+/* Another libwengert in the process (a program that links its own) would have its own tensors: they must not mix. */
+static int check_one_library(void) {
+    Dl_info ours, first;
+    void *symbol = dlsym(RTLD_DEFAULT, "wg_version");
+    if (!symbol || !dladdr((void *)(uintptr_t)wg_version, &ours) || !dladdr(symbol, &first) || ours.dli_fbase == first.dli_fbase) return 0;
+    PyErr_Format(PyExc_ImportError, "a second copy of libwengert is in this process: %s, besides %s. Tensors of the two cannot be shared; link the "
+                                    "program with wengert.get_library()", first.dli_fname, ours.dli_fname);
+    return -1;
+}
+
+static int exec(PyObject *module) {
+    static bool loaded;
+    if (loaded) {
+        PyErr_SetString(PyExc_ImportError, "wengert can be loaded once per process, in one interpreter: the library's state is shared by all");
+        return -1;
+    }
+    if (check_one_library() < 0) return -1;
+    loaded = true;
+    wgpy.module = module;
+    if (wgpy_init_host() < 0 || wgpy_init_types(module) < 0 || wgpy_init_override(module) < 0 || wgpy_init_random(module) < 0 ||
+        wgpy_init_ops(module) < 0 || wgpy_init_tensor(module) < 0 || wgpy_init_index(module) < 0 || wgpy_init_create(module) < 0 ||
+        wgpy_init_autograd(module) < 0 || wgpy_init_interop(module) < 0)
+        return -1;
+    return wgpy_add_functions(module);
+}
+
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, exec}, {0, NULL}};
+static PyModuleDef definition = {PyModuleDef_HEAD_INIT, "wengert._C", "The extension of wengert: tensors and operators on libwengert.", 0, functions,
+                                 slots, NULL, NULL, NULL};
+
+PyMODINIT_FUNC PyInit__C(void);
+PyMODINIT_FUNC PyInit__C(void) { return PyModuleDef_Init(&definition); }

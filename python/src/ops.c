@@ -1,0 +1,476 @@
+/* ops.c - the registry as Python functions and methods. Walks the library's ops (wg_op_get), groups their schemas by name,
+ * and makes torch.X, Tensor.X, Tensor.X_ and nn.functional.X of them; so an op added in C appears in Python by itself.
+ * Functions of the extension that have a schema (create.c, random.c …) go the same way.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "wgpy.h"
+
+/* ---- running a bound call ------------------------------------------------------------------------------------------------ */
+
+enum { FEW = 64 };
+
+/* An op with a list of results gives at most one per element of a dim. */
+static int most_results(const wgpy_call *c) {
+    int64_t most = FEW;
+    if (!c->sig->returns_list) return FEW;
+    for (int i = 0; i < c->sig->n; i++) {
+        if (c->arg[i].tag != WG_TAG_TENSOR) continue;
+        for (int d = 0; d < wg_ndim(c->arg[i].v.t); d++)
+            if (wg_size(c->arg[i].v.t, d) > most) most = wg_size(c->arg[i].v.t, d);
+    }
+    return most < INT32_MAX - 1 ? (int)most + 1 : INT32_MAX;
+}
+
+static bool is_long(const wgpy_call *c) {
+    for (int i = 0; i < c->sig->n; i++) {
+        if (c->arg[i].tag == WG_TAG_TENSOR && wgpy_long(c->arg[i].v.t)) return true;
+        if (c->arg[i].tag != WG_TAG_TENSORS) continue;
+        for (uint32_t k = 0; k < c->arg[i].n; k++)
+            if (wgpy_long(c->arg[i].v.ts[k])) return true;
+    }
+    return false;
+}
+
+static bool is_tensor_type(uint8_t type) { return type == PT_TENSOR || type == PT_OPERAND || type == PT_TENSORS; }
+
+/* The primitive itself: tensors and other arguments apart. */
+static wg_status apply(const wgpy_call *c, wg_tensor **out, int max, int *n) {
+    const wgpy_signature *s = c->sig;
+    wg_tensor *small[WGPY_MAX_ARGS + FEW], **in = small;
+    wg_arg attr[WGPY_MAX_ARGS];
+    small[0] = NULL;
+    attr[0].tag = WG_TAG_NONE;
+    int nin = 0, nattr = 0;
+    size_t most = 0;
+    for (int i = 0; i < s->n; i++) most += c->arg[i].tag == WG_TAG_TENSORS ? c->arg[i].n : 1;
+    if (most > WGPY_MAX_ARGS + FEW && !(in = malloc(most * sizeof(*in)))) return wg_raise(WG_ERR_MEMORY, "no memory for %zu arguments", most);
+    for (int i = 0; i < s->n; i++) {
+        const wg_arg *a = &c->arg[i];
+        if (!is_tensor_type(s->p[i].type)) attr[nattr++] = *a;
+        else if (a->tag == WG_TAG_TENSORS) {
+            for (uint32_t k = 0; k < a->n; k++) in[nin++] = a->v.ts[k];
+        } else {
+            in[nin++] = a->tag == WG_TAG_TENSOR ? a->v.t : NULL;
+        }
+    }
+    wg_status st = wg_op_apply(s->op, in, nin, attr, nattr, out, max, n);
+    if (in != small) free(in);
+    return st;
+}
+
+static wg_status run(const wgpy_call *c, wg_tensor **out, int max, int *n) {
+    const wgpy_signature *s = c->sig;
+    bool two = s->binary || s->unary; /* and nothing else was given */
+    for (int i = s->binary ? 2 : 1; i < s->n && two; i++) two = c->arg[i].tag == WG_TAG_NONE;
+    *n = 1;
+    if (two && s->unary && !s->in_place) out[0] = wg_op_unary(s->op, c->arg[0].v.t);
+    else if (two && s->binary && !s->in_place) out[0] = wg_op_binary(s->op, c->arg[0].v.t, c->arg[1].v.t);
+    else if (two && s->binary) out[0] = wg_op_binary_(s->op, c->arg[0].v.t, c->arg[1].v.t);
+    else if (s->composite || s->in_place) return wg_op_call(s->op, s->in_place, c->arg, s->n, out, max, n);
+    else return apply(c, out, max, n);
+    return wg_is_poison(out[0]) ? WG_ERR_RUNTIME : WG_OK;
+}
+
+static PyObject *named_results(const wgpy_signature *s, wg_tensor *const *out, int n) {
+    PyObject *r = PyStructSequence_New(s->named);
+    for (int i = 0; i < n && r; i++) {
+        PyObject *o = wgpy_result(out[i]);
+        if (o) PyStructSequence_SetItem(r, i, o);
+        else Py_CLEAR(r);
+    }
+    return r;
+}
+
+static PyObject *tuple_of(wg_tensor *const *out, int n) {
+    PyObject *r = PyTuple_New(n);
+    for (int i = 0; i < n && r; i++) {
+        PyObject *o = wgpy_result(out[i]);
+        if (o) PyTuple_SetItem(r, i, o);
+        else Py_CLEAR(r);
+    }
+    return r;
+}
+
+static PyObject *truth_of(wg_tensor *t) {
+    int v = wg_truth(t);
+    return v < 0 ? wgpy_error() : PyBool_FromLong(v);
+}
+
+/* ---- out= ---------------------------------------------------------------------------------------------------------------- */
+
+static bool wants_grad(const wgpy_call *c) {
+    for (int i = 0; i < c->sig->n; i++) {
+        if (c->arg[i].tag == WG_TAG_TENSOR && wg_requires_grad(c->arg[i].v.t)) return true;
+        if (c->arg[i].tag != WG_TAG_TENSORS) continue;
+        for (uint32_t k = 0; k < c->arg[i].n; k++)
+            if (c->arg[i].v.ts[k] && wg_requires_grad(c->arg[i].v.ts[k])) return true;
+    }
+    return false;
+}
+
+static PyObject *sizes_text(const wg_tensor *t) {
+    PyObject *list = PyList_New(0);
+    for (int d = 0; list && d < wg_ndim(t); d++) {
+        PyObject *v = PyLong_FromLongLong(wg_size(t, d));
+        if (!v || PyList_Append(list, v) < 0) Py_CLEAR(list);
+        Py_XDECREF(v);
+    }
+    return list;
+}
+
+static int warn_resized(const wg_tensor *out, const wg_tensor *r) {
+    PyObject *was = sizes_text(out), *is = sizes_text(r);
+    int st = -1;
+    if (was && is)
+        st = PyErr_WarnFormat(PyExc_UserWarning, 1,
+                              "An output with one or more elements was resized since it had shape %S, which does not match the "
+                              "required output shape %S. This behavior is deprecated, and in a future PyTorch release outputs will "
+                              "not be resized unless they have zero elements. You can explicitly reuse an out tensor t by resizing "
+                              "it, inplace, to zero elements with t.resize_(0).", was, is);
+    Py_XDECREF(was);
+    Py_XDECREF(is);
+    return st;
+}
+
+static bool same_shape(const wg_tensor *a, const wg_tensor *b) {
+    return wg_ndim(a) == wg_ndim(b) && memcmp(wg_sizes(a), wg_sizes(b), (size_t)wg_ndim(a) * 8) == 0;
+}
+
+/* Puts r where the user wants it. */
+static int deliver(PyObject *where, wg_tensor *r) {
+    wg_tensor *out = wgpy_handle(where), *c = r;
+    if (!same_shape(out, r)) {
+        if (wg_numel(out) && warn_resized(out, r) < 0) return -1;
+        wg_tensor *room = wg_empty(wg_ndim(r), wg_sizes(r), WG_OPT(.dtype = wg_dtype_of(out), .has_dtype = true));
+        if (wg_is_poison(room)) return wgpy_error(), -1;
+        if (wgpy_check(wg_set_data(out, room))) return -1;
+    }
+    /* an in-place op checks whether the dtype may hold it */
+    static const char *const cxx[] = {"Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "BFloat16", "Float", "Double"};
+    wg_dtype from = wg_dtype_of(c), to = wg_dtype_of(out);
+    bool falls = (wg_dtype_is_floating(from) && !wg_dtype_is_floating(to)) || (from != WG_BOOL && to == WG_BOOL);
+    if (falls) {
+        PyErr_Format(PyExc_RuntimeError, "result type %s can't be cast to the desired output type %s", cxx[from], cxx[to]);
+        return -1;
+    }
+    bool before = wg_set_grad_enabled(false);
+    wg_tensor *w = wg_copy_(out, c);
+    wg_set_grad_enabled(before);
+    return wg_is_poison(w) ? (wgpy_error(), -1) : 0;
+}
+
+static PyObject *deliver_all(const wgpy_call *c, wg_tensor *const *r, int n) {
+    if (n == 1 && wgpy_is_tensor(c->out)) return deliver(c->out, r[0]) < 0 ? NULL : Py_NewRef(c->out);
+    if (!PyTuple_Check(c->out) || PyTuple_Size(c->out) != n) {
+        PyErr_Format(PyExc_TypeError, "%s(): argument 'out' must be %s, not %S", c->family->name, n == 1 ? "Tensor" : "tuple of Tensors",
+                     (PyObject *)Py_TYPE(c->out));
+        return NULL;
+    }
+    PyObject *all = c->sig->named ? PyStructSequence_New(c->sig->named) : NULL;
+    for (int i = 0; i < n; i++) {
+        PyObject *o = PyTuple_GetItem(c->out, i);
+        if (!wgpy_expect(o, c->family->name, "out") || deliver(o, r[i]) < 0) {
+            Py_XDECREF(all);
+            return NULL;
+        }
+        if (all) PyStructSequence_SetItem(all, i, Py_NewRef(o));
+    }
+    return all ? all : Py_NewRef(c->out);
+}
+
+static bool may_deliver(const wgpy_call *c) {
+    bool history = wants_grad(c) || (wgpy_is_tensor(c->out) && wg_requires_grad(wgpy_handle(c->out)));
+    if (!history || !wg_grad_enabled()) return true;
+    PyErr_Format(PyExc_RuntimeError, "%s(): functions with out=... arguments don't support automatic differentiation, but one of the "
+                                     "arguments requires grad.", c->family->name);
+    return false;
+}
+
+/* ---- a call from Python ---------------------------------------------------------------------------------------------------- */
+
+PyObject *wgpy_run_op(wgpy_call *c) {
+    wg_tensor *few[FEW], **out = few;
+    int n = 0, max = most_results(c);
+    if (c->out && !may_deliver(c)) return NULL;
+    if (max > FEW && !(out = malloc((size_t)max * sizeof(*out)))) return PyErr_NoMemory();
+    wg_status st;
+    if (is_long(c)) {
+        wgpy_away away = wgpy_release_gil();
+        st = run(c, out, max, &n);
+        wgpy_acquire_gil(away);
+    } else {
+        st = run(c, out, max, &n);
+    }
+    PyObject *r;
+    if (st != WG_OK) r = wgpy_error();
+    else if (c->out) r = deliver_all(c, out, n);
+    else if (c->sig->returns_bool) r = truth_of(out[0]);
+    else if (c->sig->returns_list) r = tuple_of(out, n);
+    else if (c->sig->named) r = named_results(c->sig, out, n);
+    else r = n > 1 ? tuple_of(out, n) : c->sig->in_place ? Py_NewRef(c->object[0]) : wgpy_result(out[0]);
+    if (out != few) free(out);
+    return r;
+}
+
+static bool overrides(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+    if (self && !wgpy_is_exact(self) && wgpy_may_override(self)) return true;
+    for (Py_ssize_t i = 0; i < n; i++)
+        if (!wgpy_is_exact(args[i]) && wgpy_may_override(args[i])) return true;
+    return false;
+}
+
+static PyObject *call(const wgpy_overloads *f, PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
+    Py_ssize_t all = nargs + (kwnames ? PyTuple_Size(kwnames) : 0);
+    if (WGPY_UNLIKELY(wgpy.overrides || overrides(self, args, all))) {
+        bool handled;
+        PyObject *r = wgpy_override(f, self, args, nargs, kwnames, &handled);
+        if (handled) return r;
+    }
+    wgpy_call c;
+    size_t scope = wg_scope_open();
+    PyObject *r = NULL;
+    if (wgpy_bind(&c, f, self, args, nargs, kwnames) == 0) r = c.sig->run ? c.sig->run(&c) : wgpy_run_op(&c);
+    wgpy_unbind(&c);
+    wg_scope_close(scope);
+    return r;
+}
+
+/* ---- C functions for them: a method descriptor carries no data, so each name has a function of its own ------------------------- */
+
+enum { MAX_NAMES = 2048 };
+static wgpy_overloads *names[MAX_NAMES];
+static PyMethodDef defs[MAX_NAMES];
+static int nnames;
+
+#define CALL(i)                                                                                                         \
+    static PyObject *call_##i(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {                \
+        const wgpy_overloads *f = names[0x##i];                                                                           \
+        return call(f, f->is_method ? self : NULL, args, nargs, kwnames);                                                 \
+    }
+#define ROW(m, i) m(i##0) m(i##1) m(i##2) m(i##3) m(i##4) m(i##5) m(i##6) m(i##7) m(i##8) m(i##9) m(i##a) m(i##b) m(i##c) m(i##d) m(i##e) m(i##f)
+#define PAGE(m, i) ROW(m, i##0) ROW(m, i##1) ROW(m, i##2) ROW(m, i##3) ROW(m, i##4) ROW(m, i##5) ROW(m, i##6) ROW(m, i##7) \
+    ROW(m, i##8) ROW(m, i##9) ROW(m, i##a) ROW(m, i##b) ROW(m, i##c) ROW(m, i##d) ROW(m, i##e) ROW(m, i##f)
+#define ALL(m) PAGE(m, 0) PAGE(m, 1) PAGE(m, 2) PAGE(m, 3) PAGE(m, 4) PAGE(m, 5) PAGE(m, 6) PAGE(m, 7)
+ALL(CALL)
+typedef PyObject *(*caller)(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+#define NAME(i) call_##i,
+static const caller callers[MAX_NAMES] = {ALL(NAME)};
+
+/* ---- grouping by name ---------------------------------------------------------------------------------------------------------- */
+
+/* kind: 'f' torch.X, 'm' Tensor.X, 'n' nn.functional.X */
+static char kinds[MAX_NAMES];
+
+static wgpy_overloads *family(const char *name, char kind, const char *doc) {
+    for (int i = 0; i < nnames; i++)
+        if (kinds[i] == kind && strcmp(names[i]->name, name) == 0) return names[i];
+    wgpy_overloads *f = nnames < MAX_NAMES ? calloc(1, sizeof(*f)) : NULL;
+    if (!f || !(f->name = strdup(name))) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    f->is_method = kind == 'm';
+    kinds[nnames] = kind;
+    defs[nnames] = (PyMethodDef){f->name, (PyCFunction)(void (*)(void))callers[nnames], METH_FASTCALL | METH_KEYWORDS, doc};
+    names[nnames++] = f;
+    return f;
+}
+
+static wgpy_signature *add(const char *name, char kind, const char *schema, const char *doc) {
+    wgpy_overloads *f = family(name, kind, doc);
+    wgpy_signature *s = f ? wgpy_parse_schema(schema, kind == 'm') : NULL;
+    wgpy_signature **bigger = s ? realloc(f->s, (size_t)(f->n + 1) * sizeof(*bigger)) : NULL;
+    if (!bigger) return NULL;
+    f->s = bigger;
+    f->s[f->n++] = s;
+    return s;
+}
+
+/* ---- torch.return_types ---------------------------------------------------------------------------------------------------------- */
+
+static PyObject *named_repr(PyObject *self, PyObject *unused) {
+    (void)unused;
+    PyObject *type = PyObject_GetAttrString((PyObject *)Py_TYPE(self), "__qualname__");
+    PyObject *text = type ? PyUnicode_FromFormat("torch.return_types.%U(", type) : NULL;
+    Py_XDECREF(type);
+    PyObject *fields = PyObject_GetAttrString((PyObject *)Py_TYPE(self), "__match_args__");
+    for (Py_ssize_t i = 0; text && fields && i < PyTuple_Size(fields); i++) {
+        PyObject *value = PyTuple_GetItem(self, i);
+        WGPY_SET(text, PyUnicode_FromFormat("%U%s%U=%R", text, i ? ",\n" : "\n", PyTuple_GetItem(fields, i), value));
+    }
+    Py_XDECREF(fields);
+    if (text) WGPY_SET(text, PyUnicode_FromFormat("%U)", text));
+    return text;
+}
+static PyMethodDef named_repr_def = {"__repr__", named_repr, METH_NOARGS, NULL};
+
+/* "(Tensor values, Tensor indices)" of op max.dim -> torch.return_types.max */
+static PyTypeObject *named_type(const char *name, const char *result) {
+    static char storage[64 * 64]; /* field names live as long as the types */
+    static size_t used;
+    PyStructSequence_Field fields[8] = {{0}};
+    int n = 0;
+    for (const char *p = strchr(result, '('); p && *p && *p != ')' && n < 7;) {
+        p = strstr(p, "Tensor ");
+        if (!p) break;
+        p += 7;
+        size_t len = strcspn(p, ",)");
+        if (used + len + 1 > sizeof(storage)) break;
+        memcpy(storage + used, p, len);
+        storage[used + len] = 0;
+        fields[n++].name = storage + used;
+        used += len + 1;
+        p += len;
+    }
+    char full[96];
+    PyOS_snprintf(full, sizeof(full), "torch.return_types.%s", name);
+    PyStructSequence_Desc desc = {strdup(full), "named results", fields, n};
+    PyTypeObject *type = PyStructSequence_NewType(&desc);
+    PyObject *repr = type ? PyDescr_NewMethod(type, &named_repr_def) : NULL;
+    if (!repr || PyObject_SetAttrString((PyObject *)type, "__repr__", repr) < 0) Py_CLEAR(type);
+    Py_XDECREF(repr);
+    return type;
+}
+
+static PyTypeObject *named_of(const char *name, const char *schema) {
+    static struct {
+        const char *name;
+        PyTypeObject *type;
+    } made[64];
+    static int nmade;
+    const char *result = strstr(schema, ") -> (");
+    if (!result) return NULL;
+    for (int i = 0; i < nmade; i++)
+        if (strcmp(made[i].name, name) == 0) return made[i].type;
+    PyTypeObject *type = named_type(name, result + 4);
+    if (type && nmade < 64) made[nmade++] = (typeof(made[0])){strdup(name), type};
+    return type;
+}
+
+/* ---- the registry ------------------------------------------------------------------------------------------------------------------ */
+
+static const char *op_doc(const wg_op_info *info) { /* text signature for inspect, then the line */
+    size_t n = strlen(info->schema) + strlen(info->doc ? info->doc : "") + 8;
+    char *text = malloc(n);
+    if (text) PyOS_snprintf(text, n, "%s\n\n%s", info->schema, info->doc ? info->doc : "");
+    return text;
+}
+
+static int add_form(const wg_op_info *info, const char *name, char kind, bool in_place, const char *doc) {
+    wgpy_signature *s = add(name, kind, info->schema, doc);
+    if (!s) return -1;
+    s->op = wg_op_find(info->name);
+    s->in_place = in_place;
+    s->composite = info->composite;
+    int tensors = 0;
+    for (int i = 0; i < s->n; i++) tensors += is_tensor_type(s->p[i].type);
+    s->unary = info->pointwise && tensors == 1;
+    s->binary = info->pointwise && tensors == 2;
+    if (!in_place) s->named = named_of(name, info->schema);
+    if (PyErr_Occurred()) return -1;
+    wgpy_overloads *f = family(name, kind, doc);
+    f->takes_out |= !in_place && kind == 'f' && !info->is_view && !s->returns_list && !s->returns_bool;
+    return 0;
+}
+
+static int add_name(const wg_op_info *info, const char *from, size_t len, const char *doc) {
+    char name[96], written[97];
+    if (len == 0 || len >= sizeof(name)) return 0;
+    memcpy(name, from, len);
+    name[len] = 0;
+    PyOS_snprintf(written, sizeof(written), "%s_", name);
+    if (info->nn && add_form(info, name, 'n', false, doc) < 0) return -1;
+    bool writes = name[len - 1] == '_';
+    if (info->function && add_form(info, name, 'f', writes, doc) < 0) return -1;
+    if (info->method && add_form(info, name, 'm', writes, doc) < 0) return -1;
+    if (!info->has_inplace || writes) return 0;
+    if (info->function && add_form(info, written, 'f', true, doc) < 0) return -1;
+    return info->method || info->nn ? add_form(info, written, info->method ? 'm' : 'n', true, doc) : 0;
+}
+
+static int add_op(const wg_op_info *info) {
+    const char *doc = op_doc(info), *alias = info->aliases ? info->aliases : "";
+    if (add_name(info, info->name, strcspn(info->name, "."), doc) < 0) return -1;
+    while (*alias) {
+        size_t len = strcspn(alias, " ");
+        if (add_name(info, alias, len, doc) < 0) return -1;
+        alias += len + strspn(alias + len, " ");
+    }
+    return 0;
+}
+
+static int add_builtin(const wgpy_builtin *b) {
+    char name[96];
+    size_t len = strcspn(b->schema, ".(");
+    memcpy(name, b->schema, len);
+    name[len] = 0;
+    static const struct {
+        int where;
+        char kind;
+    } places[] = {{WGPY_FUNCTION, 'f'}, {WGPY_METHOD, 'm'}, {WGPY_NN, 'n'}};
+    for (size_t i = 0; i < 3; i++) {
+        if (!(b->where & places[i].where)) continue;
+        wgpy_signature *s = add(name, places[i].kind, b->schema, b->doc);
+        if (!s) return -1;
+        s->run = b->run;
+    }
+    return 0;
+}
+
+int wgpy_init_ops(PyObject *module) {
+    (void)module;
+    static const wgpy_builtin *const tables[] = {wgpy_create_builtins, wgpy_random_builtins, wgpy_tensor_builtins, wgpy_index_builtins,
+                                                 wgpy_autograd_builtins};
+    for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++) /* first: a builtin of the same schema wins */
+        for (const wgpy_builtin *b = tables[i]; b->schema; b++)
+            if (add_builtin(b) < 0) return -1;
+    int count = wg_op_count();
+    for (int i = 0; i < count; i++) {
+        wg_op_info info = {.size = sizeof(info)};
+        if (wgpy_check(wg_op_get(i, &info)) || add_op(&info) < 0) return -1;
+    }
+    return 0;
+}
+
+PyMethodDef *wgpy_op_methods(int *n) {
+    static PyMethodDef methods[MAX_NAMES];
+    *n = 0;
+    for (int i = 0; i < nnames; i++)
+        if (kinds[i] == 'm') methods[(*n)++] = defs[i];
+    return methods;
+}
+
+const wg_op *wgpy_need_op(const char *name) {
+    const wg_op *op = wg_op_find(name);
+    if (!op) PyErr_Format(PyExc_SystemError, "wengert: the library has no op '%s'", name);
+    return op;
+}
+
+/* Methods, once the type exists, know their descriptor: __torch_function__ is given it. */
+static int note_descriptors(void) {
+    for (int i = 0; i < nnames; i++) {
+        if (kinds[i] != 'm') continue;
+        names[i]->function = PyObject_GetAttrString((PyObject *)wgpy.tensor, names[i]->name);
+        if (!names[i]->function) return -1;
+    }
+    return 0;
+}
+
+int wgpy_add_functions(PyObject *module) {
+    PyObject *name = PyUnicode_FromString("torch"), *nn_name = PyUnicode_FromString("torch.nn.functional");
+    wgpy.functions = PyDict_New();
+    wgpy.nn = PyDict_New();
+    if (!name || !nn_name || !wgpy.functions || !wgpy.nn || note_descriptors() < 0) return -1;
+    for (int i = 0; i < nnames; i++) {
+        if (kinds[i] == 'm') continue;
+        PyObject *f = PyCFunction_NewEx(&defs[i], NULL, kinds[i] == 'n' ? nn_name : name);
+        names[i]->function = f;
+        if (!f || PyDict_SetItemString(kinds[i] == 'n' ? wgpy.nn : wgpy.functions, names[i]->name, f) < 0) return -1;
+        if (kinds[i] == 'f' && PyModule_AddObjectRef(module, names[i]->name, f) < 0) return -1;
+    }
+    Py_DECREF(name);
+    Py_DECREF(nn_name);
+    return PyModule_AddObjectRef(module, "_nn", wgpy.nn);
+}

@@ -1,0 +1,310 @@
+/* wgpy.h - what the files of the extension share. The extension holds no arithmetic: it turns Python's arguments into
+ * calls of libwengert and the results into Python objects. Functions and methods come from the registry's schemas
+ * (ops.c), the rest from schemas that stand beside their function (create.c, random.c ...), parsed by signature.c.
+ *
+ * One module state per process (wgpy): the library's binding is one per process too, and a second interpreter gets
+ * ImportError.
+ */
+#ifndef WGPY_H
+#define WGPY_H
+
+#define PY_SSIZE_T_CLEAN
+#ifndef Py_LIMITED_API
+#define Py_LIMITED_API 0x030B0000
+#endif
+#include <Python.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "wengert/wengert.h"
+
+#define WGPY_LIKELY(x) __builtin_expect(!!(x), 1)
+#define WGPY_UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+/* Replaces an owned reference. */
+#define WGPY_SET(variable, value)                                                                                      \
+    do {                                                                                                              \
+        PyObject *before_ = (variable);                                                                               \
+        (variable) = (value);                                                                                         \
+        Py_XDECREF(before_);                                                                                          \
+    } while (0)
+
+/* ---- objects ------------------------------------------------------------------------------------------------------- */
+
+/* A Tensor owns one reference to its handle, whose slot points back. When Python lets go of a Tensor that has a __dict__,
+ * weak references or a subclass while the library still holds the handle, roles change: the handle keeps the object
+ * (kept) until it dies or is asked for again. Others are made anew when they are asked for. */
+typedef struct wgpy_tensor {
+    PyObject_HEAD
+    wg_tensor *t;
+    PyObject *dict, *weakrefs;
+    PyObject *backward_hooks; /* the handles of register_hook live here, for deepcopy and repr of hooks; may be NULL */
+    bool kept;
+} wgpy_tensor;
+
+typedef struct wgpy_dtype {
+    PyObject_HEAD
+    wg_dtype code;
+} wgpy_dtype;
+
+typedef struct wgpy_device {
+    PyObject_HEAD
+    wg_device device;
+    bool has_index;
+    char type[16];
+} wgpy_device;
+
+typedef struct wgpy_generator {
+    PyObject_HEAD
+    wg_generator *g;
+} wgpy_generator;
+
+typedef struct wgpy_node { /* a grad_fn */
+    PyObject_HEAD
+    wg_node *n; /* owned */
+    PyObject *dict, *weakrefs;
+} wgpy_node;
+
+typedef struct wgpy_state {
+    PyObject *module;
+    PyTypeObject *tensor_meta, *tensor, *parameter, *dtype, *device, *size, *generator, *layout, *memory_format, *finfo,
+        *iinfo;
+    PyTypeObject *node; /* base of the grad_fn types */
+    PyObject *dtypes[32];       /* torch.float32 … ; NULL where the library has none */
+    PyObject *reserved[32];     /* dtypes that exist as names only (complex64 …) */
+    PyObject *cpu;              /* device('cpu') */
+    PyObject *strided;          /* torch.strided */
+    PyObject *contiguous_format, *preserve_format, *channels_last, *channels_last_3d;
+    PyObject *default_generator;
+    PyObject *functions;        /* dict: name -> builtin function, all of torch's */
+    PyObject *nn;               /* dict: functions of nn.functional */
+    bool overrides; /* somebody entered a __torch_function__ mode */
+} wgpy_state;
+extern wgpy_state wgpy;
+
+static inline bool wgpy_is_exact(PyObject *o) { return Py_TYPE(o) == wgpy.tensor; }
+static inline bool wgpy_is_tensor(PyObject *o) {
+    return Py_TYPE(o) == wgpy.tensor || PyType_IsSubtype(Py_TYPE(o), wgpy.tensor);
+}
+static inline wg_tensor *wgpy_handle(PyObject *o) { return ((wgpy_tensor *)o)->t; } /* of a Tensor; borrowed */
+static inline bool wgpy_is_dtype(PyObject *o) { return Py_TYPE(o) == wgpy.dtype; }
+
+/* ---- tensor.c: handles <-> objects ----------------------------------------------------------------------------------- */
+
+/* The object of an owned handle (the reference is consumed). Poison: NULL with the exception set. NULL: None. */
+PyObject *wgpy_wrap(wg_tensor *t);
+/* The same for a handle that somebody else owns. */
+PyObject *wgpy_wrap_borrowed(wg_tensor *t);
+/* A new object of a subclass over an owned handle that has no object yet; if it has one, an alias is wrapped. */
+PyObject *wgpy_wrap_as(PyTypeObject *type, wg_tensor *t);
+/* Borrowed handle of a Tensor; NULL with TypeError "who(): argument 'name' must be Tensor, not X". */
+wg_tensor *wgpy_expect(PyObject *o, const char *who, const char *name);
+/* A Python number (bool, int, float, or something with __index__ or __float__ such as NumPy's) as a number of the current
+ * scope. NULL: it is none (no exception), or it does not fit (exception set: ask PyErr_Occurred). */
+wg_tensor *wgpy_number(PyObject *o);
+bool wgpy_is_number(PyObject *o); /* bool, int, float or a NumPy scalar; not a Tensor */
+
+/* A call's frame: results that are not taken out go with the scope.
+ *     size_t scope = wg_scope_open();  ... t = wg_op(...);  return wgpy_leave(scope, t);                                */
+PyObject *wgpy_leave(size_t scope, wg_tensor *t);                  /* takes t out, closes, wraps */
+PyObject *wgpy_leave_list(size_t scope, wg_tensor *const *t, int n); /* a tuple */
+PyObject *wgpy_leave_error(size_t scope);                          /* closes; the exception of the library's error */
+
+/* Work worth giving the GIL up for (elements, or multiplications of a product). */
+#define WGPY_LONG 65536
+static inline bool wgpy_long(const wg_tensor *t) { return t && wg_numel(t) >= WGPY_LONG; }
+/* wgpy_release/wgpy_acquire: the call site is pinned while the GIL is away, since nobody can look at frames then. */
+typedef struct wgpy_away {
+    PyThreadState *state;
+    void *pinned;
+} wgpy_away;
+wgpy_away wgpy_release_gil(void);
+void wgpy_acquire_gil(wgpy_away away);
+
+/* ---- errors: errors.c -------------------------------------------------------------------------------------------------- */
+
+/* The library's unread error as a Python exception of PyTorch's type; one that Python raised meanwhile (in a hook, on
+ * Ctrl-C) goes first. Always returns NULL. */
+PyObject *wgpy_error(void);
+/* For statuses: 0, or -1 with the exception set. */
+int wgpy_check(wg_status status);
+/* A callback's Python exception seen from the library: leaves it set, returns WG_ERR_CALLBACK. */
+wg_status wgpy_callback_failed(const char *who);
+int wgpy_warn(PyObject *category, const char *text); /* PyErr_WarnEx at the caller's line; -1 when it became an error */
+int wgpy_init_host(void); /* warnings, should_stop, binding callbacks, call sites */
+
+/* ---- sites: site.c ------------------------------------------------------------------------------------------------------ */
+int wgpy_init_site(void);
+void *wgpy_site_here(void); /* the word of the calling Python line; needs the GIL */
+
+/* ---- signatures: signature.c -------------------------------------------------------------------------------------------- */
+
+/* What a schema's argument may be. */
+typedef enum wgpy_type {
+    PT_TENSOR = 1, /* Tensor */
+    PT_OPERAND,    /* Tensor|Scalar */
+    PT_TENSORS,    /* Tensor[], Tensor?[] */
+    PT_INT,
+    PT_INTS,       /* int[], SymInt[]; a Size, a list, or several ints */
+    PT_INTS1,      /* int[1]: a single int will do */
+    PT_BOOL,
+    PT_FLOAT,
+    PT_SCALAR,
+    PT_DTYPE,
+    PT_STR,
+    PT_GENERATOR,
+    PT_DEVICE,
+    PT_LAYOUT,
+    PT_FORMAT, /* MemoryFormat */
+    PT_ANY,    /* Any: the object itself */
+} wgpy_type;
+
+#define WGPY_MAX_ARGS 24
+typedef struct wgpy_param {
+    const char *name;
+    PyObject *key, *alias; /* interned names; alias: NumPy's or the function form's (input, axis, keepdims) */
+    uint8_t type;
+    bool optional;    /* takes None */
+    bool has_default;
+    bool kwonly;
+    bool nullable;    /* Tensor?[]: elements may be None */
+} wgpy_param;
+
+struct wgpy_call;
+typedef struct wgpy_signature {
+    const char *schema;
+    char *text; /* own copy, cut into names */
+    int n, npos;
+    wgpy_param *p; /* n of them */
+    /* what it calls: an op of the registry, or a function of the extension */
+    const wg_op *op;
+    bool composite, in_place, unary, binary; /* unary, binary: the short way will do */
+    bool returns_bool, returns_list;
+    uint8_t nresults;
+    PyTypeObject *named; /* torch.return_types.X */
+    PyObject *(*run)(const struct wgpy_call *c);
+} wgpy_signature;
+
+typedef struct wgpy_overloads {
+    const char *name;  /* "sum", "add_" */
+    int n;
+    wgpy_signature **s;
+    PyObject *function; /* torch.X, handed to __torch_function__; NULL for methods */
+    bool is_method;
+    bool takes_out;
+} wgpy_overloads;
+
+/* Arguments after binding, in schema order. given[i]: passed (not default). Defaults are left to the op: tag NONE. */
+typedef struct wgpy_call {
+    const wgpy_signature *sig;
+    const wgpy_overloads *family;
+    wg_arg arg[WGPY_MAX_ARGS];
+    PyObject *object[WGPY_MAX_ARGS]; /* borrowed; what was given, NULL when it was not */
+    PyObject *out;                   /* out=, borrowed or NULL */
+    int nints, ntensors;
+    int64_t ints[64 * 3];
+    wg_tensor *tensors[64];
+    void *heap[4]; /* lists that were longer */
+    int nheap;
+} wgpy_call;
+
+/* Parses a schema; NULL with an exception when it is malformed. */
+wgpy_signature *wgpy_parse_schema(const char *schema, bool is_method);
+/* Binds args to the first overload that takes them. self: a method's object, or NULL. Numbers become numbers of the
+ * current scope: open one first. On failure a TypeError in PyTorch's words. Call wgpy_unbind when done (also on failure). */
+int wgpy_bind(wgpy_call *c, const wgpy_overloads *family, PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+              PyObject *kwnames);
+void wgpy_unbind(wgpy_call *c);
+
+/* Reading bound arguments: i is the position in the schema. */
+static inline bool wgpy_given(const wgpy_call *c, int i) { return c->arg[i].tag != WG_TAG_NONE; }
+static inline int64_t wgpy_int(const wgpy_call *c, int i, int64_t otherwise) {
+    return c->arg[i].tag == WG_TAG_INT || c->arg[i].tag == WG_TAG_BOOL ? c->arg[i].v.i : otherwise;
+}
+static inline bool wgpy_bool(const wgpy_call *c, int i, bool otherwise) {
+    return c->arg[i].tag == WG_TAG_BOOL ? c->arg[i].v.i != 0 : otherwise;
+}
+double wgpy_double(const wgpy_call *c, int i, double otherwise);
+static inline wg_dtype wgpy_dtype_arg(const wgpy_call *c, int i) {
+    return c->arg[i].tag == WG_TAG_DTYPE ? (wg_dtype)c->arg[i].v.i : WG_DTYPE_NONE;
+}
+
+/* ---- ops.c: the registry as functions and methods -------------------------------------------------------------------------- */
+
+/* A function of the extension with a schema: becomes torch.X, a method, or both. It runs in a scope that the caller
+ * opened and closes: results are returned with wgpy_result. */
+enum { WGPY_FUNCTION = 1, WGPY_METHOD = 2, WGPY_NN = 4 };
+typedef struct wgpy_builtin {
+    const char *schema, *doc;
+    int where; /* WGPY_FUNCTION | WGPY_METHOD | WGPY_NN */
+    PyObject *(*run)(const wgpy_call *c);
+} wgpy_builtin;
+/* Tables of these, one per file, ended by a NULL schema; ops.c lists them. */
+extern const wgpy_builtin wgpy_create_builtins[], wgpy_random_builtins[], wgpy_tensor_builtins[], wgpy_index_builtins[],
+    wgpy_autograd_builtins[];
+
+int wgpy_init_ops(PyObject *module);           /* reads the registry: before the Tensor type is made */
+PyMethodDef *wgpy_op_methods(int *n);          /* methods of Tensor made from it */
+int wgpy_add_functions(PyObject *module);      /* torch.X and nn.functional.X */
+const wg_op *wgpy_need_op(const char *name);   /* an op that operators need; a missing one is a SystemError */
+static inline PyObject *wgpy_result(wg_tensor *t) { return wgpy_wrap(wg_take(t)); }
+/* Runs a bound call of a registry op; results as Python objects. */
+PyObject *wgpy_run_op(wgpy_call *c);
+
+/* ---- other files --------------------------------------------------------------------------------------------------------- */
+
+/* Methods and attributes of Tensor that are not ops. Ended by a NULL name. */
+extern PyMethodDef wgpy_attribute_methods[], wgpy_index_methods[], wgpy_autograd_methods[], wgpy_interop_methods[];
+extern PyGetSetDef wgpy_attribute_getset[], wgpy_autograd_getset[], wgpy_interop_getset[];
+
+/* index.c: mp_subscript, mp_ass_subscript, mp_length, sq_contains, tp_iter */
+PyObject *wgpy_getitem(PyObject *self, PyObject *key);
+int wgpy_setitem(PyObject *self, PyObject *key, PyObject *value);
+Py_ssize_t wgpy_length(PyObject *self);
+int wgpy_contains(PyObject *self, PyObject *value);
+PyObject *wgpy_iter(PyObject *self);
+
+/* create.c: torch.tensor and Tensor(...) */
+PyObject *wgpy_tensor_new(PyTypeObject *type, PyObject *args, PyObject *kwargs); /* the legacy constructor */
+/* A new owned tensor from nested sequences, numbers, arrays (rules W4); dtype WG_DTYPE_NONE: inferred. Poison/NULL on
+ * error with the exception set. */
+wg_tensor *wgpy_from_object(PyObject *data, wg_dtype dtype);
+
+/* types.c: dtype, device, Size, layout, memory_format, finfo, iinfo */
+int wgpy_init_types(PyObject *module);
+PyObject *wgpy_dtype_object(wg_dtype dtype); /* new reference */
+PyObject *wgpy_size(int n, const int64_t *sizes); /* torch.Size */
+PyObject *wgpy_device_object(wg_device device);   /* new reference */
+/* device argument: a device, "cpu", "cpu:0", None; -1 with an exception. */
+int wgpy_device_from(PyObject *o, wg_device *device);
+int wgpy_dtype_from(PyObject *o, wg_dtype *dtype); /* torch.float32, or Python's float, int, bool */
+
+/* override.c: __torch_function__ */
+/* May this argument's type override? Cheap for tensors and Python's own types. */
+bool wgpy_may_override(PyObject *o);
+/* Calls the overriding argument's __torch_function__; NULL with or without exception: *handled tells. */
+PyObject *wgpy_override(const wgpy_overloads *family, PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                        PyObject *kwnames, bool *handled);
+
+int wgpy_init_tensor(PyObject *module);
+int wgpy_init_override(PyObject *module);
+int wgpy_init_autograd(PyObject *module);  /* grad modes, backward, grad, nodes, hooks, Function, forward_ad */
+int wgpy_init_create(PyObject *module);
+int wgpy_init_random(PyObject *module);    /* Generator */
+int wgpy_init_interop(PyObject *module);   /* numpy, dlpack, buffer, pickle helpers */
+int wgpy_init_index(PyObject *module);
+
+/* A PyObject kept by the library (hooks, contexts, foreign memory): drops it, with the GIL taken if need be. */
+void wgpy_decref(void *object);
+/* The exception in force is kept safe from what code in between does. */
+typedef struct wgpy_saved_error {
+    PyObject *type, *value, *traceback;
+} wgpy_saved_error;
+static inline wgpy_saved_error wgpy_save_error(void) {
+    wgpy_saved_error e;
+    PyErr_Fetch(&e.type, &e.value, &e.traceback);
+    return e;
+}
+static inline void wgpy_restore_error(wgpy_saved_error e) { PyErr_Restore(e.type, e.value, e.traceback); }
+
+#endif
