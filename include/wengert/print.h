@@ -19,6 +19,8 @@ WG_API WG_MUST_CHECK wg_status wg_print(const wg_tensor *t);
 WG_API WG_MUST_CHECK wg_status wg_repr(const wg_tensor *t, char *buffer, size_t size, size_t *needed);
 /* repr(t) as a new string, given back with wg_free_string. NULL on failure. */
 WG_API char *wg_repr_new(const wg_tensor *t);
+/* The same with another word than "tensor" before the parenthesis: what PyTorch shows of a subclass. NULL: "tensor". */
+WG_API char *wg_repr_named(const wg_tensor *t, const char *word);
 WG_API void wg_free_string(char *text); /* NULL is harmless */
 
 /* ---- print options: torch.set_printoptions. Process-wide --------------------------------------------------------- */

@@ -1,29 +1,488 @@
-/* attribute.c - what a Tensor tells of itself, and its methods that are not ops. */
+/* attribute.c - what a Tensor tells of itself (sizes, dtype, device, flags, its elements as Python objects, its text), and
+ * conversions: to, type, float …, contiguous and clone with a memory format.
+ *
+ * Not here: gradients and history (autograd.c), arrays of other libraries (interop.c).
+ */
+#include <stdlib.h>
 #include <string.h>
 
 #include "wgpy.h"
 
-PyObject *wgpy_repr(PyObject *self);
-PyObject *wgpy_repr(PyObject *self) {
-    char *text = wg_repr_new(wgpy_handle(self));
+#define T(self) wgpy_handle(self)
+
+/* ---- text ------------------------------------------------------------------------------------------------------------------- */
+
+static PyObject *text_of(wg_tensor *t, const char *word) {
+    char *text = wg_repr_named(t, word);
     if (!text) return wgpy_error();
     PyObject *r = PyUnicode_FromString(text);
     wg_free_string(text);
     return r;
 }
 
-static PyObject *get_shape(PyObject *self, void *u) { return (void)u, wgpy_size(wg_ndim(wgpy_handle(self)), wg_sizes(wgpy_handle(self))); }
-static PyObject *get_dtype(PyObject *self, void *u) { return (void)u, wgpy_dtype_object(wg_dtype_of(wgpy_handle(self))); }
-static PyObject *get_requires_grad(PyObject *self, void *u) { return (void)u, PyBool_FromLong(wg_requires_grad(wgpy_handle(self))); }
-static PyObject *get_grad(PyObject *self, void *u) { return (void)u, wgpy_wrap_borrowed(wg_grad_of(wgpy_handle(self))); }
+/* A subclass shows its own name; a Parameter is a tensor with a heading. */
+static PyObject *text_of_subclass(PyObject *self) {
+    PyObject *name = PyType_GetName(Py_TYPE(self)), *r = NULL;
+    const char *word = name ? PyUnicode_AsUTF8AndSize(name, NULL) : NULL;
+    if (word && strcmp(word, "Parameter") == 0) {
+        r = text_of(T(self), NULL);
+        if (r) WGPY_SET(r, PyUnicode_FromFormat("Parameter containing:\n%U", r));
+    } else if (word) {
+        r = text_of(T(self), word);
+    }
+    Py_XDECREF(name);
+    return r;
+}
+
+PyObject *wgpy_repr(PyObject *self);
+PyObject *wgpy_repr(PyObject *self) {
+    if (!T(self)) return PyUnicode_FromString("tensor(<collected>)");
+    bool before = wg_set_grad_enabled(false);
+    PyObject *r = wgpy_is_exact(self) ? text_of(T(self), NULL) : text_of_subclass(self);
+    wg_set_grad_enabled(before);
+    return r;
+}
+
+static PyObject *item(PyObject *self, PyObject *unused);
+
+/* 0-d tensors format as their number does. */
+static PyObject *format(PyObject *self, PyObject *spec) {
+    bool plain = PyUnicode_Check(spec) && PyUnicode_GetLength(spec) == 0;
+    if (wg_ndim(T(self)) == 0 && wgpy_is_exact(self)) {
+        PyObject *number = item(self, NULL), *r = number ? PyObject_Format(number, spec) : NULL;
+        Py_XDECREF(number);
+        return r;
+    }
+    if (plain) return PyObject_Str(self);
+    PyObject *name = PyType_GetName(Py_TYPE(self));
+    PyErr_Format(PyExc_TypeError, "unsupported format string passed to %U.__format__", name);
+    Py_XDECREF(name);
+    return NULL;
+}
+
+/* ---- shape -------------------------------------------------------------------------------------------------------------------- */
+
+static PyObject *get_shape(PyObject *self, void *u) { return (void)u, wgpy_size(wg_ndim(T(self)), wg_sizes(T(self))); }
+static PyObject *get_ndim(PyObject *self, void *u) { return (void)u, PyLong_FromLong(wg_ndim(T(self))); }
+static PyObject *dim(PyObject *self, PyObject *u) { return (void)u, PyLong_FromLong(wg_ndim(T(self))); }
+static PyObject *numel(PyObject *self, PyObject *u) { return (void)u, PyLong_FromLongLong(wg_numel(T(self))); }
+
+/* A dim of t, wrapped; -1 with PyTorch's IndexError. */
+static int wrapped(const wg_tensor *t, int64_t dim) {
+    int n = wg_ndim(t), most = n ? n : 1;
+    if (n == 0) {
+        PyErr_SetString(PyExc_IndexError, "Dimension specified as 0 but tensor has no dimensions");
+        if (dim < -1 || dim > 0) PyErr_Format(PyExc_IndexError, "Dimension specified as %lld but tensor has no dimensions", (long long)dim);
+        return -1;
+    }
+    if (dim >= -most && dim < most) return (int)(dim < 0 ? dim + most : dim);
+    PyErr_Format(PyExc_IndexError, "Dimension out of range (expected to be in range of [%d, %d], but got %lld)", -most, most - 1, (long long)dim);
+    return -1;
+}
+
+static PyObject *size(const wgpy_call *c) {
+    wg_tensor *t = c->arg[0].v.t;
+    if (!wgpy_given(c, 1)) return wgpy_size(wg_ndim(t), wg_sizes(t));
+    int d = wrapped(t, c->arg[1].v.i);
+    return d < 0 ? NULL : PyLong_FromLongLong(wg_size(t, d));
+}
+static PyObject *stride(const wgpy_call *c) {
+    wg_tensor *t = c->arg[0].v.t;
+    if (wgpy_given(c, 1)) {
+        int d = wrapped(t, c->arg[1].v.i);
+        return d < 0 ? NULL : PyLong_FromLongLong(wg_stride(t, d));
+    }
+    PyObject *r = PyTuple_New(wg_ndim(t));
+    for (int d = 0; r && d < wg_ndim(t); d++) PyTuple_SetItem(r, d, PyLong_FromLongLong(wg_stride(t, d)));
+    return r;
+}
+
+static PyObject *get_transposed(PyObject *self, void *u) { /* .T: all dims reversed */
+    int64_t dims[WG_MAX_DIMS];
+    int n = wg_ndim(T(self));
+    (void)u;
+    if (n != 2 && n != 0 &&
+        wgpy_warn(PyExc_UserWarning, "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will throw an "
+                                     "error in a future release. Consider `x.mT` to transpose batches of matrices or "
+                                     "`x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor.") < 0)
+        return NULL;
+    for (int i = 0; i < n; i++) dims[i] = n - 1 - i;
+    size_t scope = wg_scope_open();
+    return wgpy_leave(scope, wg_permute(T(self), n, dims));
+}
+static PyObject *matrix_transposed(PyObject *self, const char *name) {
+    if (wg_ndim(T(self)) < 2) {
+        PyErr_Format(PyExc_RuntimeError, "tensor.%s is only supported on matrices or batches of matrices. Got %d-D tensor.", name, wg_ndim(T(self)));
+        return NULL;
+    }
+    size_t scope = wg_scope_open();
+    return wgpy_leave(scope, wg_transpose(T(self), -2, -1));
+}
+static PyObject *get_mT(PyObject *self, void *u) { return (void)u, matrix_transposed(self, "mT"); }
+static PyObject *get_mH(PyObject *self, void *u) { return (void)u, matrix_transposed(self, "mH"); }
+static PyObject *get_H(PyObject *self, void *u) {
+    (void)u;
+    if (wg_ndim(T(self)) == 0) return Py_NewRef(self);
+    if (wg_ndim(T(self)) == 2) return matrix_transposed(self, "H");
+    PyErr_Format(PyExc_RuntimeError, "tensor.H is only supported on matrices (2-D tensors). Got %d-D tensor.%s", wg_ndim(T(self)),
+                 wg_ndim(T(self)) > 2 ? " For batches of matrices, consider using tensor.mH" : "");
+    return NULL;
+}
+static PyObject *get_real(PyObject *self, void *u) { return (void)u, Py_NewRef(self); }
+static PyObject *get_imag(PyObject *self, void *u) {
+    (void)self, (void)u;
+    PyErr_SetString(PyExc_RuntimeError, "imag is not implemented for tensors with non-complex dtypes.");
+    return NULL;
+}
+
+/* ---- dtype, device, memory -------------------------------------------------------------------------------------------------------- */
+
+static PyObject *get_dtype(PyObject *self, void *u) { return (void)u, wgpy_dtype_object(wg_dtype_of(T(self))); }
+static PyObject *get_device(PyObject *self, void *u) { return (void)u, wgpy_device_object(wg_device_of(T(self))); }
+static PyObject *get_layout(PyObject *self, void *u) { return (void)self, (void)u, Py_NewRef(wgpy.strided); }
+static size_t item_bytes(PyObject *self) { return wg_dtype_size(wg_dtype_of(T(self))); }
+static PyObject *get_itemsize(PyObject *self, void *u) { return (void)u, PyLong_FromSize_t(item_bytes(self)); }
+static PyObject *get_nbytes(PyObject *self, void *u) {
+    return (void)u, PyLong_FromLongLong(wg_numel(T(self)) * (long long)item_bytes(self));
+}
+static PyObject *element_size(PyObject *self, PyObject *u) { return (void)u, PyLong_FromSize_t(item_bytes(self)); }
+static PyObject *no(PyObject *self, void *u) { return (void)self, (void)u, PyBool_FromLong(0); }
+static PyObject *yes(PyObject *self, void *u) { return (void)self, (void)u, PyBool_FromLong(1); }
+static PyObject *method_false(PyObject *self, PyObject *u) { return (void)self, (void)u, PyBool_FromLong(0); }
+static PyObject *method_self(PyObject *self, PyObject *u) { return (void)u, Py_NewRef(self); }
+static PyObject *get_device_number(PyObject *self, PyObject *u) { return (void)self, (void)u, PyLong_FromLong(-1); }
+static PyObject *is_floating_point(PyObject *self, PyObject *u) { return (void)u, PyBool_FromLong(wg_dtype_is_floating(wg_dtype_of(T(self)))); }
+static PyObject *is_signed(PyObject *self, PyObject *u) {
+    wg_dtype d = wg_dtype_of(T(self));
+    return (void)u, PyBool_FromLong(d != WG_BOOL && d != WG_UINT8);
+}
+static PyObject *data_ptr(PyObject *self, PyObject *u) {
+    (void)u;
+    return PyLong_FromVoidPtr(wg_numel(T(self)) ? (void *)(uintptr_t)wg_const_data(T(self)) : NULL);
+}
+static PyObject *storage_offset(PyObject *self, PyObject *u) { return (void)u, PyLong_FromLongLong(wg_storage_offset(T(self))); }
+static PyObject *is_set_to(PyObject *self, PyObject *other) {
+    if (!wgpy_expect(other, "is_set_to", "tensor")) return NULL;
+    wg_tensor *a = T(self), *b = T(other);
+    bool same = wg_same_storage(a, b) && wg_storage_offset(a) == wg_storage_offset(b) && wg_ndim(a) == wg_ndim(b) &&
+                memcmp(wg_sizes(a), wg_sizes(b), (size_t)wg_ndim(a) * 8) == 0 && memcmp(wg_strides(a), wg_strides(b), (size_t)wg_ndim(a) * 8) == 0;
+    return PyBool_FromLong(same);
+}
+static PyObject *is_same_size(PyObject *self, PyObject *other) {
+    if (!wgpy_expect(other, "is_same_size", "other")) return NULL;
+    wg_tensor *a = T(self), *b = T(other);
+    return PyBool_FromLong(wg_ndim(a) == wg_ndim(b) && memcmp(wg_sizes(a), wg_sizes(b), (size_t)wg_ndim(a) * 8) == 0);
+}
+/* For python/wengert/storage.py: which storage (an address that all its tensors share), and its bytes. */
+static PyObject *storage_key(PyObject *self, PyObject *u) {
+    (void)u;
+    const char *data = wg_const_data(T(self));
+    return PyLong_FromVoidPtr((void *)(uintptr_t)(data ? data - wg_storage_offset(T(self)) * (int64_t)item_bytes(self) : NULL));
+}
+
+/* ---- memory formats ----------------------------------------------------------------------------------------------------------------- */
+
+/* Dims from the outermost to the innermost of the format; false: row-major. */
+static bool format_order(PyObject *format, int ndim, int64_t *order) {
+    bool last = (format == wgpy.channels_last && ndim == 4) || (format == wgpy.channels_last_3d && ndim == 5);
+    if (!last) return false;
+    order[0] = 0;
+    for (int i = 1; i < ndim - 1; i++) order[i] = i + 1;
+    order[ndim - 1] = 1;
+    return true;
+}
+static int check_format(PyObject *format, const wg_tensor *t) {
+    int need = format == wgpy.channels_last ? 4 : format == wgpy.channels_last_3d ? 5 : 0;
+    if (!need || wg_ndim(t) == need) return 0;
+    PyErr_Format(PyExc_RuntimeError, "required rank %d tensor to use channels_last%s format", need, need == 5 ? "_3d" : "");
+    return -1;
+}
+static bool has_format(const wg_tensor *t, PyObject *format) {
+    int64_t order[WG_MAX_DIMS], expected = 1;
+    if (!format_order(format, wg_ndim(t), order)) return wg_is_contiguous(t);
+    for (int i = wg_ndim(t); i-- > 0;) {
+        int64_t n = wg_size(t, (int)order[i]);
+        if (n != 1 && wg_stride(t, (int)order[i]) != expected) return false;
+        expected *= n;
+    }
+    return true;
+}
+/* A copy of t laid out in the format: the dims turned, copied row by row, turned back. */
+static wg_tensor *copied(wg_tensor *t, PyObject *format) {
+    int64_t order[WG_MAX_DIMS], back[WG_MAX_DIMS];
+    int n = wg_ndim(t);
+    if (!format || format == wgpy.preserve_format) return wg_clone(t);
+    if (!format_order(format, n, order)) return wg_is_contiguous(t) ? wg_clone(t) : wg_contiguous(t);
+    for (int i = 0; i < n; i++) back[order[i]] = i;
+    wg_tensor *turned = wg_permute(t, n, order);
+    return wg_permute(wg_is_contiguous(turned) ? wg_clone(turned) : wg_contiguous(turned), n, back);
+}
+
+static PyObject *is_contiguous(const wgpy_call *c) {
+    wg_tensor *t = c->arg[0].v.t;
+    PyObject *format = c->object[1];
+    if (format && format == wgpy.preserve_format) {
+        PyErr_SetString(PyExc_RuntimeError, "preserve memory format is unsupported by the contiguous operator");
+        return NULL;
+    }
+    bool last = format == wgpy.channels_last || format == wgpy.channels_last_3d;
+    int need = format == wgpy.channels_last ? 4 : 5;
+    return PyBool_FromLong(last ? wg_ndim(t) == need && has_format(t, format) : wg_is_contiguous(t));
+}
+static PyObject *contiguous(const wgpy_call *c) {
+    wg_tensor *t = c->arg[0].v.t;
+    PyObject *format = c->object[1];
+    if (format == wgpy.preserve_format && format) {
+        PyErr_SetString(PyExc_RuntimeError, "preserve memory format is unsupported by the contiguous operator");
+        return NULL;
+    }
+    if (!format || format == wgpy.contiguous_format) return wg_is_contiguous(t) ? Py_NewRef(c->object[0]) : wgpy_result(wg_contiguous(t));
+    if (check_format(format, t) < 0) return NULL;
+    return has_format(t, format) ? Py_NewRef(c->object[0]) : wgpy_result(copied(t, format));
+}
+static PyObject *clone(const wgpy_call *c) {
+    PyObject *format = c->object[1] == Py_None ? NULL : c->object[1];
+    return check_format(format, c->arg[0].v.t) < 0 ? NULL : wgpy_result(copied(c->arg[0].v.t, format));
+}
+
+/* ---- conversions ---------------------------------------------------------------------------------------------------------------------- */
+
+/* x.to(...): x itself when nothing changes and no copy is asked for. */
+static PyObject *converted(PyObject *self, wg_dtype dtype, bool copy, PyObject *format) {
+    wg_tensor *t = T(self);
+    if (format == Py_None || format == wgpy.preserve_format) format = NULL;
+    if (check_format(format, t) < 0) return NULL;
+    bool laid = !format || has_format(t, format);
+    if (dtype == WG_DTYPE_NONE) dtype = wg_dtype_of(t);
+    if (dtype == wg_dtype_of(t)) {
+        if (!copy && laid) return Py_NewRef(self);
+        return wgpy_result(copied(t, format));
+    }
+    if (!wgpy_long(t)) return wgpy_result(laid ? wg_to(t, dtype) : copied(wg_to(t, dtype), format));
+    wgpy_away away = wgpy_release_gil();
+    wg_tensor *r = wg_to(t, dtype);
+    wgpy_acquire_gil(away);
+    return wgpy_result(laid ? r : copied(r, format));
+}
+
+static PyObject *to_device(const wgpy_call *c) { /* the device is the cpu, or binding failed */
+    return converted(c->object[0], wgpy_dtype_arg(c, 2), wgpy_bool(c, 4, false), c->object[5]);
+}
+static PyObject *to_dtype(const wgpy_call *c) { return converted(c->object[0], wgpy_dtype_arg(c, 1), wgpy_bool(c, 3, false), c->object[4]); }
+static PyObject *to_other(const wgpy_call *c) {
+    return converted(c->object[0], wg_dtype_of(c->arg[1].v.t), wgpy_bool(c, 3, false), c->object[4]);
+}
+static PyObject *type_as(const wgpy_call *c) { return converted(c->object[0], wg_dtype_of(c->arg[1].v.t), false, NULL); }
+static PyObject *cpu(const wgpy_call *c) { return converted(c->object[0], WG_DTYPE_NONE, false, c->object[1]); }
+static PyObject *cuda(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
+    (void)self, (void)args, (void)n, (void)names;
+    PyErr_SetString(PyExc_AssertionError, "Torch not compiled with CUDA enabled. Wengert computes on the cpu: ask torch.cuda.is_available() first");
+    return NULL;
+}
+
+#define CAST(name, code)                                                                                                \
+    static PyObject *to_##name(const wgpy_call *c) { return converted(c->object[0], code, false, c->object[1]); }
+CAST(float, WG_FLOAT32) CAST(double, WG_FLOAT64) CAST(half, WG_FLOAT16) CAST(bfloat16, WG_BFLOAT16) CAST(long, WG_INT64)
+CAST(int, WG_INT32) CAST(short, WG_INT16) CAST(char, WG_INT8) CAST(byte, WG_UINT8) CAST(bool, WG_BOOL)
+#undef CAST
+
+/* Tensor.type(): "torch.FloatTensor". */
+static const struct {
+    const char *name;
+    wg_dtype dtype;
+} type_names[] = {{"torch.FloatTensor", WG_FLOAT32}, {"torch.DoubleTensor", WG_FLOAT64}, {"torch.HalfTensor", WG_FLOAT16},
+                  {"torch.BFloat16Tensor", WG_BFLOAT16}, {"torch.LongTensor", WG_INT64}, {"torch.IntTensor", WG_INT32},
+                  {"torch.ShortTensor", WG_INT16}, {"torch.CharTensor", WG_INT8}, {"torch.ByteTensor", WG_UINT8}, {"torch.BoolTensor", WG_BOOL}};
+enum { TYPE_NAMES = sizeof(type_names) / sizeof(*type_names) };
+
+static PyObject *type_name(wg_dtype d) {
+    for (size_t i = 0; i < TYPE_NAMES; i++)
+        if (type_names[i].dtype == d) return PyUnicode_FromString(type_names[i].name);
+    return PyUnicode_FromString("torch.Tensor");
+}
+/* A dtype, one of those names, or a legacy type, whose name it is; -1 with ValueError. */
+static int dtype_of_type(PyObject *o, wg_dtype *d) {
+    if (wgpy_is_dtype(o) || o == (PyObject *)&PyFloat_Type || o == (PyObject *)&PyLong_Type || o == (PyObject *)&PyBool_Type) return wgpy_dtype_from(o, d);
+    PyObject *text = NULL;
+    if (PyUnicode_Check(o)) text = Py_NewRef(o);
+    else if (PyObject_HasAttrString(o, "dtype")) {
+        PyObject *own = PyObject_GetAttrString(o, "dtype");
+        int st = own && wgpy_is_dtype(own) ? wgpy_dtype_from(own, d) : -1;
+        Py_XDECREF(own);
+        if (st == 0) return 0;
+        PyErr_Clear();
+    }
+    for (size_t i = 0; text && i < TYPE_NAMES; i++)
+        if (PyUnicode_CompareWithASCIIString(text, type_names[i].name) == 0) {
+            Py_DECREF(text);
+            *d = type_names[i].dtype;
+            return 0;
+        }
+    if (o == (PyObject *)wgpy.tensor || (text && PyUnicode_CompareWithASCIIString(text, "torch.Tensor") == 0)) {
+        Py_XDECREF(text);
+        *d = wg_default_dtype();
+        return 0;
+    }
+    if (text) PyErr_Format(PyExc_ValueError, "invalid type: '%U'", text);
+    else PyErr_SetString(PyExc_RuntimeError, "dtype must be a type, str, or dtype object");
+    Py_XDECREF(text);
+    return -1;
+}
+static PyObject *type(const wgpy_call *c) {
+    wg_dtype d;
+    if (!c->object[1] || c->object[1] == Py_None) return type_name(wg_dtype_of(c->arg[0].v.t));
+    return dtype_of_type(c->object[1], &d) < 0 ? NULL : converted(c->object[0], d, false, c->object[3]);
+}
+
+/* ---- elements as Python objects ----------------------------------------------------------------------------------------------------------- */
+
+static PyObject *number(const char *p, wg_dtype d) {
+    if (d == WG_BOOL) return PyBool_FromLong(*(const int64_t *)(const void *)p != 0);
+    return wg_dtype_is_floating(d) ? PyFloat_FromDouble(*(const double *)(const void *)p) : PyLong_FromLongLong(*(const int64_t *)(const void *)p);
+}
+
+static PyObject *item(PyObject *self, PyObject *unused) {
+    wg_tensor *t = T(self);
+    wg_dtype d = wg_dtype_of(t);
+    double v;
+    int64_t i;
+    (void)unused;
+    if (wg_dtype_is_floating(d)) return wgpy_check(wg_item(t, &v)) ? NULL : PyFloat_FromDouble(v);
+    if (wgpy_check(wg_item_i(t, &i))) return NULL;
+    return d == WG_BOOL ? PyBool_FromLong(i != 0) : PyLong_FromLongLong(i);
+}
+
+/* Elements lie row-major as 8-byte numbers from *at on. */
+static PyObject *nested(const wg_tensor *t, int dim, const char **at, wg_dtype d) {
+    if (dim == wg_ndim(t)) {
+        PyObject *o = number(*at, d);
+        *at += 8;
+        return o;
+    }
+    int64_t n = wg_size(t, dim);
+    PyObject *list = PyList_New((Py_ssize_t)n);
+    for (int64_t i = 0; list && i < n; i++) {
+        PyObject *o = nested(t, dim + 1, at, d);
+        if (o) PyList_SetItem(list, (Py_ssize_t)i, o);
+        else Py_CLEAR(list);
+    }
+    return list;
+}
+static PyObject *tolist(PyObject *self, PyObject *unused) {
+    wg_tensor *t = T(self);
+    wg_dtype d = wg_dtype_of(t), wide = wg_dtype_is_floating(d) ? WG_FLOAT64 : WG_INT64;
+    size_t bytes = (size_t)wg_numel(t) * 8;
+    (void)unused;
+    char *copy = malloc(bytes ? bytes : 8);
+    if (!copy) return PyErr_NoMemory();
+    const char *at = copy;
+    PyObject *r = wgpy_check(wg_copy_out(t, wide, copy, bytes)) ? NULL : nested(t, 0, &at, d);
+    free(copy);
+    return r;
+}
+
+/* ---- resizing ------------------------------------------------------------------------------------------------------------------------------- */
+
+/* x.resize_: row-major over the same elements when they are enough, else new ones that begin with the old. */
+static PyObject *resize(const wgpy_call *c) {
+    wg_tensor *t = c->arg[0].v.t;
+    int n = (int)c->arg[1].n;
+    const int64_t *sizes = c->arg[1].v.ints;
+    if (wg_requires_grad(t)) {
+        PyErr_SetString(PyExc_RuntimeError, "cannot resize variables that require grad");
+        return NULL;
+    }
+    if (n == wg_ndim(t) && memcmp(sizes, wg_sizes(t), (size_t)n * 8) == 0) return Py_NewRef(c->object[0]);
+    bool before = wg_set_grad_enabled(false);
+    wg_tensor *fresh = wg_empty(n, sizes, WG_OPT(.dtype = wg_dtype_of(t), .has_dtype = true));
+    wg_tensor *room = fresh;
+    if (!wg_is_poison(fresh) && wg_is_contiguous(t) && wg_numel(fresh) <= wg_numel(t)) {
+        wg_tensor *flat = wg_view(wg_data_of(t), 1, (int64_t[]){-1});
+        if (wg_numel(t)) room = wg_view(wg_slice(flat, 0, 0, wg_numel(fresh), 1), n, sizes);
+    } else if (!wg_is_poison(fresh) && wg_numel(t)) {
+        wg_tensor *head = wg_slice(wg_view(fresh, 1, (int64_t[]){-1}), 0, 0, wg_numel(t), 1);
+        wg_copy_(head, wg_slice(wg_reshape(t, 1, (int64_t[]){-1}), 0, 0, wg_numel(fresh), 1));
+    }
+    wg_status st = wg_set_data(t, room);
+    if (st == WG_OK) st = wg_increment_version(t);
+    wg_set_grad_enabled(before);
+    return wgpy_check(st) ? NULL : Py_NewRef(c->object[0]);
+}
+
+/* Until autograd.c has them. */
+static PyObject *get_requires_grad(PyObject *self, void *u) { return (void)u, PyBool_FromLong(wg_requires_grad(T(self))); }
+static PyObject *get_grad(PyObject *self, void *u) { return (void)u, wgpy_wrap_borrowed(wg_grad_of(T(self))); }
 static PyObject *backward(PyObject *self, PyObject *unused) {
     (void)unused;
-    if (wgpy_check(wg_backward(wgpy_handle(self)))) return NULL;
+    if (wgpy_check(wg_backward(T(self)))) return NULL;
     Py_RETURN_NONE;
 }
 
-PyMethodDef wgpy_attribute_methods[] = {{"backward", backward, METH_NOARGS, NULL}, {NULL, NULL, 0, NULL}};
-PyGetSetDef wgpy_attribute_getset[] = {{"shape", get_shape, NULL, NULL, NULL}, {"dtype", get_dtype, NULL, NULL, NULL},
-                                       {"requires_grad", get_requires_grad, NULL, NULL, NULL}, {"grad", get_grad, NULL, NULL, NULL},
-                                       {NULL, NULL, NULL, NULL, NULL}};
-const wgpy_builtin wgpy_tensor_builtins[] = {{NULL, NULL, 0, NULL}};
+/* ---- tables ----------------------------------------------------------------------------------------------------------------------------------- */
+
+#define BOTH (WGPY_FUNCTION | WGPY_METHOD)
+#define TO_END "bool non_blocking=False, bool copy=False, *, MemoryFormat? memory_format=None) -> Tensor"
+#define CAST(name, dtype)                                                                                               \
+    {#name "(Tensor self, MemoryFormat? memory_format=None) -> Tensor", "x." #name "(): converted to torch." dtype, WGPY_METHOD, to_##name}
+const wgpy_builtin wgpy_tensor_builtins[] = {
+    {"size(Tensor self, int? dim=None) -> Any", "size(dim=None) -> torch.Size or int\n\nThe sizes, or one of them.", WGPY_METHOD, size},
+    {"stride(Tensor self, int? dim=None) -> Any", "stride(dim=None) -> tuple or int\n\nElements from one index to the next, per dim.", WGPY_METHOD, stride},
+    {"is_contiguous(Tensor self, *, MemoryFormat? memory_format=None) -> Any", "Does it lie row by row, without gaps?", WGPY_METHOD, is_contiguous},
+    {"contiguous(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor", "x itself when it lies so, else a copy.", WGPY_METHOD, contiguous},
+    {"clone(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor", "A copy; the gradient flows through it.", BOTH, clone},
+    {"to(Tensor self, Device? device=None, ScalarType? dtype=None, " TO_END, "x in another dtype; x itself when nothing changes.", WGPY_METHOD, to_device},
+    {"to.dtype(Tensor self, ScalarType dtype, " TO_END, NULL, WGPY_METHOD, to_dtype},
+    {"to.other(Tensor self, Tensor other, " TO_END, NULL, WGPY_METHOD, to_other},
+    {"type_as(Tensor self, Tensor other) -> Tensor", "x in other's dtype.", WGPY_METHOD, type_as},
+    {"type(Tensor self, Any dtype=None, bool non_blocking=False, MemoryFormat? memory_format=None) -> Any",
+     "The name of x's type, or x converted to one.", WGPY_METHOD, type},
+    {"cpu(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor", "x itself: every tensor is on the cpu.", WGPY_METHOD, cpu},
+    {"resize_(Tensor self, int[] size, *, MemoryFormat? memory_format=None) -> Tensor",
+     "Another shape over the same elements; new ones have no value.", WGPY_METHOD, resize},
+    CAST(float, "float32"), CAST(double, "float64"), CAST(half, "float16"), CAST(bfloat16, "bfloat16"), CAST(long, "int64"), CAST(int, "int32"),
+    CAST(short, "int16"), CAST(char, "int8"), CAST(byte, "uint8"), CAST(bool, "bool"), {NULL, NULL, 0, NULL}};
+#undef CAST
+
+PyMethodDef wgpy_attribute_methods[] = {
+    {"dim", dim, METH_NOARGS, "dim() -> int\n\nHow many dims."},
+    {"ndimension", dim, METH_NOARGS, "dim() by another name."},
+    {"numel", numel, METH_NOARGS, "numel() -> int\n\nHow many elements."},
+    {"nelement", numel, METH_NOARGS, "numel() by another name."},
+    {"element_size", element_size, METH_NOARGS, "element_size() -> int\n\nBytes of an element."},
+    {"item", item, METH_NOARGS, "item() -> number\n\nThe one element as a Python number."},
+    {"tolist", tolist, METH_NOARGS, "tolist() -> list\n\nThe elements as nested lists of Python numbers."},
+    {"data_ptr", data_ptr, METH_NOARGS, "data_ptr() -> int\n\nAddress of the first element."},
+    {"storage_offset", storage_offset, METH_NOARGS, "storage_offset() -> int\n\nElements from the storage's start."},
+    {"_storage_key", storage_key, METH_NOARGS, NULL},
+    {"is_set_to", is_set_to, METH_O, "Same storage, offset, sizes and strides?"},
+    {"is_same_size", is_same_size, METH_O, "Same sizes?"},
+    {"is_floating_point", is_floating_point, METH_NOARGS, "Is the dtype a floating one?"},
+    {"is_complex", method_false, METH_NOARGS, "Is the dtype complex?"},
+    {"is_signed", is_signed, METH_NOARGS, "Can the dtype hold negative numbers?"},
+    {"is_conj", method_false, METH_NOARGS, NULL},
+    {"is_neg", method_false, METH_NOARGS, NULL},
+    {"is_pinned", method_false, METH_NOARGS, NULL},
+    {"is_shared", method_false, METH_NOARGS, NULL},
+    {"is_coalesced", method_false, METH_NOARGS, NULL},
+    {"get_device", get_device_number, METH_NOARGS, "get_device() -> int\n\n-1: the cpu."},
+    {"pin_memory", method_self, METH_NOARGS, "x itself: there is no other device to copy to."},
+    {"share_memory_", method_self, METH_NOARGS, "x itself: threads see it as it is."},
+    {"cuda", (PyCFunction)(void (*)(void))cuda, METH_FASTCALL | METH_KEYWORDS, "There is no CUDA: raises AssertionError."},
+    {"backward", backward, METH_NOARGS, NULL},
+    {"__format__", format, METH_O, NULL},
+    {NULL, NULL, 0, NULL}};
+
+PyGetSetDef wgpy_attribute_getset[] = {
+    {"requires_grad", get_requires_grad, NULL, NULL, NULL}, {"grad", get_grad, NULL, NULL, NULL},
+    {"shape", get_shape, NULL, "The sizes: a torch.Size.", NULL}, {"ndim", get_ndim, NULL, "How many dims.", NULL},
+    {"dtype", get_dtype, NULL, "The elements' type.", NULL}, {"device", get_device, NULL, "Where it lies.", NULL},
+    {"layout", get_layout, NULL, "torch.strided", NULL}, {"itemsize", get_itemsize, NULL, "Bytes of an element.", NULL},
+    {"nbytes", get_nbytes, NULL, "Bytes of all elements.", NULL}, {"T", get_transposed, NULL, "The dims reversed.", NULL},
+    {"mT", get_mT, NULL, "The last two dims exchanged.", NULL}, {"H", get_H, NULL, "The conjugate transpose of a matrix.", NULL},
+    {"mH", get_mH, NULL, "The conjugate transpose of matrices.", NULL}, {"real", get_real, NULL, "x itself: it is real.", NULL},
+    {"imag", get_imag, NULL, "Complex tensors only.", NULL}, {"is_cpu", yes, NULL, NULL, NULL}, {"is_cuda", no, NULL, NULL, NULL},
+    {"is_meta", no, NULL, NULL, NULL}, {"is_sparse", no, NULL, NULL, NULL}, {"is_sparse_csr", no, NULL, NULL, NULL},
+    {"is_quantized", no, NULL, NULL, NULL}, {"is_mkldnn", no, NULL, NULL, NULL}, {"is_mps", no, NULL, NULL, NULL},
+    {"is_xpu", no, NULL, NULL, NULL}, {"is_ipu", no, NULL, NULL, NULL}, {"is_xla", no, NULL, NULL, NULL}, {"is_hpu", no, NULL, NULL, NULL},
+    {"is_maia", no, NULL, NULL, NULL}, {"is_mtia", no, NULL, NULL, NULL}, {"is_vulkan", no, NULL, NULL, NULL}, {"is_nested", no, NULL, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL}};

@@ -530,5 +530,10 @@ int wgpy_init_tensor(PyObject *module) {
         {Py_nb_bool, truth}, {Py_nb_float, as_float}, {Py_nb_int, as_int}, {Py_nb_index, as_index}, {0, NULL}};
     PyType_Spec spec = {"torch.Tensor", sizeof(wgpy_tensor), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, slots};
     wgpy.tensor = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
-    return wgpy.tensor ? PyModule_AddType(module, wgpy.tensor) : -1;
+    if (!wgpy.tensor || PyModule_AddType(module, wgpy.tensor) < 0) return -1;
+    /* Messages say 'Tensor' object, as of a class written in Python. */
+    PyObject *name = PyUnicode_FromString("Tensor");
+    int st = name ? PyObject_SetAttrString((PyObject *)wgpy.tensor, "__name__", name) : -1;
+    Py_XDECREF(name);
+    return st;
 }

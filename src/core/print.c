@@ -132,7 +132,7 @@ static void append_indented(wg__text *out, const char *s) {
     }
 }
 
-static bool repr(const wg_tensor *t, const wg_print_options *o, wg__text *out);
+static bool repr(const wg_tensor *t, const char *word, const wg_print_options *o, wg__text *out);
 
 /* BatchedTensor(lvl=1, bdim=0, value=...): one call deeper per nested vmap. */
 static bool repr_batched(const wg_tensor *t, const wg_print_options *o, wg__text *out) {
@@ -140,7 +140,7 @@ static bool repr_batched(const wg_tensor *t, const wg_print_options *o, wg__text
     wg__text inner = {0};
     snprintf(head, sizeof head, "BatchedTensor(lvl=%d, bdim=%d, value=\n", t->meta->batch_level, t->meta->batch_dim);
     wg__text_add(out, head, strlen(head));
-    if (repr(t->meta->batch_value, o, &inner))
+    if (repr(t->meta->batch_value, NULL, o, &inner))
         append_indented(out, inner.s);
     else
         out->failed = true;
@@ -149,9 +149,10 @@ static bool repr_batched(const wg_tensor *t, const wg_print_options *o, wg__text
     return !out->failed;
 }
 
-static bool repr(const wg_tensor *t, const wg_print_options *o, wg__text *out) {
+static bool repr(const wg_tensor *t, const char *word, const wg_print_options *o, wg__text *out) {
     if (t->flags & TF_BATCHED) return repr_batched(t, o, out);
     wg__print_view v = view_of(t), tangent;
+    v.word = word;
     const wg_tensor *dual = innermost_tangent(t);
     if (dual) {
         tangent = view_of(dual);
@@ -162,18 +163,18 @@ static bool repr(const wg_tensor *t, const wg_print_options *o, wg__text *out) {
 
 /* ---- the public functions ---------------------------------------------------------------------------------------- */
 
-static wg_status whole_text(const char *op, const wg_tensor *t, wg__text *out) {
+static wg_status whole_text(const char *op, const wg_tensor *t, const char *word, wg__text *out) {
     wg_status status = wg__sink_check(op, t);
     if (status != WG_OK) return status;
     wg_print_options o = options_now();
-    if (repr(t, &o, out)) return WG_OK;
+    if (repr(t, word, &o, out)) return WG_OK;
     wg__text_free(out);
     return wg__no_memory(op, 0);
 }
 
 wg_status wg_repr(const wg_tensor *t, char *buffer, size_t size, size_t *needed) {
     wg__text text = {0};
-    wg_status status = whole_text("repr", t, &text);
+    wg_status status = whole_text("repr", t, NULL, &text);
     size_t n = text.n < size ? text.n : size ? size - 1 : 0;
     if (n) memcpy(buffer, text.s, n);
     if (size) buffer[n] = 0;
@@ -182,9 +183,10 @@ wg_status wg_repr(const wg_tensor *t, char *buffer, size_t size, size_t *needed)
     return status;
 }
 
-char *wg_repr_new(const wg_tensor *t) {
+char *wg_repr_new(const wg_tensor *t) { return wg_repr_named(t, NULL); }
+char *wg_repr_named(const wg_tensor *t, const char *word) {
     wg__text text = {0};
-    if (whole_text("repr", t, &text) != WG_OK) return NULL;
+    if (whole_text("repr", t, word, &text) != WG_OK) return NULL;
     char *copy = wg__malloc(text.n + 1);
     if (copy)
         memcpy(copy, text.s, text.n + 1);
@@ -200,7 +202,7 @@ void wg_free_string(char *text) {
 
 static wg_status write_text(FILE *f, const wg_tensor *t, bool newline) {
     wg__text text = {0};
-    wg_status status = whole_text("print", t, &text);
+    wg_status status = whole_text("print", t, NULL, &text);
     if (status != WG_OK) return status;
     bool written = fwrite(text.s, 1, text.n, f) == text.n && (!newline || fputc('\n', f) != EOF);
     wg__text_free(&text);

@@ -23,6 +23,7 @@ typedef struct wg__print_view {
     const char *grad_fn; /* node name, or NULL */
     bool requires_grad;
     const struct wg__print_view *tangent; /* or NULL */
+    const char *word;                     /* before the parenthesis; NULL: tensor */
 } wg__print_view;
 
 /* Appends repr to out; false on no memory (nothing raised). options: all fields set; default_dtype's suffix is left

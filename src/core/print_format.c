@@ -273,6 +273,9 @@ static void put_dims(const body *b, int dim, const char *p, int64_t indent) {
     put(b->out, "]");
 }
 
+static const char *word_of(const wg__print_view *v) { return v->word ? v->word : "tensor"; }
+static int64_t indent_of(const wg__print_view *v) { return (int64_t)strlen(word_of(v)) + 1; }
+
 static void put_body(const wg__print_view *v, const wg_print_options *o, int64_t numel, wg__text *out) {
     bool summarise = (double)numel > o->threshold;
     int64_t edge = summarise ? o->edgeitems : -1;
@@ -287,7 +290,7 @@ static void put_body(const wg__print_view *v, const wg_print_options *o, int64_t
             f.width = 0;
             put_cell(&b, v->data);
         } else {
-            put_dims(&b, 0, v->data, (int64_t)strlen("tensor("));
+            put_dims(&b, 0, v->data, indent_of(v));
         }
     }
 }
@@ -297,15 +300,16 @@ static void put_body(const wg__print_view *v, const wg_print_options *o, int64_t
 /* Where the last line ends, by PyTorch's count (a text without a line break counts two more). */
 typedef struct placer {
     wg__text *out;
-    int64_t column, linewidth;
+    int64_t column, linewidth, indent;
 } placer;
 
 static void put_suffix(placer *p, const char *text, size_t n) {
     int64_t len = 0;
     for (size_t i = 0; i < n; i++) len += ((unsigned char)text[i] & 0xc0) != 0x80; /* characters of UTF-8 */
     if (p->column + len + 2 > p->linewidth) {
-        put(p->out, ",\n       ");
-        p->column = 7 + len;
+        put(p->out, ",\n");
+        for (int64_t i = 0; i < p->indent; i++) put(p->out, " ");
+        p->column = p->indent + len;
     } else {
         put(p->out, ", ");
         p->column += len + 2;
@@ -387,13 +391,14 @@ static bool shows_dtype(wg_dtype dtype, bool empty, wg_dtype default_dtype) {
 bool wg__repr_view(const wg__print_view *v, const wg_print_options *o, wg_dtype default_dtype, wg__text *out) {
     int64_t numel = count(v);
     size_t start = out->n;
-    put(out, "tensor(");
+    put(out, word_of(v));
+    put(out, "(");
     put_body(v, o, numel, out);
     if (out->failed) return false;
     const char *begin = out->s + start, *end = out->s + out->n, *line = end;
     while (line > begin && line[-1] != '\n') line--;
     /* line is the last line's first byte; PyTorch counts from the line break before it, or from -1. */
-    placer p = {out, (int64_t)(end - line) + 2, o->linewidth};
+    placer p = {out, (int64_t)(end - line) + 2, o->linewidth, indent_of(v)};
     if ((numel == 0 && v->ndim != 1) || (numel && o->edgeitems == 0)) put_size(&p, v);
     if (shows_dtype(v->dtype, numel == 0, default_dtype)) put_joined(&p, "dtype=torch.", wg_dtype_name(v->dtype), "");
     if (v->grad_fn)
