@@ -214,6 +214,23 @@ PyObject *wgpy_run_op(wgpy_call *c) {
     return r;
 }
 
+/* A method written by hand, called as its flags say. */
+static PyObject *call_direct(const wgpy_overloads *f, PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
+    int flags = f->direct->ml_flags;
+    PyCFunction fn = f->direct->ml_meth;
+    if (flags == (METH_FASTCALL | METH_KEYWORDS)) return ((PyObject * (*)(PyObject *, PyObject *const *, Py_ssize_t, PyObject *))(void (*)(void))fn)(self, args, nargs, kwnames);
+    if (kwnames && PyTuple_Size(kwnames)) {
+        PyErr_Format(PyExc_TypeError, "Tensor.%s() takes no keyword arguments", f->name);
+        return NULL;
+    }
+    if (flags == METH_FASTCALL) return ((PyObject * (*)(PyObject *, PyObject *const *, Py_ssize_t))(void (*)(void))fn)(self, args, nargs);
+    if (flags == METH_NOARGS && nargs == 0) return fn(self, NULL);
+    if (flags == METH_O && nargs == 1) return fn(self, args[0]);
+    PyErr_Format(PyExc_TypeError, flags == METH_O ? "Tensor.%s() takes exactly one argument (%zd given)" : "Tensor.%s() takes no arguments (%zd given)",
+                 f->name, nargs);
+    return NULL;
+}
+
 static bool overrides(PyObject *self, PyObject *const *args, Py_ssize_t n) {
     if (self && !wgpy_is_exact(self) && wgpy_may_override(self)) return true;
     for (Py_ssize_t i = 0; i < n; i++)
@@ -228,6 +245,7 @@ static PyObject *call(const wgpy_overloads *f, PyObject *self, PyObject *const *
         PyObject *r = wgpy_override(f, self, args, nargs, kwnames, &handled);
         if (handled) return r;
     }
+    if (f->direct) return call_direct(f, self, args, nargs, kwnames);
     wgpy_call c;
     size_t scope = wg_scope_open();
     PyObject *r = NULL;
@@ -431,6 +449,13 @@ int wgpy_init_ops(PyObject *module) {
         wg_op_info info = {.size = sizeof(info)};
         if (wgpy_check(wg_op_get(i, &info)) || add_op(&info) < 0) return -1;
     }
+    return 0;
+}
+
+int wgpy_add_direct(const PyMethodDef *method) {
+    wgpy_overloads *f = family(method->ml_name, 'm', method->ml_doc);
+    if (!f) return -1;
+    f->direct = method; /* before the registry's of the same name */
     return 0;
 }
 

@@ -176,21 +176,23 @@ static const char *const op_names[OPERATORS] = {
     [OP_EQ] = "eq", [OP_NE] = "ne", [OP_LT] = "lt", [OP_LE] = "le", [OP_GT] = "gt", [OP_GE] = "ge", [OP_NEG] = "neg",
     [OP_ABS] = "abs", [OP_INVERT] = "bitwise_not", [OP_RECIPROCAL] = "reciprocal"};
 static const wg_op *ops[OPERATORS];
-static const char *const dunder[OPERATORS][2] = { /* names for __torch_function__: called on the left, on the right */
-    [OP_ADD] = {"__add__", "__radd__"}, [OP_SUB] = {"__sub__", "__rsub__"}, [OP_MUL] = {"__mul__", "__rmul__"},
-    [OP_DIV] = {"__truediv__", "__rtruediv__"}, [OP_FLOORDIV] = {"__floordiv__", "__rfloordiv__"},
-    [OP_MOD] = {"__mod__", "__rmod__"}, [OP_POW] = {"__pow__", "__rpow__"}, [OP_AND] = {"__and__", "__rand__"},
-    [OP_OR] = {"__or__", "__ror__"}, [OP_XOR] = {"__xor__", "__rxor__"}, [OP_LSHIFT] = {"__lshift__", "__rlshift__"},
-    [OP_RSHIFT] = {"__rshift__", "__rrshift__"}, [OP_MATMUL] = {"__matmul__", "__rmatmul__"}, [OP_EQ] = {"__eq__", "__eq__"},
-    [OP_NE] = {"__ne__", "__ne__"}, [OP_LT] = {"__lt__", "__gt__"}, [OP_LE] = {"__le__", "__ge__"},
-    [OP_GT] = {"__gt__", "__lt__"}, [OP_GE] = {"__ge__", "__le__"}, [OP_NEG] = {"__neg__", NULL}, [OP_ABS] = {"__abs__", NULL},
-    [OP_INVERT] = {"__invert__", NULL}};
+/* What __torch_function__ is told of them: the Tensor's attribute when it stands on the left, on the right, written in place. */
+static const char *const dunder[OPERATORS][3] = {
+    [OP_ADD] = {"add", "add", "add_"}, [OP_SUB] = {"sub", "__rsub__", "sub_"}, [OP_MUL] = {"mul", "mul", "mul_"},
+    [OP_DIV] = {"div", "__rtruediv__", "div_"}, [OP_FLOORDIV] = {"__floordiv__", "__rfloordiv__", "__ifloordiv__"},
+    [OP_MOD] = {"remainder", "__rmod__", "remainder_"}, [OP_POW] = {"pow", "__rpow__", "__ipow__"},
+    [OP_AND] = {"__and__", "bitwise_and", "__iand__"}, [OP_OR] = {"__or__", "bitwise_or", "__ior__"},
+    [OP_XOR] = {"__xor__", "bitwise_xor", "__ixor__"}, [OP_LSHIFT] = {"__lshift__", "__rlshift__", "__ilshift__"},
+    [OP_RSHIFT] = {"__rshift__", "__rrshift__", "__irshift__"}, [OP_MATMUL] = {"matmul", "__rmatmul__", NULL},
+    [OP_EQ] = {"__eq__", "__eq__", NULL}, [OP_NE] = {"__ne__", "__ne__", NULL}, [OP_LT] = {"lt", "gt", NULL}, [OP_LE] = {"le", "ge", NULL},
+    [OP_GT] = {"gt", "lt", NULL}, [OP_GE] = {"ge", "le", NULL}, [OP_NEG] = {"neg", NULL, NULL}, [OP_ABS] = {"abs", NULL, NULL},
+    [OP_INVERT] = {"__invert__", NULL, NULL}};
 
 /* A subclass or something foreign with __torch_function__ among two operands: as Tensor.__add__(a, b) would see it. */
-static PyObject *overridden(int which, PyObject *a, PyObject *b, bool *handled) {
+static PyObject *overridden(int which, PyObject *a, PyObject *b, bool writes, bool *handled) {
     *handled = false;
     bool left = wgpy_is_tensor(a);
-    const char *name = dunder[which][left ? 0 : 1];
+    const char *name = dunder[which][writes ? 2 : left ? 0 : 1];
     if (!name) return NULL;
     PyObject *method = PyObject_GetAttrString((PyObject *)wgpy.tensor, name);
     if (!method) return NULL;
@@ -222,11 +224,11 @@ static PyObject *binary(int which, PyObject *a, PyObject *b) {
     bool ta = wgpy_is_exact(a), tb = wgpy_is_exact(b);
     if (WGPY_UNLIKELY(wgpy.overrides || (!ta && wgpy_may_override(a)) || (!tb && wgpy_may_override(b)))) {
         bool handled;
-        PyObject *r = overridden(which, a, b, &handled);
+        PyObject *r = overridden(which, a, b, false, &handled);
         if (handled) return r;
-        ta = wgpy_is_tensor(a);
-        tb = wgpy_is_tensor(b);
     }
+    ta = ta || wgpy_is_tensor(a);
+    tb = tb || wgpy_is_tensor(b);
     size_t scope = wg_scope_open();
     wg_tensor *x = ta ? wgpy_handle(a) : wgpy_number(a), *y = tb ? wgpy_handle(b) : wgpy_number(b);
     if (WGPY_UNLIKELY(!x || !y)) {
@@ -252,6 +254,11 @@ static PyObject *power(PyObject *a, PyObject *b, PyObject *mod) {
 /* x += y keeps the identity of x. */
 static PyObject *in_place(int which, PyObject *a, PyObject *b) {
     if (!wgpy_is_tensor(a)) return Py_NewRef(Py_NotImplemented);
+    if (WGPY_UNLIKELY(wgpy.overrides || (!wgpy_is_exact(a) && wgpy_may_override(a)) || (!wgpy_is_exact(b) && wgpy_may_override(b)))) {
+        bool handled;
+        PyObject *r = overridden(which, a, b, true, &handled);
+        if (handled) return r;
+    }
     bool tb = wgpy_is_tensor(b);
     size_t scope = wg_scope_open();
     wg_tensor *x = wgpy_handle(a), *y = tb ? wgpy_handle(b) : wgpy_number(b);
@@ -280,7 +287,7 @@ static PyObject *in_place_power(PyObject *a, PyObject *b, PyObject *mod) {
 static PyObject *unary(int which, PyObject *a) {
     if (WGPY_UNLIKELY(wgpy.overrides || !wgpy_is_exact(a))) {
         bool handled;
-        PyObject *r = overridden(which, a, NULL, &handled);
+        PyObject *r = overridden(which, a, NULL, false, &handled);
         if (handled) return r;
     }
     size_t scope = wg_scope_open();
@@ -465,43 +472,72 @@ static PyMemberDef members[] = {
     {"__weaklistoffset__", T_PYSSIZET, offsetof(wgpy_tensor, weakrefs), READONLY, NULL},
     {NULL, 0, 0, 0, NULL}};
 
-static size_t count_methods(const PyMethodDef *m) {
-    size_t n = 0;
-    while (m[n].ml_name) n++;
-    return n;
-}
 static size_t count_getset(const PyGetSetDef *g) {
     size_t n = 0;
     while (g[n].name) n++;
     return n;
 }
 
-/* Methods of the registry first, so that a method written by hand under the same name wins. */
+/* Written by hand, of the kinds that __torch_function__ may take over. */
+static bool overridable(const PyMethodDef *m) {
+    int f = m->ml_flags;
+    return f == METH_NOARGS || f == METH_O || f == METH_FASTCALL || f == (METH_FASTCALL | METH_KEYWORDS);
+}
+
 static PyMethodDef *all_methods(void) {
+    const PyMethodDef *const tables[] = {wgpy_attribute_methods, wgpy_index_methods, wgpy_autograd_methods, wgpy_interop_methods,
+                                         wgpy_override_methods};
+    enum { TABLES = sizeof(tables) / sizeof(*tables) };
+    size_t n = 1, k = 0;
     int nops;
+    for (size_t i = 0; i < TABLES; i++)
+        for (const PyMethodDef *m = tables[i]; m->ml_name; m++) {
+            n++;
+            if (overridable(m) && wgpy_add_direct(m) < 0) return NULL;
+        }
     const PyMethodDef *from_ops = wgpy_op_methods(&nops);
-    const PyMethodDef *const tables[] = {wgpy_attribute_methods, wgpy_index_methods, wgpy_autograd_methods, wgpy_interop_methods};
-    size_t n = (size_t)nops + 1;
-    for (size_t i = 0; i < 4; i++) n += count_methods(tables[i]);
-    PyMethodDef *all = PyMem_Calloc(n, sizeof(*all));
+    PyMethodDef *all = PyMem_Calloc(n + (size_t)nops, sizeof(*all));
     if (!all) return NULL;
-    size_t k = 0;
-    for (size_t i = 0; i < 4; i++)
-        for (const PyMethodDef *m = tables[i]; m->ml_name; m++) all[k++] = *m;
-    for (int i = 0; i < nops; i++) { /* Python refuses no duplicates: the first stands */
-        size_t j = 0;
-        while (j < k && strcmp(all[j].ml_name, from_ops[i].ml_name)) j++;
-        if (j == k) all[k++] = from_ops[i];
-    }
+    for (size_t i = 0; i < TABLES; i++)
+        for (const PyMethodDef *m = tables[i]; m->ml_name; m++)
+            if (!overridable(m)) all[k++] = *m;
+    memcpy(all + k, from_ops, (size_t)nops * sizeof(*all));
     return all;
 }
+
+/* An attribute of a subclass goes through __torch_function__ as Tensor.X.__get__. */
+static PyObject *overridden_get(PyObject *self, const PyGetSetDef *g, bool *handled) {
+    PyObject *descriptor = PyObject_GetAttrString((PyObject *)wgpy.tensor, g->name);
+    PyObject *get = descriptor ? PyObject_GetAttrString(descriptor, "__get__") : NULL;
+    Py_XDECREF(descriptor);
+    if (!get) return NULL;
+    wgpy_overloads family = {.name = g->name, .function = get, .is_method = true};
+    PyObject *r = wgpy_override(&family, self, NULL, 0, NULL, handled);
+    Py_DECREF(get);
+    return r;
+}
+static PyObject *guarded_get(PyObject *self, void *original) {
+    const PyGetSetDef *g = original;
+    if (WGPY_UNLIKELY(!wgpy_is_exact(self) && Py_TYPE(self) != wgpy.parameter && wgpy_may_override(self))) {
+        bool handled = false;
+        PyObject *r = overridden_get(self, g, &handled);
+        if (handled || PyErr_Occurred()) return r;
+    }
+    return g->get(self, g->closure);
+}
+static int guarded_set(PyObject *self, PyObject *value, void *original) {
+    const PyGetSetDef *g = original;
+    return g->set(self, value, g->closure);
+}
+
 static PyGetSetDef *all_getset(void) {
     const PyGetSetDef *const tables[] = {wgpy_attribute_getset, wgpy_autograd_getset, wgpy_interop_getset};
     size_t n = 1, k = 0;
     for (size_t i = 0; i < 3; i++) n += count_getset(tables[i]);
     PyGetSetDef *all = PyMem_Calloc(n, sizeof(*all));
     for (size_t i = 0; all && i < 3; i++)
-        for (const PyGetSetDef *g = tables[i]; g->name; g++) all[k++] = *g;
+        for (const PyGetSetDef *g = tables[i]; g->name; g++)
+            all[k++] = (PyGetSetDef){g->name, guarded_get, g->set ? guarded_set : NULL, g->doc, (void *)(uintptr_t)g};
     return all;
 }
 

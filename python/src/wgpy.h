@@ -189,9 +189,10 @@ typedef struct wgpy_overloads {
     const char *name;  /* "sum", "add_" */
     int n;
     wgpy_signature **s;
-    PyObject *function; /* torch.X, handed to __torch_function__; NULL for methods */
+    PyObject *function; /* torch.X or Tensor.X, handed to __torch_function__ */
     bool is_method;
     bool takes_out;
+    const PyMethodDef *direct; /* a method written by hand: overridable like the others, no schema */
 } wgpy_overloads;
 
 /* Arguments after binding, in schema order. given[i]: passed (not default). Defaults are left to the op: tag NONE. */
@@ -244,7 +245,9 @@ extern const wgpy_builtin wgpy_create_builtins[], wgpy_random_builtins[], wgpy_t
     wgpy_autograd_builtins[];
 
 int wgpy_init_ops(PyObject *module);           /* reads the registry: before the Tensor type is made */
-PyMethodDef *wgpy_op_methods(int *n);          /* methods of Tensor made from it */
+/* A method written by hand as an entry among those of the registry: what __torch_function__ may take over. */
+int wgpy_add_direct(const PyMethodDef *method);
+PyMethodDef *wgpy_op_methods(int *n);          /* methods of Tensor made from all that */
 int wgpy_add_functions(PyObject *module);      /* torch.X and nn.functional.X */
 const wg_op *wgpy_need_op(const char *name);   /* an op that operators need; a missing one is a SystemError */
 static inline PyObject *wgpy_result(wg_tensor *t) { return wgpy_wrap(wg_take(t)); }
@@ -254,7 +257,8 @@ PyObject *wgpy_run_op(wgpy_call *c);
 /* ---- other files --------------------------------------------------------------------------------------------------------- */
 
 /* Methods and attributes of Tensor that are not ops. Ended by a NULL name. */
-extern PyMethodDef wgpy_attribute_methods[], wgpy_index_methods[], wgpy_autograd_methods[], wgpy_interop_methods[];
+extern PyMethodDef wgpy_attribute_methods[], wgpy_index_methods[], wgpy_autograd_methods[], wgpy_interop_methods[],
+    wgpy_override_methods[];
 extern PyGetSetDef wgpy_attribute_getset[], wgpy_autograd_getset[], wgpy_interop_getset[];
 
 /* index.c: mp_subscript, mp_ass_subscript, mp_length, sq_contains, tp_iter */
