@@ -122,7 +122,6 @@ typedef struct wg_reduce {
     bool has_dtype;
     wg_dtype dtype; /* sum, mean, prod, softmax: compute and return in this dtype */
 } wg_reduce;
-#define WG_REDUCE_(...) (&(wg_reduce){.size = sizeof(wg_reduce), __VA_ARGS__})
 /* Each reduction is a function of (x, options), options NULL for defaults, and in C a macro with named arguments:
  * wg_sum(x, .dims = WG_DIMS(1), .keepdim = true). */
 WG_API wg_tensor *wg_sum_opt(wg_tensor *x, const wg_reduce *options);       /* bool and integers: int64 */
@@ -139,17 +138,21 @@ WG_API wg_tensor *wg_std_opt(wg_tensor *x, double correction, const wg_reduce *o
 /* Vector norm of order p (2, 1, inf, -inf, 0, any p) over dims; gradient 0 at 0. torch.norm. */
 WG_API wg_tensor *wg_norm_opt(wg_tensor *x, double p, const wg_reduce *options);
 #ifndef __cplusplus
-#define wg_sum(x, ...) wg_sum_opt((x), WG_REDUCE_(__VA_ARGS__))
-#define wg_mean(x, ...) wg_mean_opt((x), WG_REDUCE_(__VA_ARGS__))
-#define wg_prod(x, ...) wg_prod_opt((x), WG_REDUCE_(__VA_ARGS__))
-#define wg_amax(x, ...) wg_amax_opt((x), WG_REDUCE_(__VA_ARGS__))
-#define wg_amin(x, ...) wg_amin_opt((x), WG_REDUCE_(__VA_ARGS__))
-#define wg_all(x, ...) wg_all_opt((x), WG_REDUCE_(__VA_ARGS__))
-#define wg_any(x, ...) wg_any_opt((x), WG_REDUCE_(__VA_ARGS__))
-#define wg_logsumexp(x, ...) wg_logsumexp_opt((x), WG_REDUCE_(__VA_ARGS__))
-#define wg_var(x, ...) wg_var_opt((x), 1, WG_REDUCE_(__VA_ARGS__))
-#define wg_std(x, ...) wg_std_opt((x), 1, WG_REDUCE_(__VA_ARGS__))
-#define wg_norm(x, ...) wg_norm_opt((x), 2, WG_REDUCE_(__VA_ARGS__))
+/* The comma at the end of a call gives "..." something to stand for, as ISO C wants. */
+#define WG_REDUCE_(...) (&(wg_reduce){.size = sizeof(wg_reduce), __VA_ARGS__})
+#define WG_REDUCED_(f, x, ...) f((x), WG_REDUCE_(__VA_ARGS__))
+#define WG_REDUCED_BY_(f, p, x, ...) f((x), (p), WG_REDUCE_(__VA_ARGS__))
+#define wg_sum(...) WG_REDUCED_(wg_sum_opt, __VA_ARGS__, )
+#define wg_mean(...) WG_REDUCED_(wg_mean_opt, __VA_ARGS__, )
+#define wg_prod(...) WG_REDUCED_(wg_prod_opt, __VA_ARGS__, )
+#define wg_amax(...) WG_REDUCED_(wg_amax_opt, __VA_ARGS__, )
+#define wg_amin(...) WG_REDUCED_(wg_amin_opt, __VA_ARGS__, )
+#define wg_all(...) WG_REDUCED_(wg_all_opt, __VA_ARGS__, )
+#define wg_any(...) WG_REDUCED_(wg_any_opt, __VA_ARGS__, )
+#define wg_logsumexp(...) WG_REDUCED_(wg_logsumexp_opt, __VA_ARGS__, )
+#define wg_var(...) WG_REDUCED_BY_(wg_var_opt, 1, __VA_ARGS__, )
+#define wg_std(...) WG_REDUCED_BY_(wg_std_opt, 1, __VA_ARGS__, )
+#define wg_norm(...) WG_REDUCED_BY_(wg_norm_opt, 2, __VA_ARGS__, )
 #endif
 WG_API wg_tensor *wg_max(wg_tensor *x); /* over all elements; nan wins; ties share the gradient evenly */
 WG_API wg_tensor *wg_min(wg_tensor *x); /* likewise */
@@ -260,7 +263,6 @@ typedef struct wg_loss {
     int64_t ignore_index;
     double label_smoothing; /* cross_entropy */
 } wg_loss;
-#define WG_LOSS_(...) (&(wg_loss){.size = sizeof(wg_loss), __VA_ARGS__})
 /* Minus the log probability of each target class, weighted. log_probs floating, (N, C), (C) or (N, C, d1, …); target
  * int64 class numbers, without the C. Differentiable in log_probs. A class out of range is an IndexError. */
 WG_API wg_tensor *wg_nll_loss_opt(wg_tensor *log_probs, wg_tensor *target, const wg_loss *options);
@@ -269,9 +271,11 @@ WG_API wg_tensor *wg_cross_entropy_opt(wg_tensor *logits, wg_tensor *target, con
 /* (x - y)^2, broadcast; floating */
 WG_API wg_tensor *wg_mse_loss_opt(wg_tensor *x, wg_tensor *y, const wg_loss *options);
 #ifndef __cplusplus
-#define wg_nll_loss(x, y, ...) wg_nll_loss_opt((x), (y), WG_LOSS_(__VA_ARGS__))
-#define wg_cross_entropy(x, y, ...) wg_cross_entropy_opt((x), (y), WG_LOSS_(__VA_ARGS__))
-#define wg_mse_loss(x, y, ...) wg_mse_loss_opt((x), (y), WG_LOSS_(__VA_ARGS__))
+#define WG_LOSS_(...) (&(wg_loss){.size = sizeof(wg_loss), __VA_ARGS__})
+#define WG_LOST_(f, x, y, ...) f((x), (y), WG_LOSS_(__VA_ARGS__))
+#define wg_nll_loss(...) WG_LOST_(wg_nll_loss_opt, __VA_ARGS__, )
+#define wg_cross_entropy(...) WG_LOST_(wg_cross_entropy_opt, __VA_ARGS__, )
+#define wg_mse_loss(...) WG_LOST_(wg_mse_loss_opt, __VA_ARGS__, )
 #endif
 
 /* ---- in place ---------------------------------------------------------------------------------------------------- */
