@@ -15,6 +15,7 @@
 #include "core/fork.h"
 #include "core/apply.h"
 #include "core/messages.h"
+#include "core/options.h"
 #include "wengert/autograd.h"
 #include "wengert/ops.h"
 
@@ -842,7 +843,8 @@ static wg_status check_inputs(const char *who, wg_tensor *const *in, int n) {
 }
 
 static wg_status backward(wg_tensor *const *out, int n, wg_tensor *const *g, const wg_walk_opts *o, void *site) {
-    wg_status st = check_roots("backward", out, n, g);
+    wg_status st = WG_CHECK_STRUCT(wg_walk_opts, o, "backward");
+    if (st == WG_OK) st = check_roots("backward", out, n, g);
     if (st == WG_OK && o && o->inputs) {
         if (o->ninputs <= 0) return wg__raise(WG_ERR_RUNTIME, "backward", WG_MSG_EMPTY_INPUTS, "backward()");
         st = check_inputs("backward", o->inputs, o->ninputs);
@@ -883,9 +885,12 @@ static wg_status collect(wg_walk *w, wg_tensor *const *in, const wg_walk_opts *o
 
 static wg_status grad(wg_tensor *const *out, int n, wg_tensor *const *in, int nin, wg_tensor *const *g,
                       const wg_walk_opts *given, wg_tensor **results, void *site) {
-    wg_walk_opts o = given ? *given : (wg_walk_opts){.size = sizeof(o)};
+    wg_walk_opts o = {0};
     for (int k = 0; k < nin; k++) results[k] = NULL;
-    wg_status st = check_roots("grad", out, n, g);
+    wg_status st = WG_CHECK_STRUCT(wg_walk_opts, given, "grad");
+    if (st == WG_OK && given) WG_COPY_STRUCT(&o, given);
+    o.size = sizeof(o);
+    if (st == WG_OK) st = check_roots("grad", out, n, g);
     if (st == WG_OK && nin <= 0) st = wg__raise(WG_ERR_RUNTIME, "grad", WG_MSG_EMPTY_INPUTS, "grad()");
     if (st == WG_OK) st = check_inputs("grad", in, nin);
     if (st != WG_OK) return st;
@@ -930,7 +935,8 @@ struct wg_stepper {
 };
 
 wg_stepper *wg_stepper_begin(wg_tensor *const *outputs, int n, wg_tensor *const *gradients, const wg_walk_opts *options) {
-    if (check_roots("stepper", outputs, n, gradients) != WG_OK) return NULL;
+    if (WG_CHECK_STRUCT(wg_walk_opts, options, "stepper") != WG_OK || check_roots("stepper", outputs, n, gradients) != WG_OK)
+        return NULL;
     wg_stepper *s = wg__calloc(sizeof(*s));
     if (!s) {
         no_room();

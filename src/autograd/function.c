@@ -7,6 +7,7 @@
 
 #include "core/alloc.h"
 #include "core/messages.h"
+#include "core/options.h"
 #include "wengert/autograd.h"
 #include "wengert/ops.h"
 
@@ -263,8 +264,12 @@ static wg_status push_forward(wg_context *c, wg_tensor *const *in, wg_tensor **o
 wg_status wg_function_apply(const wg_function *f, void *user, wg_tensor *const *in, int nin, wg_tensor **out, int nout) {
     void *site = wg__site(&wg__tls, WG_SITE);
     for (int o = 0; o < nout; o++) out[o] = WG_POISON;
-    if (!f || f->size < sizeof(*f) || !f->forward || nin < 0 || nout < 1) {
-        if (f && f->size >= sizeof(*f) && f->destroy) f->destroy(user);
+    if (WG_CHECK_STRUCT(wg_function, f, "function") != WG_OK) {
+        if (f->size >= WG_FIRST_wg_function && f->destroy) f->destroy(user);
+        return WG_ERR_VALUE;
+    }
+    if (!f || !f->forward || nin < 0 || nout < 1) {
+        if (f && f->destroy) f->destroy(user);
         return wg__raise(WG_ERR_NOT_IMPLEMENTED, "function", "You must implement the forward function for custom autograd.Function.");
     }
     wg_context *c = wg__calloc(sizeof(*c));
@@ -272,7 +277,8 @@ wg_status wg_function_apply(const wg_function *f, void *user, wg_tensor *const *
         if (f->destroy) f->destroy(user);
         return wg__no_memory("function", sizeof(*c));
     }
-    *c = (wg_context){.f = *f, .user = user, .in = in, .nin = nin, .nout = nout};
+    *c = (wg_context){.user = user, .in = in, .nin = nin, .nout = nout};
+    WG_COPY_STRUCT(&c->f, f);
     snprintf(c->name, sizeof(c->name), "%sBackward", f->name ? f->name : "Function");
     wg_status st = WG_OK;
     bool record = false;

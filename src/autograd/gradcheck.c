@@ -7,6 +7,7 @@
 
 #include "autograd/node.h"
 #include "core/alloc.h"
+#include "core/options.h"
 #include "wengert/autograd.h"
 #include "wengert/ops.h"
 
@@ -195,7 +196,8 @@ static wg_status run(const char *who, wg_fn f, void *user, wg_tensor *const *in,
 }
 
 wg_status wg_gradcheck(wg_fn f, void *user, wg_tensor *const *in, int nin, const wg_check_opts *options) {
-    return run("gradcheck", f, user, in, nin, options);
+    wg_status st = WG_CHECK_STRUCT(wg_check_opts, options, "gradcheck");
+    return st == WG_OK ? run("gradcheck", f, user, in, nin, options) : st;
 }
 
 /* ---- second order: (inputs, cotangent) -> sum over inputs of gradient · fixed weights, concatenated flat --------------- */
@@ -231,7 +233,9 @@ static wg_tensor *recorded_gradient(void *user, wg_tensor *const *in, int nin) {
 
 wg_status wg_gradgradcheck(wg_fn f, void *user, wg_tensor *const *in, int nin, const wg_check_opts *options) {
     wg_tensor *all[64];
-    wg_status st = WG_ERR_RUNTIME;
+    wg_status st = WG_CHECK_STRUCT(wg_check_opts, options, "gradgradcheck");
+    if (st != WG_OK) return st;
+    st = WG_ERR_RUNTIME;
     if (!f || nin < 1 || nin > 63) return wg__raise(WG_ERR_TYPE, "gradgradcheck", "gradgradcheck expects a function and 1 to 63 inputs");
     WG_SCOPE {
         second s = {f, user};

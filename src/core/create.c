@@ -4,6 +4,7 @@
 
 #include "core/apply.h"
 #include "core/messages.h"
+#include "core/options.h"
 #include "wengert/autograd.h"
 #include "wengert/ops.h"
 
@@ -12,7 +13,7 @@
 static wg_dtype dtype_or(const wg_options *o, wg_dtype otherwise) { return o && o->has_dtype ? o->dtype : otherwise; }
 
 static wg_status check_options(const char *who, const wg_options *o, wg_dtype d) {
-    if (o && o->size < sizeof(wg_options)) return wg__raise(WG_ERR_VALUE, who, "wg_options.size is not set: use WG_OPT(...)");
+    if (WG_CHECK_STRUCT(wg_options, o, who) != WG_OK) return WG_ERR_VALUE;
     if (!wg__dtype_exists((int)d))
         return wg__raise(WG_ERR_NOT_IMPLEMENTED, who, "%s: torch.%s does not exist in this version of Wengert", who,
                          wg_dtype_name(d));
@@ -349,7 +350,9 @@ static wg_status check_memory(wg_dtype d, int ndim, const int64_t *sizes, const 
 
 wg_tensor *wg_from_memory(wg_dtype dtype, int ndim, const int64_t *sizes, const wg_memory *m) {
     int64_t row_major[WG_MAX_DIMS], one = 1;
-    if (!m || m->size < sizeof(*m)) return wg__fail(WG_ERR_VALUE, "from_memory", "wg_memory.size is not set: use WG_MEMORY(...)");
+    static const wg_memory none;
+    if (!m) m = &none;
+    if (WG_CHECK_STRUCT(wg_memory, m, "from_memory") != WG_OK) return WG_POISON;
     const int64_t *strides = m->strides ? m->strides : row_major;
     if (!m->strides && ndim >= 0 && ndim <= WG_MAX_DIMS && (sizes || !ndim)) wg__row_major(ndim, sizes, row_major);
     wg_tensor *holder = NULL, *t = NULL;

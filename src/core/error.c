@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "core/alloc.h"
+#include "core/options.h"
 #include "core/tensor.h"
 #include "cpu/pool.h"
 
@@ -143,14 +144,29 @@ const char *wg_status_name(wg_status code) {
     return "unknown";
 }
 
+/* ---- structs that begin with their size ------------------------------------------------------------------------------ */
+
+wg_status wg__check_struct(const void *o, size_t known, size_t first, const char *who, const char *type) {
+    size_t size;
+    memcpy(&size, o, sizeof(size));
+    if (size < first)
+        return wg__raise(WG_ERR_VALUE, who, "%s.size is not set: it must be sizeof(%s), as the macros set it", type, type);
+    for (size_t at = known; at < size; at++)
+        if (((const char *)o)[at])
+            return wg__raise(WG_ERR_VALUE, who, "%s has a field set that version %s of Wengert does not know", type,
+                             WG_VERSION_STRING);
+    return WG_OK;
+}
+
 /* ---- the host -------------------------------------------------------------------------------------------------------- */
 
 static wg_host host;
 static atomic_bool has_stop;
 
 wg_status wg_set_host(const wg_host *h) {
-    if (h && h->size < sizeof(*h)) return wg__raise(WG_ERR_VALUE, "set_host", "wg_host.size is not set: use sizeof(wg_host)");
-    wg_host next = h ? *h : (wg_host){0};
+    wg_host next = {0};
+    if (WG_CHECK_STRUCT(wg_host, h, "set_host") != WG_OK) return WG_ERR_VALUE;
+    if (h) WG_COPY_STRUCT(&next, h);
     if (!next.allocate != !next.deallocate)
         return wg__raise(WG_ERR_VALUE, "set_host", "wg_host: allocate and deallocate go together");
     if (next.allocate != host.allocate || next.deallocate != host.deallocate || next.user != host.user) {

@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "core/alloc.h"
+#include "core/options.h"
 #include "wengert/autograd.h"
 
 /* ---- options ----------------------------------------------------------------------------------------------------- */
@@ -61,10 +62,12 @@ static wg_status check_options(const wg_print_options *o) {
 
 wg_status wg_set_print_options(const wg_print_options *options) {
     wg_print_options o = {0};
-    if (!options || options->size < sizeof(size_t))
-        return wg__raise(WG_ERR_VALUE, "set_print_options", "the options' size field is not set");
-    memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
-    wg_status status = check_options(&o);
+    static const wg_print_options none;
+    if (!options) options = &none;
+    wg_status status = WG_CHECK_STRUCT(wg_print_options, options, "set_print_options");
+    if (status != WG_OK) return status;
+    WG_COPY_STRUCT(&o, options);
+    status = check_options(&o);
     if (status != WG_OK) return status;
     pthread_mutex_lock(&options_lock);
     apply_profile(&current, o.profile);
@@ -78,11 +81,9 @@ wg_status wg_set_print_options(const wg_print_options *options) {
 }
 
 void wg_get_print_options(wg_print_options *options) {
-    if (!options || options->size < sizeof(size_t)) return;
-    size_t size = options->size;
+    if (!options || options->size < WG_FIRST_wg_print_options) return;
     wg_print_options o = options_now();
-    memcpy(options, &o, size < sizeof o ? size : sizeof o);
-    options->size = size;
+    WG_FILL_STRUCT(options, &o);
 }
 
 /* ---- from handles to plain memory -------------------------------------------------------------------------------- */

@@ -4,6 +4,7 @@
  */
 #include <math.h>
 
+#include "core/options.h"
 #include "core/random_draw.h"
 
 /* ---- order: memory address --------------------------------------------------------------------------------------- */
@@ -424,7 +425,8 @@ static struct wg__draw draw(wg__draw_fill fill, wg_generator *g, double a, doubl
 /* options with an integer dtype where none is given. */
 static wg_options or_int64(const wg_options *options) {
     wg_options o = {0};
-    if (options) memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+    if (WG_CHECK_STRUCT(wg_options, options, "options") != WG_OK) return o; /* its size 0 fails further on */
+    if (options) WG_COPY_STRUCT(&o, options);
     o.size = sizeof o;
     if (!o.has_dtype) o.dtype = WG_INT64;
     o.has_dtype = true;

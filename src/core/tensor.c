@@ -13,6 +13,7 @@
 #include "autograd/node.h"
 #include "core/alloc.h"
 #include "core/fork.h"
+#include "core/options.h"
 #include "cpu/kernels.h"
 #include "wengert/autograd.h"
 
@@ -164,16 +165,18 @@ bool wg__thread_enter(struct wg_tls *s) {
 }
 
 void wg_memory_stats_get(wg_memory_stats *stats) {
-    if (!stats || stats->size < sizeof(*stats)) return;
-    wg__alloc_stats(&stats->live_bytes, &stats->peak_bytes, &stats->cached_bytes);
+    if (!stats || stats->size < WG_FIRST_wg_memory_stats) return;
+    wg_memory_stats now = {0};
+    wg__alloc_stats(&now.live_bytes, &now.peak_bytes, &now.cached_bytes);
     pthread_mutex_lock(&threads_lock);
-    stats->live_tensors = gone_tensors;
-    stats->live_nodes = gone_nodes;
+    now.live_tensors = gone_tensors;
+    now.live_nodes = gone_nodes;
     for (struct wg_tls *s = threads; s; s = s->next) {
-        stats->live_tensors += atomic_load_explicit(&s->live_tensors, memory_order_relaxed);
-        stats->live_nodes += atomic_load_explicit(&s->live_nodes, memory_order_relaxed);
+        now.live_tensors += atomic_load_explicit(&s->live_tensors, memory_order_relaxed);
+        now.live_nodes += atomic_load_explicit(&s->live_nodes, memory_order_relaxed);
     }
     pthread_mutex_unlock(&threads_lock);
+    WG_FILL_STRUCT(stats, &now);
 }
 
 void wg_empty_cache(void) {
@@ -500,8 +503,8 @@ wg_status wg_set_binding(const wg_binding *b) {
         binding = (wg_binding){0};
         return WG_OK;
     }
-    if (b->size < sizeof(*b)) return wg__raise(WG_ERR_VALUE, "set_binding", "wg_binding.size is not set");
-    binding = *b;
+    if (WG_CHECK_STRUCT(wg_binding, b, "set_binding") != WG_OK) return WG_ERR_VALUE;
+    WG_COPY_STRUCT(&binding, b);
     return WG_OK;
 }
 void wg__node_slot_released(void *object) {

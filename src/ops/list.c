@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "core/alloc.h"
+#include "core/options.h"
 #include "ops/schema.h"
 #include "wengert/ops.h"
 
@@ -67,11 +68,10 @@ uint8_t wg__op_shown(const wg_op *op) {
 
 wg_status wg_op_get(int index, wg_op_info *info) {
     const wg_op *op = index < 0 ? NULL : wg__op_at(index);
-    size_t size = info ? info->size : 0, least = offsetof(wg_op_info, function); /* the first version ended there */
-    if (size < least) return wg__raise(WG_ERR_VALUE, "op_get", "wg_op_info.size is not set");
+    if (!info || info->size < WG_FIRST_wg_op_info) return wg__raise(WG_ERR_VALUE, "op_get", "wg_op_info.size is not set");
     if (!op) return wg__raise(WG_ERR_INDEX, "op_get", "there is no op number %d; wg_op_count() = %d", index, wg_op_count());
     uint8_t shown = wg__op_shown(op);
-    wg_op_info all = {.size = size,
+    wg_op_info all = {.size = info->size,
                       .name = op->name,
                       .schema = op->schema,
                       .doc = op->doc,
@@ -85,7 +85,7 @@ wg_status wg_op_get(int index, wg_op_info *info) {
                       .has_inplace = shown & WG_INPLACE,
                       .aliases = op->aliases};
     for (int i = 0; i < 4; i++) all.formula[i] = op->formula[i];
-    memcpy(info, &all, size < sizeof(all) ? size : sizeof(all));
+    WG_FILL_STRUCT(info, &all);
     return WG_OK;
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "core/apply.h"
+#include "core/options.h"
 #include "wengert/ops.h"
 
 /* ---- options ------------------------------------------------------------------------------------------------------------- */
@@ -194,6 +195,7 @@ static wg_tensor *nll_call(wg_tensor *x, wg_tensor *t, wg_tensor *w, int reducti
     return out[0];
 }
 wg_tensor *wg_nll_loss_opt(wg_tensor *x, wg_tensor *target, const wg_loss *o) {
+    if (WG_CHECK_STRUCT(wg_loss, o, "nll_loss") != WG_OK) return WG_POISON;
     return nll_call(x, target, o ? o->weight : NULL, reduction_of(o), ignored(o), WG_SITE);
 }
 
@@ -244,6 +246,7 @@ static wg_tensor *smoothed(wg_tensor *logq, wg_tensor *target, const wg_loss *o,
 
 wg_tensor *wg_cross_entropy_opt(wg_tensor *logits, wg_tensor *target, const wg_loss *o) {
     WG_COMPOSITE;
+    if (WG_CHECK_STRUCT(wg_loss, o, "cross_entropy") != WG_OK) return WG_POISON;
     if (!logits || !target) return wg__fail(WG_ERR_TYPE, "cross_entropy", "cross_entropy(): input and target must be Tensors");
     if (!wg__ok(logits) || !wg__ok(target)) return WG_POISON;
     int64_t dim = logits->ndim == 1 ? 0 : 1;
@@ -302,6 +305,7 @@ static const wg_op op_mse = {.name = "mse_loss", .schema = "mse_loss(Tensor self
                              .doc = "mean of squared differences", .nin = 2, .nout = 1, .saves = WG_USE_X | WG_USE_Y, .shape = mse_shape,
                              .run = {mse_run}, .vjp = mse_vjp, .jvp = mse_jvp, .formula = {"2(x - y)/n", "-2(x - y)/n"}};
 wg_tensor *wg_mse_loss_opt(wg_tensor *x, wg_tensor *y, const wg_loss *o) {
+    if (WG_CHECK_STRUCT(wg_loss, o, "mse_loss") != WG_OK) return WG_POISON;
     wg_tensor *in[2] = {x, y};
     wg_value a = WG_VAL_I(reduction_of(o));
     return wg__apply(&op_mse, in, 2, &a, 1, WG_SITE);

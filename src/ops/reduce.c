@@ -9,6 +9,7 @@
 #include <math.h>
 
 #include "core/apply.h"
+#include "core/options.h"
 #include "cpu/pool.h"
 #include "cpu/reduce.h"
 #include "wengert/ops.h"
@@ -809,13 +810,14 @@ static wg_value dims_value(const wg_reduce *o) { return o && o->dims.n ? WG_VAL_
 static wg_value keep_value(const wg_reduce *o) { return WG_VAL_B(o && o->keepdim); }
 static wg_value dtype_value(const wg_reduce *o) { return o && o->has_dtype ? WG_VAL_DT(o->dtype) : WG_VAL_NONE; }
 static wg_tensor *reduce(const wg_op *op, wg_tensor *x, const wg_reduce *o, bool dtype, void *site) {
-    if (o && o->size < sizeof(*o)) return wg__fail(WG_ERR_VALUE, op->name, "%s: wg_reduce.size is not set", op->name);
+    if (WG_CHECK_STRUCT(wg_reduce, o, op->name) != WG_OK) return WG_POISON;
     wg_value a[3] = {dims_value(o), keep_value(o), dtype_value(o)};
     return wg__apply(op, &x, 1, a, dtype ? 3 : 2, site);
 }
 wg_tensor *wg_sum_opt(wg_tensor *x, const wg_reduce *o) { return reduce(&op_sum, x, o, true, WG_SITE); }
 wg_tensor *wg_mean_opt(wg_tensor *x, const wg_reduce *o) { return reduce(&op_mean, x, o, true, WG_SITE); }
 wg_tensor *wg_prod_opt(wg_tensor *x, const wg_reduce *o) {
+    if (WG_CHECK_STRUCT(wg_reduce, o, "prod") != WG_OK) return WG_POISON;
     if (o && o->dims.n > 1) return wg__fail(WG_ERR_TYPE, "prod", "prod() takes one dim, not %d", o->dims.n);
     wg_value a[3] = {o && o->dims.n ? WG_VAL_I(o->dims.v[0]) : WG_VAL_NONE, keep_value(o), dtype_value(o)};
     return wg__apply(&op_prod, &x, 1, a, 3, WG_SITE);
@@ -826,12 +828,14 @@ wg_tensor *wg_all_opt(wg_tensor *x, const wg_reduce *o) { return reduce(&op_all,
 wg_tensor *wg_any_opt(wg_tensor *x, const wg_reduce *o) { return reduce(&op_any, x, o, false, WG_SITE); }
 wg_tensor *wg_logsumexp_opt(wg_tensor *x, const wg_reduce *o) { return reduce(&op_lse, x, o, false, WG_SITE); }
 static wg_tensor *spread(const wg_op *op, wg_tensor *x, double corr, const wg_reduce *o, void *site) {
+    if (WG_CHECK_STRUCT(wg_reduce, o, op->name) != WG_OK) return WG_POISON;
     wg_value a[3] = {dims_value(o), WG_VAL_D(corr), keep_value(o)};
     return wg__apply(op, &x, 1, a, 3, site);
 }
 wg_tensor *wg_var_opt(wg_tensor *x, double corr, const wg_reduce *o) { return spread(&op_var, x, corr, o, WG_SITE); }
 wg_tensor *wg_std_opt(wg_tensor *x, double corr, const wg_reduce *o) { return spread(&op_std, x, corr, o, WG_SITE); }
 wg_tensor *wg_norm_opt(wg_tensor *x, double p, const wg_reduce *o) {
+    if (WG_CHECK_STRUCT(wg_reduce, o, "norm") != WG_OK) return WG_POISON;
     wg_value a[4] = {WG_VAL_D(p), dims_value(o), keep_value(o), dtype_value(o)};
     return wg__apply(&op_norm, &x, 1, a, 4, WG_SITE);
 }

@@ -387,6 +387,75 @@ static void first_sentences(void **state) {
     assert_int_equal(wrong, 0);
 }
 
+/* ---- structs that begin with their size ----------------------------------------------------------------------------
+ */
+
+/* What a program built with a later header passes: our fields, then one that we do not know. */
+typedef struct later {
+    wg_options known;
+    int64_t unknown;
+} later;
+static void structs_of_other_versions(void **state) {
+    (void)state;
+    later o = {.known = {.size = sizeof(later), .dtype = WG_INT64, .has_dtype = true}};
+    WG_SCOPE {
+        assert_int_equal(wg_dtype_of(wg_ones(WG_SHAPE(2), &o.known)), WG_INT64);
+        assert_int_equal(wg_dtype_of(wg_randperm(3, &o.known, NULL)), WG_INT64);
+        o.unknown = 1;
+        assert_true(wg_is_poison(wg_ones(WG_SHAPE(2), &o.known)));
+        assert_int_equal(wg_last_status(), WG_ERR_VALUE);
+        assert_string_equal(wg_last_message(),
+                            "wg_options has a field set that version " WG_VERSION_STRING " of Wengert does not know");
+        assert_true(wg_is_poison(wg_randperm(3, &o.known, NULL)));
+        assert_int_equal(wg_last_status(), WG_ERR_VALUE);
+        wg_clear_error();
+    }
+}
+
+/* Every one of them refuses a size that was not set. */
+static wg_tensor *same(void *user, wg_tensor *const *in, int nin) { return (void)user, (void)nin, in[0]; }
+static void sizes_not_set(void **state) {
+    (void)state;
+    WG_SCOPE {
+        wg_tensor *x = wg_ones(WG_SHAPE(2, 2), WG_OPT(.requires_grad = true)), *g = NULL, *y = wg_sum(x);
+        wg_tensor *target = wg_zeros(WG_SHAPE(2), WG_DTYPE(WG_INT64));
+        const wg_reduce r = {0};
+        const wg_loss l = {0};
+        const wg_walk_opts w = {0};
+        const wg_check_opts c = {0};
+        const wg_function f = {0};
+        wg_memory_stats stats = {.live_tensors = -1};
+        wg_op_info info = {0};
+#define REFUSED(call, type)                                                  \
+    do {                                                                     \
+        assert_true(call);                                                   \
+        assert_int_equal(wg_last_status(), WG_ERR_VALUE);                    \
+        assert_non_null(strstr(wg_last_message(), type ".size is not set")); \
+    } while (0)
+        REFUSED(wg_is_poison(wg_zeros_like(x, &(wg_options){0})), "wg_options");
+        REFUSED(wg_is_poison(wg_randint(0, 3, WG_SHAPE(2), &(wg_options){0}, NULL)), "wg_options");
+        REFUSED(wg_is_poison(wg_sum_opt(x, &r)), "wg_reduce");
+        REFUSED(wg_is_poison(wg_prod_opt(x, &r)), "wg_reduce");
+        REFUSED(wg_is_poison(wg_var_opt(x, 1, &r)), "wg_reduce");
+        REFUSED(wg_is_poison(wg_norm_opt(x, 2, &r)), "wg_reduce");
+        REFUSED(wg_is_poison(wg_nll_loss_opt(x, target, &l)), "wg_loss");
+        REFUSED(wg_is_poison(wg_cross_entropy_opt(x, target, &l)), "wg_loss");
+        REFUSED(wg_is_poison(wg_mse_loss_opt(x, x, &l)), "wg_loss");
+        REFUSED(wg_backward_opt(&y, 1, NULL, &w) == WG_ERR_VALUE, "wg_walk_opts");
+        REFUSED(wg_grad(&y, 1, &x, 1, NULL, &w, &g) == WG_ERR_VALUE, "wg_walk_opts");
+        REFUSED(wg_stepper_begin(&y, 1, NULL, &w) == NULL, "wg_walk_opts");
+        REFUSED(wg_gradcheck(same, NULL, &x, 1, &c) == WG_ERR_VALUE, "wg_check_opts");
+        REFUSED(wg_gradgradcheck(same, NULL, &x, 1, &c) == WG_ERR_VALUE, "wg_check_opts");
+        REFUSED(wg_function_apply(&f, NULL, &x, 1, &g, 1) == WG_ERR_VALUE, "wg_function");
+        REFUSED(wg_set_host(&(wg_host){0}) == WG_ERR_VALUE, "wg_host");
+        REFUSED(wg_set_binding(&(wg_binding){0}) == WG_ERR_VALUE, "wg_binding");
+        REFUSED(wg_set_print_options(&(wg_print_options){0}) == WG_ERR_VALUE, "wg_print_options");
+        REFUSED(wg_op_get(0, &info) == WG_ERR_VALUE, "wg_op_info");
+        wg_memory_stats_get(&stats);
+        assert_int_equal(stats.live_tensors, -1);
+    }
+}
+
 static int live(void **state) {
     (void)state;
     wg_clear_error();
@@ -411,6 +480,8 @@ int main(void) {
         cmocka_unit_test_teardown(sinks_fail_for_poison, live),
         cmocka_unit_test_teardown(hosts_are_checked, live),
         cmocka_unit_test_teardown(first_sentences, live),
+        cmocka_unit_test_teardown(structs_of_other_versions, live),
+        cmocka_unit_test_teardown(sizes_not_set, live),
     };
     return cmocka_run_group_tests_name("error", tests, NULL, NULL);
 }

@@ -173,8 +173,8 @@ static void a_failed_call_gives_it_back_too(void **state) {
             RAISES(wg_from_memory(bad[i].dtype, bad[i].ndim, bad[i].sizes, &m), bad[i].code, bad[i].part);
             assert_int_equal(released, 1);
         }
-    RAISES(wg_from_memory(WG_FLOAT32, 1, L(1), NULL), WG_ERR_VALUE, "WG_MEMORY");
-    RAISES(wg_from_memory(WG_FLOAT32, 1, L(1), &(wg_memory){.data = mine}), WG_ERR_VALUE, "WG_MEMORY");
+    RAISES(wg_from_memory(WG_FLOAT32, 1, L(1), NULL), WG_ERR_VALUE, "wg_memory.size");
+    RAISES(wg_from_memory(WG_FLOAT32, 1, L(1), &(wg_memory){.data = mine}), WG_ERR_VALUE, "wg_memory.size");
     released = 0;
     WG_SCOPE { /* nothing to reach: any address, any strides */
         wg_tensor *none =
