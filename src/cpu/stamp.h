@@ -17,7 +17,7 @@
 #define UNARY_FLAG(name, expr) KERNEL_UNARY(NAME(name), mem_u8, TM, T, expr)
 #define BINARY_FLAG(name, expr) KERNEL_BINARY(NAME(name), mem_u8, TM, T, expr)
 #define UNARY_ANY UNARY_ROW
-#define BINARY_ANY BINARY_ROW
+#define BINARY_ANY(name, expr) KERNEL_BINARY_SHORT(NAME(name), NAME(name##_long), TM, TM, T, expr)
 #ifdef STAMP_FLOAT
 #define UNARY_FLT(name, expr) KERNEL_UNARY_LONG(NAME(name), TM, TM, T, expr)
 #define BINARY_FLT BINARY_ROW
