@@ -64,6 +64,15 @@ static void run_line_streamed(void *context, int64_t begin, int64_t end) {
     _mm_sfence();
 }
 
+/* Functions of one argument mostly compute more than they move, and lose by short pieces: not these. */
+static bool only_moves(wg_kernel k) {
+    const wg_kernel *const light[] = {wg__cpu->wg_relu, wg__cpu->wg_neg, wg__cpu->wg_abs};
+    for (size_t i = 0; i < sizeof(light) / sizeof(*light); i++)
+        for (int d = 0; d < WG_KERNEL_DTYPES; d++)
+            if (light[i][d] == k) return true;
+    return false;
+}
+
 /* A result that no cache holds, and that is none of the inputs: what is read in place is there anyway. */
 static bool wants_stream(const line *l, int64_t n) {
     const ptrdiff_t item = l->stride[0];
@@ -74,7 +83,7 @@ static bool wants_stream(const line *l, int64_t n) {
         if (l->p[a] == l->p[0]) return false;
         read += l->stride[a] == item;
     }
-    return read >= 2; /* functions of one argument compute more than they move, and lose by short pieces */
+    return read >= 2 || (read == 1 && only_moves(l->k));
 }
 #else
 #define STREAMS 0
