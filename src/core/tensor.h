@@ -127,7 +127,7 @@ struct wg_tls {
     wg_tensor **scope; /* the scope stack: a scope is an index */
     size_t scope_top, scope_cap;
     void *free_blocks; /* tensors and nodes share one size */
-    uint32_t nfree, most_free; /* most_free is 0 in a thread that made nothing yet: it keeps nothing */
+    uint32_t nfree, nspare, most_free; /* most_free is 0 in a thread that made nothing yet: it keeps nothing */
     void *spare_blocks;        /* a full batch */
     char *slab_at, *slab_end;  /* not yet cut */
     size_t slab_bytes;         /* of the next slab */
