@@ -85,7 +85,9 @@ static bool list_grow(wg_list *l) {
 }
 static inline bool list_push(wg_list *l, void *p, uint32_t at) {
     if (WG_UNLIKELY(l->n == l->cap) && !list_grow(l)) return false;
-    l->v[l->n++] = (wg_list_item){p, at};
+    wg_list_item *item = &l->v[l->n++];
+    item->p = p;
+    item->at = at;
     return true;
 }
 static void list_free(wg_list *l) {
@@ -109,23 +111,30 @@ static inline void prefetch_run(const wg_node *n) {
     }
 }
 
-static bool heap_push(wg_list *h, wg_node *n) {
-    if (!list_push(h, n, 0)) return false;
+static void heap_rise(wg_list *h, wg_node *n) {
     size_t i = h->n - 1;
     for (; i && heap_at(h, (i - 1) / 2)->seq < n->seq; i = (i - 1) / 2) h->v[i] = h->v[(i - 1) / 2];
     h->v[i].p = n;
-    return true;
 }
-
-static wg_node *heap_pop(wg_list *h) {
-    wg_node *top = heap_at(h, 0), *last = heap_at(h, --h->n);
+static void heap_sink(wg_list *h, wg_node *last) {
     size_t i = 0;
     for (size_t c; (c = 2 * i + 1) < h->n; i = c) {
         if (c + 1 < h->n && heap_at(h, c + 1)->seq > heap_at(h, c)->seq) c++;
         if (heap_at(h, c)->seq <= last->seq) break;
         h->v[i] = h->v[c];
     }
-    if (h->n) h->v[i].p = last;
+    h->v[i].p = last;
+}
+
+/* Of a chain, one node is ready at a time: then there is nothing to sort. */
+static inline bool heap_push(wg_list *h, wg_node *n) {
+    if (!list_push(h, n, 0)) return false;
+    if (WG_UNLIKELY(h->n > 1)) heap_rise(h, n);
+    return true;
+}
+static inline wg_node *heap_pop(wg_list *h) {
+    wg_node *top = heap_at(h, 0);
+    if (--h->n) heap_sink(h, heap_at(h, h->n));
     return top;
 }
 
@@ -133,33 +142,23 @@ static wg_node *heap_pop(wg_list *h) {
 
 static wg_status no_room(void) { return wg__no_memory("backward", 0); }
 
-/* A large graph's nodes are far away. They were mostly made one after the other, so that the way from n to m tells where
- * the next ones are; a wrong guess costs nothing. */
-static inline void prefetch_along(const wg_node *n, const wg_node *m) {
-    enum { AHEAD = 6 };
-    uintptr_t guess = (uintptr_t)m + AHEAD * ((uintptr_t)m - (uintptr_t)n);
-    __builtin_prefetch((const void *)guess);
-    __builtin_prefetch((const void *)(guess + 64));
-    __builtin_prefetch((const void *)(guess + 128));
-}
-
 static wg_status discover_all(wg_walk *w, wg_node *root) {
     wg_node_state *s = state_of(w, root);
     if (!s) return no_room();
-    if (s->visited) return WG_OK;
-    s->visited = 1;
+    if (s->bits & WS_VISITED) return WG_OK;
+    s->bits |= WS_VISITED;
     if (!list_push(&w->stack, root, 0)) return no_room();
     while (w->stack.n) {
         wg_node *n = w->stack.v[--w->stack.n].p;
         for (uint32_t i = 0; i < n->nin; i++) {
             wg_node *m = n->in[i].node;
             if (!m) continue;
-            prefetch_along(n, m);
             s = state_of(w, m);
             if (!s) return no_room();
-            s->deps++;
-            if (s->visited) continue;
-            s->visited = 1;
+            s->bits += WS_EDGE;
+            if (s->bits & WS_VISITED) continue;
+            s->bits |= WS_VISITED;
+            wg__prefetch_along(n, m);
             if (m->nin && !list_push(&w->stack, m, 0)) return no_room();
         }
     }
@@ -170,8 +169,8 @@ static wg_status discover_all(wg_walk *w, wg_node *root) {
 static wg_status discover_needed(wg_walk *w, wg_node *root) {
     wg_node_state *s = state_of(w, root);
     if (!s) return no_room();
-    if (s->visited) return WG_OK;
-    s->visited = 1;
+    if (s->bits & WS_VISITED) return WG_OK;
+    s->bits |= WS_VISITED;
     if (!list_push(&w->stack, root, 0)) return no_room();
     while (w->stack.n) {
         wg_list_item *top = &w->stack.v[w->stack.n - 1];
@@ -181,19 +180,19 @@ static wg_status discover_needed(wg_walk *w, wg_node *root) {
             if (!m) continue;
             s = state_of(w, m);
             if (!s) return no_room();
-            s->deps++;
-            if (s->visited) continue;
-            s->visited = 1;
+            s->bits += WS_EDGE;
+            if (s->bits & WS_VISITED) continue;
+            s->bits |= WS_VISITED;
             if (!list_push(&w->stack, m, 0)) return no_room();
             continue;
         }
         bool needed = false;
         for (uint32_t i = 0; i < n->nin && !needed; i++) {
             s = n->in[i].node ? state_of(w, n->in[i].node) : NULL;
-            needed = s && (s->needed || s->captured);
+            needed = s && (s->bits & WS_WANTED);
         }
         s = state_of(w, n);
-        if (needed) s->needed = 1;
+        if (needed) s->bits |= WS_NEEDED;
         w->stack.n--;
     }
     return WG_OK;
@@ -353,7 +352,7 @@ wg_status wg__run_rule(wg_node *n, wg_tensor *const *g, wg_tensor **out, const b
 
 /* A2: a dense leaf's gradient has the leaf's strides, another one's is row-major. */
 static bool obeys_layout(const wg_tensor *leaf, const wg_tensor *g) {
-    if (wg__is_dense(leaf->ndim, leaf->dims, wg__strides(leaf)))
+    if ((leaf->flags & TF_CONTIG) || wg__is_dense(leaf->ndim, leaf->dims, wg__strides(leaf)))
         return memcmp(wg__strides(leaf), wg__strides(g), (size_t)leaf->ndim * 8) == 0;
     return g->flags & TF_CONTIG;
 }
@@ -440,7 +439,7 @@ static wg_status deliver(wg_walk *w, wg_node *n, uint32_t i, wg_tensor *g) {
     wg_node *m = n->in[i].node;
     wg_node_state *s = state_of(w, m);
     wg_status st = WG_OK;
-    bool wanted = !w->selective || s->needed || s->captured;
+    bool wanted = !w->selective || (s->bits & WS_WANTED);
     if (g && wanted) {
         g = n->nin > MANY_INPUTS ? wg__retain_safe(g) : wg__take(g);
         if (g) g = conform(n, (int)i, m, n->in[i].nr, g);
@@ -449,7 +448,7 @@ static wg_status deliver(wg_walk *w, wg_node *n, uint32_t i, wg_tensor *g) {
         st = slot ? accumulate(slot, g) : WG_ERR_MEMORY;
         if (!slot) wg_release(g);
     }
-    if (--s->deps == 0 && wanted && !heap_push(&w->ready, m)) return no_room();
+    if ((s->bits -= WS_EDGE) < WS_EDGE && wanted && !heap_push(&w->ready, m)) return no_room();
     return st;
 }
 
@@ -480,7 +479,7 @@ static wg_status run_rule_and_deliver(wg_walk *w, wg_node *n, wg_tensor **g) {
         need[i] = m != NULL;
         if (m && w->selective) {
             wg_node_state *s = state_of(w, m);
-            need[i] = s->needed || s->captured;
+            need[i] = (s->bits & WS_WANTED) != 0;
         }
         out[i] = NULL;
     }
@@ -526,7 +525,7 @@ static inline wg_status deliver_simple(wg_walk *w, wg_node *n, uint32_t i, wg_te
     wg_status st = WG_OK;
     if (m->state.cot.one) st = accumulate(&m->state.cot.one, g);
     else m->state.cot.one = g;
-    if (--m->state.deps == 0) {
+    if ((m->state.bits -= WS_EDGE) < WS_EDGE) {
         prefetch_run(m);
         if (!heap_push(&w->ready, m)) return no_room();
     }
@@ -535,37 +534,41 @@ static inline wg_status deliver_simple(wg_walk *w, wg_node *n, uint32_t i, wg_te
 
 static wg_status run_simple(wg_walk *w, wg_node *n) {
     wg_unpacked u;
-    wg_tensor *g = n->state.cot.one, *out[WG_NODE_INLINE];
+    wg_tensor *g = n->state.cot.one;
     wg_status st = WG_OK;
     n->state.cot.one = NULL;
     wg__tls.site = n->site;
     if (n->flags & NF_SAVES) st = wg__unpack(n, n, &u, !w->keep, w->site);
     else u.call = (wg_call){.op = n->op, .nin = (int)n->nin, .nout = 1, .attr = n->attr, .nattr = n->nattr, .node = n};
-    struct wg_tls *s = &wg__tls;
-    for (uint32_t i = 0; i < n->nin; i++) {
-        out[i] = NULL;
-        if (st != WG_OK || !n->in[i].node) continue;
-        wg_tensor *r = n->op->partial[i].kind == WG_P_ONE ? g : wg__partial_product(&u.call, g, (int)i);
-        if (!r) continue;
-        if (WG_LIKELY(!(r->flags & TF_POISON))) out[i] = take_result(s, r, g);
-        if (WG_UNLIKELY(!out[i])) st = rule_failed(n);
+    for (uint32_t i = 0; i < n->nin && st == WG_OK; i++) {
+        if (!n->in[i].node) continue;
+        const wg_partial *p = &n->op->partial[i];
+        wg_tensor *r = p->kind == WG_P_ONE ? g : wg__partial_product(&u.call, g, (int)i);
+        wg_tensor *own = !r || WG_UNLIKELY(r->flags & TF_POISON) ? NULL : take_result(&wg__tls, r, g);
+        st = WG_LIKELY(own || !r) ? deliver_simple(w, n, i, own) : rule_failed(n);
     }
     if (n->flags & NF_SAVES) wg__unpack_done(&u);
-    for (uint32_t i = 0; i < n->nin; i++) {
-        if (!n->in[i].node) continue;
-        if (WG_LIKELY(st == WG_OK)) st = deliver_simple(w, n, i, out[i]);
-        else wg__drop(out[i]);
-    }
+    wg__drop(g);
+    return st;
+}
+
+/* A leaf that nobody watches. */
+static wg_status run_leaf(wg_node *n) {
+    wg_tensor *g = n->state.cot.one;
+    n->state.cot.one = NULL;
+    wg__tls.site = n->site;
+    wg_status st = accumulate_backward(n, &g, NULL, NULL, false);
     wg__drop(g);
     return st;
 }
 
 static wg_status run_node(wg_walk *w, wg_node *n) {
     if (WG_LIKELY(is_simple(w, n))) return run_simple(w, n);
+    if ((n->flags & NF_ACCUMULATE) && !n->cold && !w->selective && w->in_node) return run_leaf(n);
     wg_node_state *s = state_of(w, n);
     wg_tensor *one = s->cot.one, **many = s->cot.many, **g = n->nout == 1 ? &one : many;
     s->cot.one = NULL;
-    bool captured = s->captured, needed = !w->selective || s->needed;
+    bool captured = s->bits & WS_CAPTURED, needed = !w->selective || (s->bits & WS_NEEDED);
     if (!g) { /* several outputs and no cotangent for any */
         g = wg__calloc(n->nout * sizeof(wg_tensor *));
         if (!g) return no_room();
@@ -630,10 +633,10 @@ static wg_status run_all(wg_walk *w) {
  * complete discovery only roots have cotangents.) */
 static void forget_node(wg_node *n) {
     drop_cots(n, &n->state);
-    n->state.visited = 0;
+    n->state.bits &= ~(uint32_t)WS_VISITED;
 }
 static bool must_forget(const wg_walk *w, const wg_node *n) {
-    return n && n->state.mark == w->mark && n->state.visited;
+    return n && n->state.mark == w->mark && (n->state.bits & WS_VISITED);
 }
 static void forget_all(wg_walk *w, wg_node *root) {
     list_push(&w->stack, root, 0);
@@ -672,7 +675,7 @@ static void forget(wg_walk *w) {
     for (int r = 0; r < w->nroots; r++) {
         wg_node *n = w->roots[r];
         if (n->state.mark != w->mark) continue;
-        bool visited = n->state.visited;
+        bool visited = n->state.bits & WS_VISITED;
         forget_node(n);
         if (!visited || !w->discovered) continue;
         if (w->selective) forget_needed(w, n);
@@ -759,8 +762,8 @@ static wg_status discover(wg_walk *w) {
         wg_node_state *s = state_of(w, w->roots[r]);
         bool twice = false;
         for (int q = 0; q < r; q++) twice |= w->roots[q] == w->roots[r];
-        bool wanted = !w->selective || s->needed || s->captured;
-        if (s->deps == 0 && wanted && !twice && !heap_push(&w->ready, w->roots[r])) st = no_room();
+        bool wanted = !w->selective || (s->bits & WS_WANTED);
+        if (s->bits < WS_EDGE && wanted && !twice && !heap_push(&w->ready, w->roots[r])) st = no_room();
     }
     return st;
 }
@@ -776,9 +779,9 @@ static wg_status capture(wg_walk *w, wg_tensor *t, bool accumulate_mode) {
     if (!n) return WG_ERR_MEMORY;
     wg_node_state *s = state_of(w, n);
     if (!s) return no_room();
-    s->captured = 1;
+    s->bits |= WS_CAPTURED;
     if (accumulate_mode) { /* B5: the node runs, a leaf's as ever, another's with its hooks */
-        s->needed = 1;
+        s->bits |= WS_NEEDED;
         return wg_retain_grad(t);
     }
     w->captures[w->ncaptures++] = (wg_capture){.node = wg__node_retain(n), .nr = t->output_nr};

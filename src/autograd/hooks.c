@@ -297,6 +297,7 @@ wg_status wg__run_posthooks(wg_node *n, wg_tensor **gi, int ni, wg_tensor *const
 
 wg_status wg__run_accumulated_hooks(wg_tensor *leaf) {
     wg_status st = WG_OK;
+    if (!leaf->meta->post_accumulate) return st;
     calls c = {.list = &leaf->meta->post_accumulate, .kind = HOOK_ACCUMULATED};
     while (st == WG_OK && next_call(&c))
         if (c.now->fn.leaf(c.now->user, leaf) != WG_OK) st = failed("post accumulate hook");

@@ -188,13 +188,27 @@ static void destroy_extras(wg_node *n) {
     free_cold(n);
 }
 
+static inline void wait_to_die(struct wg_tls *s, wg_node *n) {
+    n->seq = (uint64_t)(uintptr_t)s->dying_nodes;
+    s->dying_nodes = n;
+}
+/* A node's hold on another, given up while nodes are being destroyed. */
+static inline void drop_edge(struct wg_tls *s, const wg_node *from, wg_node *to) {
+    if (to->flags & NF_ACCUMULATE) {
+        wg__tensor_release(to->inline_in[0].saved);
+    } else if (wg__dec(&to->refs)) {
+        wg__prefetch_along(from, to);
+        wait_to_die(s, to);
+    }
+}
+
 static void destroy_node(struct wg_tls *s, wg_node *n) {
     if (WG_UNLIKELY(n->op->destroy != NULL)) n->op->destroy(n);
     else if (!wg__released(n))
         drop_outs(n, n->nout == 1 ? n->u.saved_out : NULL, n->nout > 1 ? n->u.saved_outs : NULL);
     for (uint32_t i = 0; i < n->nin; i++) {
         wg__drop(n->in[i].saved);
-        if (n->in[i].node) wg__node_release(n->in[i].node);
+        if (n->in[i].node) drop_edge(s, n, n->in[i].node);
     }
     if (WG_UNLIKELY(!is_plain(n))) destroy_extras(n);
     if (WG_LIKELY(s->listed)) wg__count(&s->live_nodes, -1);
@@ -204,15 +218,9 @@ static void destroy_node(struct wg_tls *s, wg_node *n) {
 
 /* Nodes that die while one is being destroyed wait in a list: no recursion along the graph. Tensors freed here may
  * free nodes and the other way round; each kind has its own list and both are drained by whoever came first. */
-void wg__node_release(wg_node *n) {
-    if (n->flags & NF_ACCUMULATE) {
-        wg__tensor_release(n->inline_in[0].saved);
-        return;
-    }
-    if (!wg__dec(&n->refs)) return;
+void wg__node_dead(wg_node *n) {
     struct wg_tls *s = &wg__tls;
-    n->seq = (uint64_t)(uintptr_t)s->dying_nodes;
-    s->dying_nodes = n;
+    wait_to_die(s, n);
     if (s->in_node_release) return;
     s->in_node_release = true;
     while (s->dying_nodes) {

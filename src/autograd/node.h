@@ -31,10 +31,11 @@ typedef struct wg_node_state {
         wg_tensor *one;   /* the cotangent, of a node with one output */
         wg_tensor **many; /* nout of them */
     } cot;
-    uint32_t deps : 29; /* edges into this node that have not delivered */
-    uint32_t visited : 1, needed : 1, captured : 1;
+    uint32_t bits; /* WS_: flags, and above them the edges into this node that have not delivered */
     uint32_t mark; /* the walk that saw it */
 } wg_node_state;
+
+enum { WS_VISITED = 1, WS_NEEDED = 2, WS_CAPTURED = 4, WS_WANTED = WS_NEEDED | WS_CAPTURED, WS_EDGE = 8 };
 
 enum { /* written while the node is made, by one thread */
     NF_OUTS = 2,      /* info.outs describes the outputs (several, or more than 3 dims) */
@@ -144,11 +145,25 @@ static inline wg_node *wg__node_new_small(const wg_op *op, int nin, int nout, vo
     n->attr_bytes = 0;
     n->numbers = n->columns = 0;
     n->info.outs = NULL;
-    for (int i = 0; i < nin; i++) n->inline_in[i] = (wg_input){0};
+    memset(n->inline_in, 0, sizeof(n->inline_in));
     wg__count(&s->live_nodes, 1);
     return n;
 }
-void wg__node_release(wg_node *n);
+/* A large graph's nodes are far away. They were mostly made one after the other, so that the way from n to m tells where
+ * the next ones are; a wrong guess costs nothing. */
+static inline void wg__prefetch_along(const wg_node *n, const wg_node *m) {
+    enum { AHEAD = 6 };
+    uintptr_t guess = (uintptr_t)m + AHEAD * ((uintptr_t)m - (uintptr_t)n);
+    __builtin_prefetch((const void *)guess);
+    __builtin_prefetch((const void *)(guess + 64));
+    __builtin_prefetch((const void *)(guess + 128));
+}
+
+void wg__node_dead(wg_node *n); /* its last reference is gone */
+static inline void wg__node_release(wg_node *n) {
+    if (n->flags & NF_ACCUMULATE) wg__tensor_release(n->inline_in[0].saved);
+    else if (wg__dec(&n->refs)) wg__node_dead(n);
+}
 static inline wg_node *wg__node_retain(wg_node *n) {
     wg__inc((n->flags & NF_ACCUMULATE) ? &n->inline_in[0].saved->refs : &n->refs);
     return n;

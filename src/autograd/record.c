@@ -132,8 +132,11 @@ static inline void save_input(wg_node *n, int i, wg_tensor *t) {
 }
 
 static inline wg_status set_edge(wg_node *n, int i, wg_tensor *t) {
-    if (WG_UNLIKELY((t->flags & TF_VIEW) || !t->grad_fn)) return wg__node_set_edge(n, i, t);
-    wg__node_edge(n, i, t->grad_fn, t->output_nr);
+    if (WG_UNLIKELY(t->flags & TF_VIEW)) return wg__node_set_edge(n, i, t);
+    wg_node *to = t->grad_fn;
+    if (!to && t->meta) to = atomic_load_explicit(&t->meta->accum, memory_order_acquire);
+    if (WG_UNLIKELY(!to)) return wg__node_set_edge(n, i, t);
+    wg__node_edge(n, i, to, t->output_nr);
     return WG_OK;
 }
 
@@ -199,9 +202,11 @@ static wg_status modified_out(const wg_node *n, int o, const wg_tensor *saved, u
 
 static wg_node *current_maker(wg_tensor *t) { return (t->flags & TF_VIEW) ? wg__grad_fn(t) : t->grad_fn; }
 
-static wg_status check_input(wg_node *n, int i, wg_tensor *t) {
-    if (WG_LIKELY(wg__version(t) == n->in[i].version)) return WG_OK;
+static wg_status __attribute__((noinline)) input_modified(const wg_node *n, int i, wg_tensor *t) {
     return wg__modified(n, t, current_maker(t), (int)t->output_nr, n->in[i].version);
+}
+static inline wg_status check_input(const wg_node *n, int i, wg_tensor *t) {
+    return WG_LIKELY(wg__version(t) == n->in[i].version) ? WG_OK : input_modified(n, i, t);
 }
 
 /* A fresh handle on the saved alias, with its maker as its history when a graph is being made. */
@@ -299,7 +304,7 @@ static wg_status check_all(wg_node *n, wg_node *maker, wg_unpacked *u, bool cons
 /* The usual node: few inputs, one output. */
 static wg_status unpack_small(wg_node *n, wg_node *maker, wg_unpacked *u, bool consume, void *site) {
     u->out[0] = NULL;
-    for (uint32_t i = 0; i < n->nin; i++) u->in[i] = NULL;
+    memset(u->in_buf, 0, sizeof(u->in_buf));
     if (!(n->flags & NF_SAVES)) return WG_OK;
     wg__lock(&n->lock);
     if (wg__released(n)) {

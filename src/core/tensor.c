@@ -267,8 +267,42 @@ static int64_t reach(int ndim, const int64_t *sizes, const int64_t *strides, int
     return last + 1;
 }
 
+/* What has room in its block, with dims, data and flags to be filled in. */
+static inline wg_tensor *new_inline(struct wg_tls *s, wg_dtype dtype, int ndim, int64_t numel, size_t bytes) {
+    wg_tensor *t = wg__block_new(s);
+    if (WG_UNLIKELY(!t)) return NULL;
+    init_handle(t, dtype);
+    t->flags = TF_CONTIG;
+    t->ndim = (uint8_t)ndim;
+    t->numel = numel;
+    t->dims = (int64_t *)(void *)t->inline_;
+    t->own.bytes = bytes;
+    t->own.data = t->inline_ + (size_t)ndim * 16;
+    t->own.flags = SF_INLINE;
+    own_storage(t);
+    fresh_version_cell(t);
+    wg__count(&s->live_tensors, 1);
+    return t;
+}
+
+/* A number, or a row-major matrix of a handful of elements, none of its sizes 0: nothing overflows, all is in the block. */
+static bool is_tiny(int ndim, const int64_t *sizes, const int64_t *strides) {
+    enum { MOST = WG_INLINE_BYTES - 32 }; /* of bytes elements */
+    if (ndim == 0) return true;
+    return ndim == 2 && !strides && (uint64_t)sizes[0] - 1 < MOST && (uint64_t)sizes[1] - 1 < MOST;
+}
+
 wg_tensor *wg__tensor_new(wg_dtype dtype, int ndim, const int64_t *sizes, const int64_t *strides) {
     struct wg_tls *s = &wg__tls;
+    if (is_tiny(ndim, sizes, strides)) {
+        int64_t n = ndim ? sizes[0] * sizes[1] : 1;
+        size_t item = wg__dtype_bytes[dtype & 31], room = WG_INLINE_BYTES - (size_t)ndim * 16;
+        if ((size_t)n * item <= room) {
+            wg_tensor *t = new_inline(s, dtype, ndim, n, (size_t)n * item);
+            if (t && ndim) memcpy(t->dims, (int64_t[]){sizes[0], sizes[1], sizes[1], 1}, 32);
+            return t;
+        }
+    }
     int64_t numel = wg__numel(ndim, sizes), elements = reach(ndim, sizes, strides, numel);
     size_t bytes;
     if (numel < 0 || elements < 0 || __builtin_mul_overflow((size_t)elements, wg_dtype_size(dtype), &bytes) ||
@@ -306,23 +340,12 @@ no_memory:
 wg_tensor *wg__tensor_like(const wg_tensor *x, wg_dtype dtype) {
     enum { SMALL_NDIM = 2 };
     size_t bytes = (size_t)x->numel * wg__dtype_bytes[dtype & 31], used = (size_t)x->ndim * 16;
-    if (x->ndim > SMALL_NDIM || bytes > WG_INLINE_BYTES - used) return wg__tensor_new(dtype, x->ndim, x->dims, NULL);
     struct wg_tls *s = &wg__tls;
-    wg_tensor *t = wg__block_new(s);
-    if (WG_UNLIKELY(!t)) return NULL;
-    init_handle(t, dtype);
-    t->flags = TF_CONTIG;
-    t->ndim = x->ndim;
-    t->numel = x->numel;
-    t->dims = (int64_t *)(void *)t->inline_;
+    if (x->ndim > SMALL_NDIM || bytes > WG_INLINE_BYTES - used || !s->free_blocks)
+        return wg__tensor_new(dtype, x->ndim, x->dims, NULL);
+    wg_tensor *t = new_inline(s, dtype, x->ndim, x->numel, bytes);
     if (WG_LIKELY((char *)x->dims == x->inline_)) memcpy(t->inline_, x->inline_, SMALL_NDIM * 16);
     else if (x->ndim) memcpy(t->inline_, x->dims, used);
-    t->own.bytes = bytes;
-    t->own.data = t->inline_ + used;
-    t->own.flags = SF_INLINE;
-    own_storage(t);
-    fresh_version_cell(t);
-    wg__count(&s->live_tensors, 1);
     return t;
 }
 
@@ -454,9 +477,20 @@ static void destroy_tensor(struct wg_tls *s, wg_tensor *t) {
 
 /* The usual death: nothing but the handle refers to the block any more. */
 static inline bool dies_alone(const wg_tensor *t) {
-    return !((uintptr_t)t->meta | (uintptr_t)t->slot) && t->storage == &t->own && !t->own.foreign &&
-           !(t->flags & (TF_HEAPDIMS | TF_VSEP | TF_RETAINS)) && atomic_load_explicit(&t->own.refs, memory_order_acquire) == 1 &&
+    uintptr_t more = (uintptr_t)t->meta | (uintptr_t)t->slot | (uintptr_t)t->own.foreign |
+                     ((uintptr_t)t->storage ^ (uintptr_t)&t->own) | (t->flags & (TF_HEAPDIMS | TF_VSEP | TF_RETAINS));
+    return !more && atomic_load_explicit(&t->own.refs, memory_order_acquire) == 1 &&
            atomic_load_explicit(&t->block_refs, memory_order_acquire) == 2;
+}
+
+/* Nothing is left to do than to note it and to put the block back; not in debug builds, which keep the dead. */
+static inline bool dies_quietly(const struct wg_tls *s, const wg_tensor *t) {
+#ifdef NDEBUG
+    return dies_alone(t) && (t->own.flags & SF_INLINE) && s->listed && s->nfree + 1 < s->most_free;
+#else
+    (void)s, (void)t;
+    return false;
+#endif
 }
 
 static void drain(struct wg_tls *s) {
@@ -469,9 +503,7 @@ static void drain(struct wg_tls *s) {
     s->in_release = 0;
 }
 
-void wg__tensor_release(wg_tensor *t) {
-    if (!wg__dec(&t->refs)) return;
-    struct wg_tls *s = &wg__tls;
+static void __attribute__((noinline)) die(struct wg_tls *s, wg_tensor *t) {
     if (dies_alone(t)) {
         wg_node *history = t->grad_fn;
         if (!(t->own.flags & SF_INLINE)) wg__free(t->own.data, t->own.bytes);
@@ -483,6 +515,18 @@ void wg__tensor_release(wg_tensor *t) {
     t->numel = (int64_t)(intptr_t)s->pending;
     s->pending = t;
     if (!s->in_release) drain(s);
+}
+
+void wg__tensor_dead(wg_tensor *t) {
+    struct wg_tls *s = &wg__tls;
+    if (WG_UNLIKELY(!dies_quietly(s, t))) {
+        die(s, t);
+        return;
+    }
+    wg_node *history = t->grad_fn;
+    wg__count(&s->live_tensors, -1);
+    wg__block_push(s, t);
+    if (history) wg__node_release(history);
 }
 
 wg_tensor *wg_keep(wg_tensor *t) {
@@ -546,7 +590,7 @@ static void warn_root(struct wg_tls *s) {
 }
 #endif
 
-wg_tensor *wg__scope_push(wg_tensor *t) {
+wg_tensor *wg__scope_push_slow(wg_tensor *t) {
     struct wg_tls *s = &wg__tls;
     if (WG_UNLIKELY(s->scope_top >= s->scope_cap) && !grow(s)) {
         wg_release(t);
@@ -567,8 +611,14 @@ size_t wg_scope_open(void) {
 }
 
 void wg__scope_trim(struct wg_tls *s, size_t top) {
+    enum { AHEAD = 8 }; /* a long scope's first results are far away */
     while (s->scope_top > top) {
         wg_tensor *t = s->scope[--s->scope_top];
+        if (s->scope_top > AHEAD) {
+            const char *later = (const char *)s->scope[s->scope_top - AHEAD];
+            __builtin_prefetch(later, 1);
+            __builtin_prefetch(later + 64, 1);
+        }
         if (t && !IS_MARK(t)) wg__tensor_release(t);
     }
 }

@@ -236,9 +236,19 @@ wg_tensor *wg__tensor_new_batched(wg_dtype dtype, int ndim, const int64_t *sizes
 wg_tensor *wg__batched_alias(const wg_tensor *t); /* batch.c */
 wg_status wg__swap_storage(wg_tensor *t, const wg_tensor *source); /* .data = */
 wg_meta *wg__meta(wg_tensor *t); /* NULL on no memory (error raised) */
-void wg__tensor_release(wg_tensor *t);
+void wg__tensor_dead(wg_tensor *t); /* its last owner is gone */
+static inline void wg__tensor_release(wg_tensor *t) {
+    if (wg__dec(&t->refs)) wg__tensor_dead(t);
+}
 /* Owned handle to the innermost scope; returns it, or poison (and releases) when the scope cannot grow. */
-wg_tensor *wg__scope_push(wg_tensor *t);
+wg_tensor *wg__scope_push_slow(wg_tensor *t);
+static inline wg_tensor *wg__scope_push(wg_tensor *t) {
+    struct wg_tls *s = &wg__tls;
+#ifdef NDEBUG
+    if (WG_LIKELY(s->scope_top < s->scope_cap)) return s->scope[s->scope_top++] = t;
+#endif
+    return wg__scope_push_slow(t);
+}
 /* Releases what was pushed since the stack was top high. */
 void wg__scope_trim(struct wg_tls *s, size_t top);
 /* The opposite: takes a result back out of the scope. Pops when it is on top (the usual case). */
@@ -285,6 +295,7 @@ void wg__row_major(int ndim, const int64_t *sizes, int64_t *strides);
 bool wg__is_row_major(int ndim, const int64_t *sizes, const int64_t *strides);
 static inline bool wg__has_sizes(const wg_tensor *t, int ndim, const int64_t *sizes) {
     if (t->ndim != ndim) return false;
+    if (WG_LIKELY(ndim == 2)) return !((t->dims[0] ^ sizes[0]) | (t->dims[1] ^ sizes[1]));
     for (int i = 0; i < ndim; i++)
         if (t->dims[i] != sizes[i]) return false;
     return true;

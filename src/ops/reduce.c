@@ -285,17 +285,28 @@ static wg_dtype sum_compute(wg_dtype d) {
     return wg_dtype_is_floating(d) ? WG_FLOAT32 : WG_INT64;
 }
 
+/* All of a row-major tensor in the dtype of the result, not too long. */
+static bool is_one_row(const wg_call *c, wg_dtype compute) {
+    const wg_tensor *t = c->in[0];
+    return c->attr[0].tag == WG_V_NONE && (t->flags & TF_CONTIG) && t->dtype == compute && c->out[0]->dtype == compute &&
+           t->numel > 0 && t->numel <= PIECE;
+}
+
 static wg_status sum_like(const wg_call *c, bool mean) {
     wg_tensor *out = c->out[0], *t = c->in[0];
     bool reduced[WG_MAX_DIMS];
     wg__block b;
     wg_dtype compute = sum_compute((wg_dtype)out->dtype);
+    row_fn fn = compute == WG_FLOAT32 ? sum_row_f32 : compute == WG_FLOAT64 ? sum_row_f64 : sum_row_i64;
+    if (is_one_row(c, compute)) { /* what most losses end in: nothing to arrange */
+        fn(t->data, t->numel, out->data, 1);
+        return mean ? scale_down(out, (double)t->numel) : WG_OK;
+    }
     /* integers asked for as floats are converted first; floats asked for as integers are too */
     wg_status st = wg__reduced_dims(c->op->name, &c->attr[0], t->ndim, reduced);
     if (st == WG_OK) st = wg__block_open(&b, t, reduced, compute, compute == WG_INT64);
     if (st != WG_OK) return st;
     wg_tensor *r = (wg_dtype)out->dtype == compute ? wg__retain(out) : wg__temp(compute, out->ndim, out->dims);
-    row_fn fn = compute == WG_FLOAT32 ? sum_row_f32 : compute == WG_FLOAT64 ? sum_row_f64 : sum_row_i64;
     if (!r) st = WG_ERR_MEMORY;
     else if (r->numel == 0) st = WG_OK;
     else if (b.inner > 1) st = sum_columns(&b, r);
