@@ -63,6 +63,46 @@ static PyObject *library_path(PyObject *m, PyObject *u) {
     return PyUnicode_DecodeFSDefault(info.dli_fname);
 }
 
+/* ---- print options ----------------------------------------------------------------------------------------------------------------- */
+
+static int profile_of(PyObject *o, wg_print_profile *p) {
+    *p = WG_PRINT_NONE;
+    if (!o || o == Py_None) return 0;
+    static const char *const names[] = {"default", "short", "full"};
+    for (int i = 0; i < 3; i++)
+        if (PyUnicode_Check(o) && PyUnicode_CompareWithASCIIString(o, names[i]) == 0) {
+            *p = (wg_print_profile)(WG_PRINT_DEFAULT + i);
+            return 0;
+        }
+    return PyUnicode_Check(o) ? 0 : (PyErr_SetString(PyExc_TypeError, "profile must be 'default', 'short' or 'full'"), -1);
+}
+
+/* An option that is a number and given. */
+static bool option(PyObject *o, bool *has, double *value) {
+    *has = o && o != Py_None;
+    if (*has) *value = PyFloat_AsDouble(o);
+    return !(*has && *value == -1 && PyErr_Occurred());
+}
+
+static PyObject *set_printoptions(PyObject *m, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"precision", "threshold", "edgeitems", "linewidth", "profile", "sci_mode", NULL};
+    PyObject *given[6] = {NULL};
+    wg_print_options o = {.size = sizeof(o)};
+    double precision = 0, edgeitems = 0, linewidth = 0;
+    (void)m;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OOOOOO:set_printoptions", names, &given[0], &given[1], &given[2], &given[3], &given[4], &given[5]))
+        return NULL;
+    if (profile_of(given[4], &o.profile) < 0 || !option(given[0], &o.has_precision, &precision) || !option(given[1], &o.has_threshold, &o.threshold) ||
+        !option(given[2], &o.has_edgeitems, &edgeitems) || !option(given[3], &o.has_linewidth, &linewidth))
+        return NULL;
+    o.precision = (int)precision;
+    o.edgeitems = (int64_t)edgeitems;
+    o.linewidth = (int64_t)linewidth;
+    if (given[5] && given[5] != Py_None) o.sci_mode = PyObject_IsTrue(given[5]) ? WG_SCI_ON : WG_SCI_OFF;
+    if (wgpy_check(wg_set_print_options(&o))) return NULL;
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef functions[] = {
     {"_dtype_by_name", by_name, METH_O, NULL},
     {"_rebuild_size", rebuild_size, METH_O, NULL},
@@ -70,6 +110,10 @@ static PyMethodDef functions[] = {
     {"set_default_dtype", set_default_dtype, METH_O, "set_default_dtype(d)\n\nSets it: a floating dtype."},
     {"get_num_threads", get_num_threads, METH_NOARGS, "get_num_threads() -> int\n\nThreads that long kernels use."},
     {"set_num_threads", set_num_threads, METH_O, "set_num_threads(int)\n\nSets it; results do not depend on it."},
+    {"set_printoptions", (PyCFunction)(void (*)(void))set_printoptions, METH_VARARGS | METH_KEYWORDS,
+     "set_printoptions(precision=None, threshold=None, edgeitems=None, linewidth=None, profile=None, sci_mode=None)\n\n"
+     "How repr shows tensors."},
+    {"_return_type", wgpy_return_type, METH_O, NULL},
     {"_config", config, METH_NOARGS, NULL},
     {"_version", version, METH_NOARGS, NULL},
     {"_memory_stats", memory_stats, METH_NOARGS, NULL},

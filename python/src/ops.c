@@ -352,19 +352,35 @@ static PyTypeObject *named_type(const char *name, const char *result) {
     return type;
 }
 
+static struct {
+    const char *name;
+    PyTypeObject *type;
+} named_types[64];
+static int nnamed;
+
+static PyTypeObject *find_named(const char *name) {
+    for (int i = 0; i < nnamed; i++)
+        if (strcmp(named_types[i].name, name) == 0) return named_types[i].type;
+    return NULL;
+}
 static PyTypeObject *named_of(const char *name, const char *schema) {
-    static struct {
-        const char *name;
-        PyTypeObject *type;
-    } made[64];
-    static int nmade;
     const char *result = strstr(schema, ") -> (");
     if (!result) return NULL;
-    for (int i = 0; i < nmade; i++)
-        if (strcmp(made[i].name, name) == 0) return made[i].type;
-    PyTypeObject *type = named_type(name, result + 4);
-    if (type && nmade < 64) made[nmade++] = (typeof(made[0])){strdup(name), type};
+    PyTypeObject *type = find_named(name);
+    if (type) return type;
+    type = named_type(name, result + 4);
+    if (!type || nnamed == 64) return type;
+    named_types[nnamed].name = strdup(name);
+    named_types[nnamed++].type = type;
     return type;
+}
+PyObject *wgpy_return_type(PyObject *module, PyObject *name) {
+    (void)module;
+    const char *text = PyUnicode_Check(name) ? PyUnicode_AsUTF8AndSize(name, NULL) : NULL;
+    PyTypeObject *type = text ? find_named(text) : NULL;
+    if (type) return Py_NewRef((PyObject *)type);
+    if (!PyErr_Occurred()) PyErr_SetObject(PyExc_KeyError, name);
+    return NULL;
 }
 
 /* ---- the registry ------------------------------------------------------------------------------------------------------------------ */

@@ -247,6 +247,7 @@ extern const wgpy_builtin wgpy_create_builtins[], wgpy_random_builtins[], wgpy_t
 int wgpy_init_ops(PyObject *module);           /* reads the registry: before the Tensor type is made */
 /* A method written by hand as an entry among those of the registry: what __torch_function__ may take over. */
 int wgpy_add_direct(const PyMethodDef *method);
+PyObject *wgpy_return_type(PyObject *module, PyObject *name); /* torch.return_types.X */
 PyMethodDef *wgpy_op_methods(int *n);          /* methods of Tensor made from all that */
 int wgpy_add_functions(PyObject *module);      /* torch.X and nn.functional.X */
 const wg_op *wgpy_need_op(const char *name);   /* an op that operators need; a missing one is a SystemError */
