@@ -143,7 +143,9 @@ static const wg_op op_cat = {.name = "cat", .schema = "cat(Tensor[] tensors, int
                              .vjp = cat_vjp, .boxed = cat_boxed, .formula = {"the part of g where the input went"}};
 
 static wg_status check_list(const char *who, wg_tensor *const *tensors, int n) {
-    if (n <= 0 || !tensors) return wg__raise(n ? WG_ERR_TYPE : WG_ERR_VALUE, who, n ? "%s(): tensors is NULL" : "expected a non-empty list of Tensors", who);
+    if (n <= 0 && strcmp(who, "stack") == 0) return wg__raise(WG_ERR_RUNTIME, who, "stack expects a non-empty TensorList");
+    if (n <= 0) return wg__raise(WG_ERR_VALUE, who, "torch.%s(): expected a non-empty list of Tensors", who);
+    if (!tensors) return wg__raise(WG_ERR_TYPE, who, "%s(): tensors is NULL", who);
     for (int i = 0; i < n; i++) {
         if (!tensors[i]) return wg__raise(WG_ERR_TYPE, who, "%s(): tensor number %d is NULL", who, i);
         if (wg_is_poison(tensors[i])) return WG_ERR_RUNTIME;
@@ -379,11 +381,14 @@ wg_tensor *wg_where(wg_tensor *condition, wg_tensor *x, wg_tensor *y) {
     return wg__apply(&op_where, in, 3, NULL, 0, WG_SITE);
 }
 
+/* PyTorch's refusal of a mask has C++'s names. */
+static const char *const c_names[] = {"bool",      "unsigned char", "signed char",   "short int", "int",
+                                      "long int", "c10::Half",     "c10::BFloat16", "float",     "double"};
 static wg_status masked_fill_shape(const wg_call *c, wg_geometry *g) {
     wg_status st = WG_OK;
     if (c->in[1]->dtype != WG_BOOL)
         st = wg__raise(WG_ERR_RUNTIME, "masked_fill_", "masked_fill_ only supports boolean masks, but got mask with dtype %s",
-                       wg_dtype_name((wg_dtype)c->in[1]->dtype));
+                       c_names[c->in[1]->dtype]);
     if (st == WG_OK && c->in[2]->ndim != 0)
         st = wg__raise(WG_ERR_RUNTIME, "masked_fill", "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with %d "
                        "dimension(s).", c->in[2]->ndim);
@@ -414,6 +419,10 @@ static const wg_op op_masked_fill = {.name = "masked_fill", .shown = WG_INPLACE,
                                      .formula = {"0 where mask, else 1", NULL, "sum of g where mask"}};
 wg_tensor *wg_masked_fill(wg_tensor *x, wg_tensor *mask, wg_tensor *value) {
     wg_tensor *in[3] = {x, mask, value};
+    wg_geometry both; /* out of place PyTorch names the mask's size first */
+    if (x && mask && wg__ok(x) && wg__ok(mask) && mask->dtype == WG_BOOL && !wg__same_sizes(x, mask) &&
+        wg__broadcast("masked_fill", (const wg_tensor *const[]){mask, x}, 2, &both) != WG_OK)
+        return WG_POISON;
     return wg__apply(&op_masked_fill, in, 3, NULL, 0, WG_SITE);
 }
 wg_tensor *wg_masked_fill_(wg_tensor *x, wg_tensor *mask, wg_tensor *value) {
@@ -494,24 +503,37 @@ static wg_tensor *view_positions(int n, const int64_t *sizes, const int64_t *str
     return at;
 }
 
+static int64_t reach_of(int n, const int64_t *sizes, const int64_t *strides) {
+    int64_t reach = 1;
+    for (int i = 0; i < n; i++) {
+        if (sizes[i] == 0) return 0;
+        reach += (sizes[i] - 1) * strides[i];
+    }
+    return reach;
+}
+/* g added to flat at each place that the view has. */
+static wg_tensor *add_view(wg_tensor *flat, wg_tensor *g, int n, const int64_t *sizes, const int64_t *strides, int64_t offset) {
+    if (!view_overlaps(n, sizes, strides)) return wg__as_strided_scatter(flat, g, n, sizes, strides, offset);
+    wg_tensor *at = wg_flatten(view_positions(n, sizes, strides, offset), 0, -1);
+    return wg_index_add(flat, 0, at, wg_flatten(g, 0, -1));
+}
 wg_tensor *wg__as_strided_backward(wg_tensor *g, int ndim, const int64_t *sizes, const int64_t *own, int view_ndim,
                                    const int64_t *view_sizes, const int64_t *view_strides, int64_t offset) {
-    int64_t row_major[WG_MAX_DIMS], reach = 1, zero = 0;
+    int64_t row_major[WG_MAX_DIMS];
     wg__row_major(ndim, sizes, row_major);
     if (!own) own = row_major;
-    for (int i = 0; i < ndim; i++) reach += sizes[i] > 0 ? (sizes[i] - 1) * own[i] : 0;
-    for (int i = 0; i < view_ndim; i++)
-        if (view_sizes[i] == 0) reach = reach > 1 ? reach : 1;
-    /* gradient of the storage, flat; then what the input saw of it */
-    wg_tensor *flat = wg_zeros(1, &reach, WG_DTYPE((wg_dtype)g->dtype));
-    (void)zero;
-    if (view_overlaps(view_ndim, view_sizes, view_strides)) {
-        wg_tensor *at = wg_flatten(view_positions(view_ndim, view_sizes, view_strides, offset), 0, -1);
-        flat = wg_index_add(flat, 0, at, wg_flatten(g, 0, -1));
-    } else {
-        flat = wg__as_strided_scatter(flat, g, view_ndim, view_sizes, view_strides, offset);
+    int64_t have = reach_of(ndim, sizes, own), seen = reach_of(view_ndim, view_sizes, view_strides);
+    if (have == 0 || seen == 0) return wg__zeros((wg_dtype)g->dtype, ndim, sizes);
+    /* gradient of the storage, flat, as far as either goes; then what the input saw of it */
+    int64_t before = offset < 0 ? -offset : 0, after = offset + seen > have ? offset + seen : have, size = before + after;
+    wg_tensor *flat = wg__zeros((wg_dtype)g->dtype, 1, &size);
+    flat = add_view(flat, g, view_ndim, view_sizes, view_strides, offset + before);
+    if (view_overlaps(ndim, sizes, own)) { /* one place that the input has several times: an equal share for each */
+        wg_tensor *ones = wg_ones(ndim, sizes, WG_DTYPE((wg_dtype)g->dtype));
+        flat = wg_div(flat, add_view(wg__zeros((wg_dtype)g->dtype, 1, &size), ones, ndim, sizes, own, before));
+        flat = wg_masked_fill(flat, wg_isnan(flat), wg_s(0)); /* between the input's places */
     }
-    return wg_as_strided(flat, ndim, sizes, own, 0);
+    return wg_as_strided(flat, ndim, sizes, own, before);
 }
 
 /* ---- the family -------------------------------------------------------------------------------------------------------------------------------- */

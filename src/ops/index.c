@@ -11,14 +11,20 @@
 
 /* ---- positions ------------------------------------------------------------------------------------------------------------ */
 
-static wg_status out_of_bounds(const char *who, int64_t index, int dim, int64_t size) {
-    if (strcmp(who, "index") == 0 || strcmp(who, "index_put") == 0)
-        return wg__raise(WG_ERR_INDEX, who, "index %lld is out of bounds for dimension %d with size %lld", (long long)index, dim,
-                         (long long)size);
-    if (strcmp(who, "gather") == 0 || strcmp(who, "scatter_add") == 0)
-        return wg__raise(WG_ERR_RUNTIME, who, "index %lld is out of bounds for dimension %d with size %lld", (long long)index, dim,
-                         (long long)size);
-    return wg__raise(WG_ERR_INDEX, who, "index out of range in self");
+/* PyTorch has a sentence and a type for each op; index_add of a vector is another path there, as is index_select of dim 1
+ * or of nothing (which comes as dim 1). */
+static wg_status out_of_bounds(const char *who, int64_t index, int dim, int64_t size, int ndim) {
+    bool select = strcmp(who, "index_select") == 0 || strcmp(who, "embedding") == 0;
+    long long i = index, n = size;
+    if (select && size == 0)
+        return wg__raise(WG_ERR_RUNTIME, who, "index_select(): self indexing axis dim should be positive. It is 0 and has no index %lld", i);
+    if (select && dim == 1)
+        return wg__raise(WG_ERR_RUNTIME, who, "INDICES element is out of DATA bounds, id=%lld axis_dim=%lld", i, n);
+    if (select || (strcmp(who, "index_add") == 0 && ndim <= 1))
+        return wg__raise(WG_ERR_INDEX, who, "index out of range in self. Index %lld of dimension %d with size %lld", i, dim, n);
+    bool runtime = strcmp(who, "index") && strcmp(who, "index_put") && strcmp(who, "index_fill");
+    return wg__raise(runtime ? WG_ERR_RUNTIME : WG_ERR_INDEX, who, "index %lld is out of bounds for dimension %d with size %lld", i,
+                     dim, n);
 }
 /* An index tensor as row-major int64, owned. */
 static wg_tensor *positions(wg_tensor *t) { return wg__contiguous(t, WG_INT64); }
@@ -72,19 +78,25 @@ static void indexing_close(indexing *k) {
     for (int d = 0; d < WG_MAX_DIMS; d++) wg_release(k->at[d]);
 }
 
+static bool is_mask(const wg_tensor *t) { return t->dtype == WG_BOOL || t->dtype == WG_UINT8; }
+static wg_status too_many(const char *who, const wg_tensor *x, int n) {
+    return wg__raise(WG_ERR_INDEX, who, "too many indices for tensor of dimension %d (got %d)", x->ndim, n);
+}
 /* A mask takes as many dims as it has: its nonzero coordinates are indices for them. */
 static wg_status expand_masks(const char *who, const wg_tensor *x, wg_tensor *const *idx, int n, wg_tensor **list, int *count) {
     *count = 0;
+    if (n > x->ndim) return too_many(who, x, n);
     for (int i = 0; i < n; i++) {
         wg_tensor *t = idx[i];
-        if (*count >= x->ndim + 1 || *count >= WG_MAX_DIMS)
-            return wg__raise(WG_ERR_INDEX, who, "too many indices for tensor of dimension %d", x->ndim);
-        if (t && (t->dtype == WG_BOOL || t->dtype == WG_UINT8)) {
-            for (int d = 0; d < t->ndim; d++)
-                if (*count + d >= x->ndim || t->dims[d] != x->dims[*count + d])
+        if (*count >= x->ndim) return too_many(who, x, *count + 1);
+        if (t && is_mask(t)) {
+            for (int d = 0; d < t->ndim; d++) {
+                if (*count + d >= x->ndim) return wg__wrap_dim(who, *count + d, x->ndim), WG_ERR_INDEX; /* says so */
+                if (t->dims[d] != x->dims[*count + d])
                     return wg__raise(WG_ERR_INDEX, who, "The shape of the mask %s at index %d does not match the shape of the indexed "
                                      "tensor %s at index %d", wg__sizes_text((char[256]){0}, 256, t->ndim, t->dims), d,
                                      wg__sizes_text((char[256]){0}, 256, x->ndim, x->dims), *count + d);
+            }
             wg_tensor *where = wg_nonzero(t);
             if (wg_is_poison(where)) return WG_ERR_RUNTIME;
             for (int d = 0; d < t->ndim; d++, (*count)++) {
@@ -93,12 +105,11 @@ static wg_status expand_masks(const char *who, const wg_tensor *x, wg_tensor *co
             }
             continue;
         }
-        if (t && wg_dtype_is_floating((wg_dtype)t->dtype))
+        if (t && t->dtype != WG_INT64 && t->dtype != WG_INT32)
             return wg__raise(WG_ERR_INDEX, who, "tensors used as indices must be long, int, byte or bool tensors");
         list[(*count)++] = t;
     }
     while (*count && !list[*count - 1]) (*count)--;
-    if (*count > x->ndim) return wg__raise(WG_ERR_INDEX, who, "too many indices for tensor of dimension %d", x->ndim);
     return WG_OK;
 }
 
@@ -142,15 +153,24 @@ static void place(indexing *k, int n) {
     k->first = first >= 0 && last - first + 1 == m ? first : 0;
 }
 
+/* Positions of a result without elements are not looked at, but a dim of size 0 has none. An error names the index
+ * tensor, as PyTorch does: 0 is the first. */
 static wg_status check_positions(const char *who, indexing *k) {
+    int64_t total = k->count;
     for (int d = 0; d < k->ndim; d++) {
+        if (!k->indexed[d]) total = total && k->sizes[d] ? total : 0;
+        else if (k->sizes[d] == 0 && k->count)
+            return wg__raise(WG_ERR_INDEX, who, "index is out of bounds for dimension with size 0. It is dimension %d", d);
+    }
+    for (int d = 0, nth = 0; d < k->ndim && total; d++) {
         if (!k->indexed[d]) continue;
         int64_t *p = (int64_t *)(void *)k->at[d]->data, size = k->sizes[d];
         for (int64_t i = 0; i < k->count; i++) {
-            if (p[i] < -size || p[i] >= size) return out_of_bounds(who, p[i], d, size);
+            if (p[i] < -size || p[i] >= size) return out_of_bounds(who, p[i], nth, size, k->ndim);
             if (p[i] < 0) p[i] += size;
             if (wg__poll_at(i)) return WG_ERR_INTERRUPTED;
         }
+        nth++;
     }
     return WG_OK;
 }
@@ -344,16 +364,36 @@ static const wg_op op_index = {.name = "index", .shown = WG_HIDDEN, .schema = "i
 #define MAX_INDICES (WG_MAX_DIMS + 1)
 static bool gather_list(wg_tensor **in, wg_tensor *x, wg_tensor *const *indices, int n, const char *who) {
     if (n < 0 || n > WG_MAX_DIMS || (n && !indices)) {
-        wg__raise(WG_ERR_INDEX, who, "too many indices for tensor of dimension %d", x ? x->ndim : 0);
+        wg__raise(WG_ERR_INDEX, who, "too many indices for tensor of dimension %d (got %d)", x ? x->ndim : 0, n);
         return false;
     }
     in[0] = x;
     for (int i = 0; i < n; i++) in[i + 1] = indices[i];
     return true;
 }
+/* A mask without dims asks whether there is anything at all: numpy gives it a new dim of size 1. Replaces it in in[1] and
+ * on, and in[0] by a view with such dims; false: there was none. */
+static bool lift_flags(wg_tensor **in, int n, int *dims, int *count) {
+    *count = 0;
+    if (!in[0] || wg_is_poison(in[0])) return false;
+    for (int i = 1, at = 0; i <= n; i++) {
+        bool mask = in[i] && wg__ok(in[i]) && is_mask(in[i]);
+        if (mask && in[i]->ndim == 0 && at <= in[0]->ndim) {
+            int64_t one = 1;
+            dims[(*count)++] = at;
+            in[0] = wg_unsqueeze(in[0], at);
+            in[i] = wg_reshape(in[i], 1, &one);
+            if (wg_is_poison(in[0])) break;
+        }
+        at += mask ? in[i]->ndim : 1;
+    }
+    return *count > 0;
+}
 wg_tensor *wg_index(wg_tensor *x, wg_tensor *const *indices, int n) {
     wg_tensor *in[MAX_INDICES];
+    int dims[WG_MAX_DIMS], count;
     if (!gather_list(in, x, indices, n, "index")) return WG_POISON;
+    lift_flags(in, n, dims, &count);
     return wg__apply(&op_index, in, n + 1, NULL, 0, WG_SITE);
 }
 
@@ -438,9 +478,18 @@ static const wg_op op_put = {.name = "index_put",
 static wg_tensor *put(wg_tensor *x, wg_tensor *const *indices, int n, wg_tensor *values, bool accumulate, bool inplace, void *site) {
     wg_tensor *in[MAX_INDICES + 1];
     if (!gather_list(in + 1, values, indices, n, "index_put")) return WG_POISON;
-    in[0] = x;
     if (!values) return wg__fail(WG_ERR_TYPE, "index_put", "index_put(): argument 'values' must be Tensor, not None");
     wg_value a = WG_VAL_B(accumulate);
+    int dims[WG_MAX_DIMS], count;
+    in[1] = x;
+    bool lifted = lift_flags(in + 1, n, dims, &count);
+    in[0] = in[1];
+    in[1] = values;
+    if (lifted) {
+        wg_tensor *r = inplace ? wg__apply_inplace(&op_put, in, n + 2, &a, 1, site) : wg__apply(&op_put, in, n + 2, &a, 1, site);
+        while (count-- > 0 && !inplace && !wg_is_poison(r)) r = wg_squeeze_dim(r, dims[count]);
+        return wg_is_poison(r) || !inplace ? r : x;
+    }
     return inplace ? wg__apply_inplace(&op_put, in, n + 2, &a, 1, site) : wg__apply(&op_put, in, n + 2, &a, 1, site);
 }
 wg_tensor *wg_index_put(wg_tensor *x, wg_tensor *const *indices, int n, wg_tensor *values, bool accumulate) {
@@ -452,17 +501,10 @@ wg_tensor *wg_index_put_(wg_tensor *x, wg_tensor *const *indices, int n, wg_tens
 
 /* ---- along one dim ------------------------------------------------------------------------------------------------------------------ */
 
-static wg_status check_index(const char *who, const wg_tensor *index, bool vector) {
-    if (index->dtype != WG_INT64 && index->dtype != WG_INT32)
-        return wg__raise(WG_ERR_RUNTIME, who, "%s(): Expected dtype int32 or int64 for index, but got %s", who,
-                         wg_dtype_name((wg_dtype)index->dtype));
-    if (vector && index->ndim > 1) return wg__raise(WG_ERR_INDEX, who, "%s(): Index is supposed to be a vector, but got dim: %d with type: %s", who, index->ndim, wg__dtype_scalar_name((wg_dtype)index->dtype));
-    return WG_OK;
-}
-static wg_status in_range(const char *who, const wg_tensor *index, int64_t size, int dim) {
+static wg_status in_range(const char *who, const wg_tensor *index, int64_t size, int dim, int ndim, bool negative) {
     const int64_t *p = ints(index);
     for (int64_t i = 0; i < index->numel; i++) {
-        if (p[i] < 0 || p[i] >= size) return out_of_bounds(who, p[i], dim, size);
+        if (p[i] < (negative ? -size : 0) || p[i] >= size) return out_of_bounds(who, p[i], dim < 0 ? 0 : dim, size, ndim);
         if (wg__poll_at(i)) return WG_ERR_INTERRUPTED;
     }
     return WG_OK;
@@ -490,9 +532,15 @@ static void around(const wg_tensor *t, int d, int64_t *outer, int64_t *inner) {
 /* index_select */
 static wg_status select_shape(const wg_call *c, wg_geometry *g) {
     const wg_tensor *x = c->in[0], *index = c->in[1];
-    wg_status st = check_index("index_select", index, true);
-    int d = st == WG_OK ? wg__wrap_dim("index_select", c->attr[0].i, x->ndim) : -1;
-    if (d < 0) return st == WG_OK ? WG_ERR_INDEX : st;
+    int d = wg__wrap_dim("index_select", c->attr[0].i, x->ndim);
+    if (d < 0) return WG_ERR_INDEX;
+    if (index->ndim > 1) return wg__raise(WG_ERR_INDEX, "index_select", "index_select(): Index is supposed to be a vector");
+    if (index->dtype != WG_INT64 && index->dtype != WG_INT32)
+        return wg__raise(WG_ERR_RUNTIME, "index_select", "index_select(): Expected dtype int32 or int64 for index. Got %s",
+                         wg_dtype_name((wg_dtype)index->dtype));
+    if (x->ndim == 0 && index->numel != 1)
+        return wg__raise(WG_ERR_RUNTIME, "index_select", "index_select(): Index to scalar can have only 1 value, got %lld value(s)",
+                         (long long)index->numel);
     g->ndim = x->ndim;
     memcpy(g->sizes, x->dims, (size_t)x->ndim * 8);
     if (x->ndim) g->sizes[d] = index->numel;
@@ -503,7 +551,7 @@ static wg_status select_run(const wg_call *c) {
     wg_status st = x && index ? WG_OK : WG_ERR_MEMORY;
     int d = dim_of(c, c->in[0]->ndim);
     int64_t outer, inner, size = st == WG_OK && x->ndim ? x->dims[d] : 1;
-    if (st == WG_OK) st = in_range("index_select", index, size, d);
+    if (st == WG_OK) st = in_range("index_select", index, size, x->numel ? d : 1, x->ndim, false);
     if (st == WG_OK) {
         around(x, d, &outer, &inner);
         size_t run = (size_t)inner * wg__itemsize(x);
@@ -541,22 +589,37 @@ static wg_status like_self(const wg_call *c, wg_geometry *g) {
     memcpy(g->sizes, x->dims, (size_t)x->ndim * 8);
     return WG_OK;
 }
-static wg_status index_add_shape(const wg_call *c, wg_geometry *g) {
-    const wg_tensor *x = c->in[0], *index = c->in[1], *s = c->in[2];
-    wg_status st = check_index("index_add", index, true);
-    int d = st == WG_OK ? wg__wrap_dim("index_add", c->attr[0].i, x->ndim) : -1;
-    if (d < 0) return st == WG_OK ? WG_ERR_INDEX : st;
+static wg_status index_add_types(const wg_tensor *x, const wg_tensor *index, const wg_tensor *s) {
+    const char *type = wg__dtype_scalar_name((wg_dtype)index->dtype);
+    if (index->ndim > 1)
+        return wg__raise(WG_ERR_INDEX, "index_add", "index_add_(): Index is supposed to be a vector, but got dim: %d with type: %s and "
+                         "size: %s", index->ndim, type, wg__sizes_text((char[256]){0}, 256, index->ndim, index->dims));
+    if (index->dtype != WG_INT64 && index->dtype != WG_INT32)
+        return wg__raise(WG_ERR_RUNTIME, "index_add", "index_add_(): Expected dtype int32/int64 for index but got: %s", type);
     if (s->dtype != x->dtype)
         return wg__raise(WG_ERR_RUNTIME, "index_add", "index_add_(): self (%s) and source (%s) must have the same scalar type",
                          wg__dtype_scalar_name((wg_dtype)x->dtype), wg__dtype_scalar_name((wg_dtype)s->dtype));
-    bool fits = s->ndim == x->ndim || (s->ndim == 0 && x->ndim <= 1);
-    if (x->ndim == 0 && s->ndim == 1)
+    return WG_OK;
+}
+static wg_status index_add_shape(const wg_call *c, wg_geometry *g) {
+    const wg_tensor *x = c->in[0], *index = c->in[1], *s = c->in[2];
+    int d = wg__wrap_dim("index_add", c->attr[0].i, x->ndim);
+    if (d < 0) return WG_ERR_INDEX;
+    wg_status st = index_add_types(x, index, s);
+    if (st != WG_OK) return st;
+    if (s->ndim == 0 && index->numel != 1)
+        return wg__raise(WG_ERR_INDEX, "index_add", "Dimension specified as %d but tensor has no dimensions. The source is one element, "
+                         "the indices are %lld", d, (long long)index->numel);
+    bool fits = s->ndim == x->ndim;
+    if (d < s->ndim && index->numel != s->dims[d])
+        return wg__raise(WG_ERR_RUNTIME, "index_add",
+                         "index_add_(): Number of indices (%lld) should be equal to source.size(dim): (%lld), for dim: %d",
+                         (long long)index->numel, (long long)s->dims[d], d);
+    for (int i = 0; i < s->ndim && fits; i++) fits = i == d || s->dims[i] == x->dims[i];
+    if (!fits)
         return wg__raise(WG_ERR_RUNTIME, "index_add", "source tensor shape must match self tensor shape, excluding the specified "
-                         "dimension. Got self.shape = [] source.shape = [%lld]", (long long)s->dims[0]);
-    for (int i = 0; i < s->ndim && fits && s->ndim == x->ndim; i++) fits = i == d ? s->dims[i] == index->numel : s->dims[i] == x->dims[i];
-    if (!fits || (s->ndim == 0 && index->numel != 1))
-        return wg__raise(WG_ERR_RUNTIME, "index_add", "index_add_(): Number of indices (%lld) should be equal to source.size(dim) (%lld)",
-                         (long long)index->numel, (long long)(s->ndim > d ? s->dims[d] : 1));
+                         "dimension. Got self.shape = %s source.shape = %s", wg__sizes_text((char[256]){0}, 256, x->ndim, x->dims),
+                         wg__sizes_text((char[256]){0}, 256, s->ndim, s->dims));
     return like_self(c, g);
 }
 static wg_status index_write(const wg_call *c, wg_tensor *source, bool single, move_fn move) {
@@ -566,12 +629,11 @@ static wg_status index_write(const wg_call *c, wg_tensor *source, bool single, m
     wg_status st = index && s && whole ? WG_OK : WG_ERR_MEMORY;
     int d = dim_of(c, out->ndim);
     int64_t outer, inner, size = out->ndim ? out->dims[d] : 1;
-    for (int64_t i = 0; st == WG_OK && i < index->numel; i++)
-        if (ints(index)[i] < -(single ? size : 0) || ints(index)[i] >= size) st = out_of_bounds(c->op->name, ints(index)[i], d, size);
-        else if (wg__poll_at(i)) st = WG_ERR_INTERRUPTED;
+    if (st == WG_OK && (out->numel || (single && size == 0))) st = in_range(c->op->name, index, size, d, out->ndim, single);
     if (st == WG_OK && (whole != out || out != c->in[0])) st = wg__copy_into(whole, c->in[0]);
     if (st == WG_OK) {
         around(whole, d, &outer, &inner);
+        if (out->numel == 0) outer = 0;
         size_t item = wg__itemsize(out);
         asking asked = {0};
         for (int64_t o = 0; o < outer && st == WG_OK; o++)
@@ -607,11 +669,17 @@ wg_tensor *wg_index_add(wg_tensor *x, int64_t dim, wg_tensor *index, wg_tensor *
 }
 
 static wg_status index_fill_shape(const wg_call *c, wg_geometry *g) {
-    wg_status st = check_index("index_fill", c->in[1], true);
-    if (st == WG_OK && wg__wrap_dim("index_fill", c->attr[0].i, c->in[0]->ndim) < 0) return WG_ERR_INDEX;
-    if (st == WG_OK && c->in[2]->ndim != 0)
-        st = wg__raise(WG_ERR_RUNTIME, "index_fill", "index_fill_ only supports a 0-dimensional value tensor, but got tensor with %d "
+    const wg_tensor *index = c->in[1];
+    wg_status st = WG_OK;
+    if (c->in[2]->ndim != 0)
+        return wg__raise(WG_ERR_RUNTIME, "index_fill", "index_fill_ only supports a 0-dimensional value tensor, but got tensor with %d "
                        "dimension(s).", c->in[2]->ndim);
+    if (index->dtype != WG_INT64)
+        return wg__raise(WG_ERR_INDEX, "index_fill", "index_fill_(): Expected dtype int64 for index. Got %s",
+                         wg_dtype_name((wg_dtype)index->dtype));
+    if (wg__wrap_dim("index_fill", c->attr[0].i, c->in[0]->ndim) < 0) return WG_ERR_INDEX;
+    if (index->ndim > 1) return wg__raise(WG_ERR_RUNTIME, "index_fill", "Index has to be a vector/scalar. It has %d dims", index->ndim);
+    st = wg__check_fits("index_fill", c->in[2], (wg_dtype)c->in[0]->dtype);
     if (st == WG_OK) st = like_self(c, g);
     return st == WG_OK ? laid_as_self(c, g) : st;
 }
@@ -619,7 +687,9 @@ static const char *index_fill_name(const wg_call *c) { return c->node->numbers &
 static wg_status index_fill_run(const wg_call *c) { return index_write(c, c->in[2], true, copy_one); }
 static wg_tensor *index_fill_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     if (i == 0) return wg_index_fill(g[0], c->attr[0].i, c->in[1], wg_s(0));
-    return wg_sum_opt(wg_index_select(g[0], c->attr[0].i, c->in[1]), NULL);
+    wg_tensor *written = wg_zeros_like(g[0], WG_DTYPE(WG_BOOL)); /* an index that stands there twice wrote once */
+    written = wg_index_fill(written, c->attr[0].i, c->in[1], wg_b(true));
+    return wg_sum_opt(wg_where(written, g[0], wg_s(0)), NULL);
 }
 static const wg_op op_index_fill = {.name = "index_fill", .shown = WG_INPLACE, .schema = "index_fill(Tensor self, int dim, Tensor index, Tensor|Scalar value) -> Tensor",
                                     .doc = "self with a value in the slices at index", .traits = WG_LINEAR, .nin = 3, .nout = 1,
@@ -632,23 +702,36 @@ wg_tensor *wg_index_fill(wg_tensor *x, int64_t dim, wg_tensor *index, wg_tensor 
 
 /* ---- gather, scatter_add: the index has the dims of self ------------------------------------------------------------------------------ */
 
-static wg_status gather_check(const char *who, const wg_call *c, const wg_tensor *x, const wg_tensor *index) {
-    if (index->dtype != WG_INT64) return wg__raise(WG_ERR_RUNTIME, who, "%s(): Expected dtype int64 for index", who);
-    if (wg__wrap_dim(who, c->attr[0].i, x->ndim) < 0) return WG_ERR_INDEX;
-    if (index->numel == 0) return WG_OK;
-    int d = dim_of(c, x->ndim), nx = x->ndim ? x->ndim : 1, ni = index->ndim ? index->ndim : 1;
-    if (nx != ni) return wg__raise(WG_ERR_RUNTIME, who, "Index tensor must have the same number of dimensions as input tensor");
-    for (int i = 0; i < index->ndim && x->ndim; i++)
-        if (i != d && index->dims[i] > x->dims[i])
-            return wg__raise(WG_ERR_RUNTIME, who, "Size does not match at dimension %d expected index %s to be no larger than self %s apart "
-                             "from dimension %d", i, wg__sizes_text((char[256]){0}, 256, index->ndim, index->dims),
-                             wg__sizes_text((char[256]){0}, 256, x->ndim, x->dims), d);
+static int dims_or_one(const wg_tensor *t) { return t->ndim ? t->ndim : 1; }
+/* Is the index within t's sizes, save along dim d (-1: nowhere)? */
+static bool index_within(const wg_tensor *index, const wg_tensor *t, int d) {
+    for (int i = 0; i < dims_or_one(index); i++)
+        if (i != d && (index->ndim ? index->dims[i] : 1) > (t->ndim ? t->dims[i] : 1)) return false;
+    return true;
+}
+static wg_status gather_check(const char *who, const char *name, const wg_call *c) {
+    const wg_tensor *index = c->in[1];
+    if (wg__wrap_dim(who, c->attr[0].i, c->in[0]->ndim) < 0) return WG_ERR_INDEX;
+    if (index->dtype != WG_INT64 && index->dtype != WG_INT32)
+        return wg__raise(WG_ERR_RUNTIME, who, "%s(): Expected dtype int32/int64 for index. Got %s", name,
+                         wg_dtype_name((wg_dtype)index->dtype));
     return WG_OK;
 }
 static wg_status gather_shape(const wg_call *c, wg_geometry *g) {
-    g->ndim = c->in[1]->ndim;
-    memcpy(g->sizes, c->in[1]->dims, (size_t)g->ndim * 8);
-    return gather_check("gather", c, c->in[0], c->in[1]);
+    const wg_tensor *x = c->in[0], *index = c->in[1];
+    wg_status st = gather_check("gather", "gather", c);
+    g->ndim = index->ndim;
+    memcpy(g->sizes, index->dims, (size_t)g->ndim * 8);
+    if (st != WG_OK || index->numel == 0) return st;
+    if (dims_or_one(x) != dims_or_one(index))
+        return wg__raise(WG_ERR_RUNTIME, "gather", "Index tensor must have the same number of dimensions as input tensor");
+    int d = dim_of(c, dims_or_one(x));
+    if (index_within(index, x, d)) return WG_OK;
+    int i = 0;
+    while (i == d || index->dims[i] <= x->dims[i]) i++;
+    return wg__raise(WG_ERR_RUNTIME, "gather", "Size does not match at dimension %d expected index %s to be no larger than self %s apart "
+                     "from dimension %d", i, wg__sizes_text((char[256]){0}, 256, index->ndim, index->dims),
+                     wg__sizes_text((char[256]){0}, 256, x->ndim, x->dims), d);
 }
 /* For every element of index (row-major counter i over its sizes): offsets of the place in a (with the index along d) and
  * in b (the same counter). */
@@ -658,7 +741,7 @@ static wg_status walk_index(const char *who, const wg_tensor *index, int d, char
     size_t item = wg_dtype_size(dt);
     const int64_t *p = ints(index);
     for (int64_t i = 0; i < index->numel; i++) {
-        if (p[i] < 0 || p[i] >= size) return out_of_bounds(who, p[i], d, size);
+        if (p[i] < 0 || p[i] >= size) return out_of_bounds(who, p[i], d, size, index->ndim);
         char *pa = a + (at + p[i] * as[d]) * (int64_t)item, *pb = b + bt * (int64_t)item;
         if (read) memcpy(pb, pa, item);
         else move(pa, pb, dt, item);
@@ -702,15 +785,22 @@ wg_tensor *wg_gather(wg_tensor *x, int64_t dim, wg_tensor *index) {
 
 static wg_status scatter_shape(const wg_call *c, wg_geometry *g) {
     const wg_tensor *x = c->in[0], *index = c->in[1], *s = c->in[2];
-    wg_status st = gather_check("scatter_add", c, x, index);
-    if (st == WG_OK && s->dtype != x->dtype)
-        st = wg__raise(WG_ERR_RUNTIME, "scatter_add", "scatter(): Expected self.dtype to be equal to src.dtype");
-    bool fits = index->numel == 0 || (s->ndim ? s->ndim : 1) == (index->ndim ? index->ndim : 1);
-    for (int i = 0; i < index->ndim && fits && s->ndim == index->ndim; i++) fits = index->numel == 0 || index->dims[i] <= s->dims[i];
-    if (st == WG_OK && !fits)
-        st = wg__raise(WG_ERR_RUNTIME, "scatter_add", "Expected index %s to be no larger than src %s in every dimension",
-                       wg__sizes_text((char[256]){0}, 256, index->ndim, index->dims), wg__sizes_text((char[256]){0}, 256, s->ndim, s->dims));
-    return st == WG_OK ? like_self(c, g) : st;
+    wg_status st = gather_check("scatter_add", "scatter", c);
+    if (st != WG_OK) return st;
+    if (s->dtype != x->dtype)
+        return wg__raise(WG_ERR_RUNTIME, "scatter_add", "scatter(): Expected self.dtype to be equal to src.dtype");
+    like_self(c, g);
+    if (index->numel == 0) return WG_OK;
+    const wg_tensor *odd = dims_or_one(index) != dims_or_one(x) ? x : dims_or_one(index) != dims_or_one(s) ? s : NULL;
+    if (odd)
+        return wg__raise(WG_ERR_RUNTIME, "scatter_add", "Index tensor must have the same number of dimensions as %s tensor",
+                         odd == x ? "self" : "src");
+    int d = dim_of(c, dims_or_one(x));
+    if (index_within(index, x, d) && index_within(index, s, -1)) return WG_OK;
+    return wg__raise(WG_ERR_RUNTIME, "scatter_add", "Expected index %s to be no larger than self %s apart from dimension %d and to be no "
+                     "larger size than src %s", wg__sizes_text((char[256]){0}, 256, index->ndim, index->dims),
+                     wg__sizes_text((char[256]){0}, 256, x->ndim, x->dims), d,
+                     wg__sizes_text((char[256]){0}, 256, s->ndim, s->dims));
 }
 static wg_status scatter_run(const wg_call *c) {
     wg_tensor *out = c->out[0], *s = c->in[2], *index = positions(c->in[1]);
@@ -805,7 +895,7 @@ static wg_status embedding_shape(const wg_call *c, wg_geometry *g) {
 }
 static wg_status embedding_run(const wg_call *c) {
     wg_tensor *w = wg__contiguous(c->in[0], (wg_dtype)c->in[0]->dtype), *i = positions(c->in[1]);
-    wg_status st = w && i ? in_range("embedding", i, w->dims[0], 0) : WG_ERR_MEMORY;
+    wg_status st = w && i ? in_range("embedding", i, w->dims[0], w->numel ? 0 : 1, 2, false) : WG_ERR_MEMORY;
     if (st == WG_OK) {
         size_t row = (size_t)w->dims[1] * wg__itemsize(w);
         asking asked = {0};
