@@ -333,7 +333,8 @@ static bool reaches(int ndim, const int64_t *sizes, const int64_t *strides, size
     return !__builtin_mul_overflow(*high + 1, (int64_t)item, high) && !__builtin_mul_overflow(*low, (int64_t)item, low);
 }
 
-static wg_status check_memory(wg_dtype d, int ndim, const int64_t *sizes, const int64_t *strides, const wg_memory *m) {
+/* *bytes: what there is; when it is unknown, what the shape reaches. */
+static wg_status check_memory(wg_dtype d, int ndim, const int64_t *sizes, const int64_t *strides, const wg_memory *m, size_t *bytes) {
     wg_options dev = {.size = sizeof(dev), .device = m->device};
     int64_t low, high;
     wg_status st = check_options("from_memory", &dev, d);
@@ -345,6 +346,7 @@ static wg_status check_memory(wg_dtype d, int ndim, const int64_t *sizes, const 
     if (m->bytes && (low < 0 || (uint64_t)high > m->bytes) && wg__numel(ndim, sizes))
         return wg__raise(WG_ERR_RUNTIME, "from_memory", "from_memory: the shape reaches bytes %lld to %lld of a memory of %zu "
                          "bytes", (long long)low, (long long)high, m->bytes);
+    *bytes = m->bytes ? m->bytes : wg__numel(ndim, sizes) ? (size_t)high : 0;
     return WG_OK;
 }
 
@@ -357,12 +359,13 @@ wg_tensor *wg_from_memory(wg_dtype dtype, int ndim, const int64_t *sizes, const 
     if (!m->strides && ndim >= 0 && ndim <= WG_MAX_DIMS && (sizes || !ndim)) wg__row_major(ndim, sizes, row_major);
     wg_tensor *holder = NULL, *t = NULL;
     struct wg_foreign *f = NULL;
-    if (check_memory(dtype, ndim, sizes, strides, m) != WG_OK) goto failed;
+    size_t bytes = 0;
+    if (check_memory(dtype, ndim, sizes, strides, m, &bytes) != WG_OK) goto failed;
     f = wg__malloc(sizeof(*f));
     holder = f ? wg__tensor_new(WG_UINT8, 1, &one, NULL) : NULL; /* one inline byte: its storage becomes the foreign one */
     if (!holder) goto failed;
     holder->own.data = holder->data = m->data;
-    holder->own.bytes = m->bytes;
+    holder->own.bytes = bytes;
     holder->own.flags = (uint8_t)(SF_FOREIGN | (m->read_only ? SF_READ_ONLY : 0));
     holder->dtype = (uint8_t)dtype;
     *f = (struct wg_foreign){NULL, NULL};

@@ -65,7 +65,7 @@ static wg_status permute_shape(const wg_call *c, wg_geometry *g) {
     const wg_value *v = &c->attr[0];
     bool seen[WG_MAX_DIMS] = {false};
     if (v->tag != WG_V_INTS || (int)v->n != t->ndim)
-        return wg__raise(WG_ERR_RUNTIME, "permute", "permute: number of dimensions in the tensor input does not match the "
+        return wg__raise(WG_ERR_RUNTIME, "permute", "permute(sparse_coo): number of dimensions in the tensor input does not match the "
                          "length of the desired ordering of dimensions i.e. input.dim() = %d is not equal to len(dims) = %u",
                          t->ndim, v->n);
     start_from(t, g);
@@ -189,7 +189,7 @@ static wg_status infer_sizes(const char *op, int64_t numel, const wg_value *v, w
             break;
         }
     }
-    if (hole >= 0 && known == 0)
+    if (hole >= 0 && known == 0 && numel == 0)
         return wg__raise(WG_ERR_RUNTIME, op, "cannot reshape tensor of %lld elements into shape %s because the unspecified "
                          "dimension size -1 can be any value and is ambiguous", (long long)numel,
                          wg__sizes_text(text, sizeof(text), g->ndim, v->ints));
@@ -314,10 +314,10 @@ static wg_status expand_shape(const wg_call *c, wg_geometry *g) {
                          wg__sizes_text(have, sizeof(have), t->ndim, t->dims),
                          wg__sizes_text(want, sizeof(want), (int)v->n, v->ints), v->n, t->ndim);
     *g = (wg_geometry){.ndim = (int)v->n, .dtype = (wg_dtype)t->dtype, .strided = true};
-    for (int i = 0; i < g->ndim; i++) {
+    for (int i = g->ndim; i-- > 0;) { /* the last dim that does not fit is named */
         int64_t size = v->ints[i], old = i < lead ? 1 : t->dims[i - lead];
         if (size == -1 && i >= lead) size = old;
-        if (size < 0)
+        if (size < 0 && (old == 1 || i < lead))
             return wg__raise(WG_ERR_RUNTIME, "expand", "The expanded size of the tensor (%lld) isn't allowed in a leading, "
                              "non-existing dimension %d", (long long)size, i);
         if (old != 1 && old != size)
@@ -369,10 +369,9 @@ static wg_status squeeze_mask(const wg_call *c, const wg_tensor *t, bool *drop) 
     for (int k = 0; k < n; k++) {
         int d = wg__wrap_dim("squeeze", v->tag == WG_V_INTS ? v->ints[k] : v->i, t->ndim);
         if (d < 0) return WG_ERR_INDEX;
-        if (t->ndim == 0) continue;
-        if (drop[d] && v->tag == WG_V_INTS)
+        if ((t->ndim ? drop[d] : k > 0) && v->tag == WG_V_INTS)
             return wg__raise(WG_ERR_RUNTIME, "squeeze", "dim %d appears multiple times in the list of dims", d);
-        drop[d] = true;
+        if (t->ndim) drop[d] = true;
     }
     return WG_OK;
 }
@@ -516,7 +515,8 @@ static wg_status slice_shape(const wg_call *c, wg_geometry *g) {
     start_from(t, g);
     g->offset = s.start * wg__strides(t)[s.dim];
     g->sizes[s.dim] = s.length;
-    if (s.length > 1) g->strides[s.dim] *= s.step;
+    int64_t stride = g->strides[s.dim]; /* of a dim of one element or none it does not matter, and may overflow */
+    if (!__builtin_mul_overflow(stride, s.step, &stride)) g->strides[s.dim] = stride;
     return WG_OK;
 }
 static wg_tensor *slice_vjp(const wg_call *c, wg_tensor *const *g, int i) {
@@ -577,15 +577,14 @@ static const wg_op op_alias = {.name = "alias", .shown = WG_HIDDEN, .schema = "a
                                .batch = alias_batch, .formula = {"1"}};
 wg_tensor *wg_alias(wg_tensor *x) { return wg__apply(&op_alias, &x, 1, NULL, 0, WG_SITE); }
 
-static bool inside(const wg_tensor *t, const wg_geometry *g, int64_t first) {
-    int64_t last = first;
-    for (int i = 0; i < g->ndim; i++) {
-        int64_t step;
-        if (g->sizes[i] == 0) return true;
-        if (__builtin_mul_overflow(g->sizes[i] - 1, g->strides[i], &step) || __builtin_add_overflow(last, step, &last)) return false;
-    }
-    int64_t room = t->storage->bytes ? (int64_t)(t->storage->bytes / wg__itemsize(t)) : INT64_MAX;
-    return first >= 0 && last < room;
+/* Elements from the start of the storage to the end of the view; 0 of nothing, -1: more than fits a number. */
+static int64_t view_end(const wg_geometry *g, int64_t first) {
+    int64_t end = first, step;
+    for (int i = 0; i < g->ndim; i++)
+        if (g->sizes[i] == 0) return 0;
+    for (int i = 0; i < g->ndim; i++)
+        if (__builtin_mul_overflow(g->sizes[i] - 1, g->strides[i], &step) || __builtin_add_overflow(end, step, &end)) return -1;
+    return __builtin_add_overflow(end, 1, &end) ? -1 : end;
 }
 static wg_status as_strided_shape(const wg_call *c, wg_geometry *g) {
     const wg_tensor *t = c->in[0];
@@ -600,13 +599,19 @@ static wg_status as_strided_shape(const wg_call *c, wg_geometry *g) {
         g->sizes[i] = size->ints[i];
         g->strides[i] = stride->ints[i];
         if (g->strides[i] < 0)
-            return wg__raise(WG_ERR_RUNTIME, "as_strided", "as_strided: Negative strides are not supported at the moment");
+            return wg__raise(WG_ERR_RUNTIME, "as_strided", "as_strided: Negative strides are not supported at the moment, got strides: "
+                             "%s", wg__sizes_text((char[256]){0}, 256, g->ndim, stride->ints));
     }
-    if (wg__numel(g->ndim, g->sizes) < 0 || !inside(t, g, first))
-        return wg__raise(WG_ERR_RUNTIME, "as_strided",
-                         "setStorage: sizes %s, strides %s, storage offset %lld are out of bounds for storage of size %zu",
-                         wg__sizes_text((char[256]){0}, 256, g->ndim, g->sizes),
-                         wg__sizes_text((char[256]){0}, 256, g->ndim, g->strides), (long long)first, t->storage->bytes);
+    char sizes[256], strides[256];
+    wg__sizes_text(sizes, sizeof(sizes), g->ndim, g->sizes);
+    wg__sizes_text(strides, sizeof(strides), g->ndim, g->strides);
+    int64_t end = wg__numel(g->ndim, g->sizes) < 0 ? -1 : view_end(g, first), item = (int64_t)wg__itemsize(t), bytes;
+    if (end < 0 || __builtin_mul_overflow(end, item, &bytes))
+        return wg__raise(WG_ERR_RUNTIME, "as_strided", "Storage size calculation overflowed with sizes=%s and strides=%s", sizes, strides);
+    if ((uint64_t)bytes > t->storage->bytes)
+        return wg__raise(WG_ERR_RUNTIME, "as_strided", "setStorage: sizes %s, strides %s, storage offset %lld, and itemsize %lld "
+                         "requiring a storage size of %lld are out of bounds for storage of size %zu", sizes, strides, (long long)first,
+                         (long long)item, (long long)bytes, t->storage->bytes);
     return WG_OK;
 }
 /* The input's own geometry is in the node only as sizes: the rule takes it as row-major from its first element, which is
@@ -647,11 +652,11 @@ wg_tensor *wg_as_strided(wg_tensor *x, int ndim, const int64_t *sizes, const int
 static int unbind_count(wg_tensor *const *in, int nin, const wg_value *attr) {
     (void)nin;
     if (!in[0] || !wg__ok(in[0])) return 1;
-    if (in[0]->ndim == 0) {
-        wg__raise(WG_ERR_INDEX, "unbind", "Dimension specified as %lld but tensor has no dimensions", (long long)int_or(&attr[0], 0));
+    int d = wg__wrap_dim("unbind", int_or(&attr[0], 0), in[0]->ndim);
+    if (d >= 0 && in[0]->ndim == 0) {
+        wg__raise(WG_ERR_INDEX, "unbind", "Dimension specified as %d but tensor has no dimensions", d);
         return -1;
     }
-    int d = wg__wrap_dim("unbind", int_or(&attr[0], 0), in[0]->ndim);
     return d < 0 ? -1 : (int)in[0]->dims[d];
 }
 static wg_status unbind_shape(const wg_call *c, wg_geometry *g) {
@@ -687,17 +692,18 @@ static wg_status pieces(const wg_tensor *t, const wg_value *attr, int *dim, int 
     int64_t size = t->dims[*dim];
     if (attr[0].tag == WG_V_INTS) {
         int64_t sum = 0;
+        bool wraps = false;
         for (uint32_t k = 0; k < attr[0].n; k++) {
-            sum += attr[0].ints[k];
+            wraps |= __builtin_add_overflow(sum, attr[0].ints[k], &sum);
             if (attr[0].ints[k] < 0)
                 return wg__raise(WG_ERR_RUNTIME, "split_with_sizes",
                                  "split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes=%s",
                                  wg__sizes_text((char[256]){0}, 256, (int)attr[0].n, attr[0].ints));
         }
-        if (sum != size)
+        if (sum != size || wraps)
             return wg__raise(WG_ERR_RUNTIME, "split_with_sizes",
-                             "split_with_sizes expects split_sizes to sum exactly to %lld (input tensor's size at dimension %d), "
-                             "but got split_sizes=%s", (long long)size, *dim,
+                             "split_with_sizes expects split_sizes to sum exactly to %lld (input tensor's size at dimension %lld), "
+                             "but got split_sizes=%s", (long long)size, (long long)int_or(&attr[1], 0),
                              wg__sizes_text((char[256]){0}, 256, (int)attr[0].n, attr[0].ints));
         *count = (int)attr[0].n;
         return WG_OK;
@@ -708,7 +714,7 @@ static wg_status pieces(const wg_tensor *t, const wg_value *attr, int *dim, int 
     if (each == 0 && size != 0)
         return wg__raise(WG_ERR_RUNTIME, "split", "split_size can only be 0 if dimension size is 0, but got dimension size of %lld",
                          (long long)size);
-    *count = each == 0 || size == 0 ? 1 : (int)((size + each - 1) / each);
+    *count = each == 0 || size == 0 ? 1 : (int)((size - 1) / each + 1);
     return WG_OK;
 }
 static int split_count(wg_tensor *const *in, int nin, const wg_value *attr) {
@@ -787,7 +793,7 @@ wg_status wg_chunk(wg_tensor *x, int64_t chunks, int64_t dim, wg_tensor **out, i
     int d = wg__wrap_dim("chunk", dim, x->ndim);
     if (d < 0) return WG_ERR_INDEX;
     int64_t size = x->dims[d];
-    if (size > 0) return wg_split(x, (size + chunks - 1) / chunks, d, out, max, n);
+    if (size > 0) return wg_split(x, (size - 1) / chunks + 1, d, out, max, n);
     if (chunks > max)
         return wg__raise(WG_ERR_VALUE, "chunk", "chunk() gives %lld views; there is room for %d", (long long)chunks, max);
     int64_t *none = wg__malloc_array((size_t)chunks, 8); /* nothing to divide: as many empty pieces as were asked for */
