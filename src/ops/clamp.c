@@ -85,7 +85,35 @@ CLAMP(op_clamp_max, "clamp_max", "(Tensor self, Tensor|Scalar max) -> Tensor", W
 
 /* ---- public ---------------------------------------------------------------------------------------------------------- */
 
+/* A number as bound of integers: beyond their range it is an error on the side that would hold everything, and no bound
+ * on the other. Of floats it must be one of theirs. NULL: raised. */
+static wg_tensor *fitting(wg_tensor *x, wg_tensor *b, bool upper) {
+    if (!b || !x || !wg__ok(x) || !wg__ok(b) || !number(b) || number(x) || x->dtype == WG_BOOL) return b;
+    if (wg_dtype_is_floating((wg_dtype)x->dtype)) return wg__check_fits("clamp", b, (wg_dtype)x->dtype) == WG_OK ? b : NULL;
+    if (x->dtype == WG_INT64 || b->dtype != WG_INT64) return b;
+    int bits = 8 * (int)wg__itemsize(x) - (x->dtype != WG_UINT8);
+    int64_t v = *(const int64_t *)(const void *)b->data, greatest = ((int64_t)1 << bits) - 1;
+    int64_t least = x->dtype == WG_UINT8 ? 0 : -greatest - 1;
+    if (upper ? v >= least : v <= greatest) return v < least ? wg_i(least) : v > greatest ? wg_i(greatest) : b;
+    wg__raise(WG_ERR_RUNTIME, "clamp", "Clamp %s value %g is outside the representable range of %s", upper ? "max" : "min", (double)v,
+              wg__dtype_scalar_name((wg_dtype)x->dtype));
+    return NULL;
+}
+/* Both bounds; one that is a float makes the result one. */
+static bool fit(wg_tensor *x, wg_tensor **min, wg_tensor **max) {
+    bool real = (*min && wg_dtype_is_floating((wg_dtype)(*min)->dtype)) || (*max && wg_dtype_is_floating((wg_dtype)(*max)->dtype));
+    if (real && x && !wg_dtype_is_floating((wg_dtype)x->dtype)) {
+        bool low = !*min || !number(*min) || wg__check_fits("clamp", *min, wg_default_dtype()) == WG_OK;
+        return low && (!*max || !number(*max) || wg__check_fits("clamp", *max, wg_default_dtype()) == WG_OK);
+    }
+    wg_tensor *low = fitting(x, *min, false), *high = low || !*min ? fitting(x, *max, true) : NULL;
+    bool good = (low || !*min) && (high || !*max);
+    *min = low;
+    *max = high;
+    return good;
+}
 static wg_tensor *call(wg_tensor *x, wg_tensor *min, wg_tensor *max, bool inplace, void *site) {
+    if (!fit(x, &min, &max)) return WG_POISON;
     wg_tensor *in[3] = {x, min ? min : max, max};
     const wg_op *op = min && max ? &op_clamp : min ? &op_lower : &op_upper;
     if (!min && !max)
@@ -94,8 +122,14 @@ static wg_tensor *call(wg_tensor *x, wg_tensor *min, wg_tensor *max, bool inplac
 }
 wg_tensor *wg_clamp(wg_tensor *x, wg_tensor *min, wg_tensor *max) { return call(x, min, max, false, WG_SITE); }
 wg_tensor *wg_clamp_(wg_tensor *x, wg_tensor *min, wg_tensor *max) { return call(x, min, max, true, WG_SITE); }
-wg_tensor *wg_clamp_min(wg_tensor *x, wg_tensor *min) { return wg__binary(&op_clamp_min, x, min, WG_SITE); }
-wg_tensor *wg_clamp_max(wg_tensor *x, wg_tensor *max) { return wg__binary(&op_clamp_max, x, max, WG_SITE); }
+wg_tensor *wg_clamp_min(wg_tensor *x, wg_tensor *min) {
+    wg_tensor *max = NULL;
+    return fit(x, &min, &max) ? wg__binary(&op_clamp_min, x, min, WG_SITE) : WG_POISON;
+}
+wg_tensor *wg_clamp_max(wg_tensor *x, wg_tensor *max) {
+    wg_tensor *min = NULL;
+    return fit(x, &min, &max) ? wg__binary(&op_clamp_max, x, max, WG_SITE) : WG_POISON;
+}
 
 static wg_tensor *boxed(const wg_value *a) { return wg_clamp(a[0].t, a[1].t, a[2].t); }
 static wg_tensor *boxed_(const wg_value *a) { return wg_clamp_(a[0].t, a[1].t, a[2].t); }

@@ -182,13 +182,21 @@ static bool any_element(const wg_tensor *t, bool (*bad)(int64_t)) {
 static bool is_zero(int64_t v) { return v == 0; }
 static bool is_negative(int64_t v) { return v < 0; }
 
+/* A number whose bits that fit t's dtype are all 0. */
+static bool vanishes(const wg_tensor *number, const wg_tensor *t) {
+    if (!(number->flags & TF_NUMBER) || (t->flags & TF_NUMBER) || t->dtype == WG_BOOL || number->dtype != WG_INT64) return false;
+    return wg__itemsize(t) < 8 && (*(const uint64_t *)(const void *)number->data << (64 - 8 * wg__itemsize(t))) == 0;
+}
+
 wg_status wg__check_integers(const wg_op *op, wg_tensor *const *in) {
     bool divides = op == &op_wg_floor_divide || op == &op_wg_remainder || op == &op_wg_fmod || op == &op_wg__div_floor;
-    if (divides && in[0]->numel && any_element(in[1], is_zero))
+    if (divides && in[0]->numel && (any_element(in[1], is_zero) || vanishes(in[1], in[0])))
         return wg__raise(WG_ERR_RUNTIME, op->name, "ZeroDivisionError. %s of integers met a zero divisor; floating "
                                                    "operands would give inf or nan", op->name);
     if (op == &op_wg_pow && (in[1]->flags & TF_NUMBER) && any_element(in[1], is_negative))
         return wg__raise(WG_ERR_RUNTIME, "pow", "Integers to negative integer powers are not allowed.");
+    if (op == &op_wg_pow && (in[1]->flags & TF_NUMBER) && !(in[0]->flags & TF_NUMBER))
+        return wg__check_fits("pow", in[1], (wg_dtype)in[0]->dtype);
     return WG_OK;
 }
 
