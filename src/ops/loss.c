@@ -5,6 +5,7 @@
 
 #include "core/apply.h"
 #include "core/options.h"
+#include "wengert/autograd.h"
 #include "wengert/ops.h"
 
 /* ---- options ------------------------------------------------------------------------------------------------------------- */
@@ -29,29 +30,56 @@ typedef struct nll {
 
 static int class_dim(const wg_tensor *x) { return x->ndim == 1 ? 0 : 1; }
 
+/* One dim for the classes and as many others as you like; PyTorch has a way, and words, for each number of them. */
+static wg_status nll_sizes(const wg_tensor *x, const wg_tensor *t) {
+    char a[256], b[256];
+    int64_t want[WG_MAX_DIMS], given = t->ndim ? t->dims[0] : 0;
+    int n = 0;
+    if (x->ndim == 0) return wg__raise(WG_ERR_VALUE, "nll_loss", "Expected 1 or more dimensions (got 0)");
+    if (x->ndim > 1 && given != x->dims[0])
+        return wg__raise(WG_ERR_VALUE, "nll_loss", "Expected input batch_size (%lld) to match target batch_size (%lld).",
+                         (long long)x->dims[0], (long long)given);
+    if (x->ndim == 1 && t->ndim == 1 && t->dims[0] == 1) return WG_OK;
+    if (x->ndim == 1 && t->ndim == 1)
+        return wg__raise(WG_ERR_VALUE, "nll_loss", "For 1D input, 1D target must have size 1, but got target size: %lld",
+                         (long long)t->dims[0]);
+    if (x->ndim <= 2 && t->ndim > 1)
+        return wg__raise(WG_ERR_RUNTIME, "nll_loss", "0D or 1D target tensor expected, multi-target not supported");
+    if (x->ndim == 4 && t->ndim != 3)
+        return wg__raise(WG_ERR_RUNTIME, "nll_loss",
+                         "only batches of spatial targets supported (3D tensors) but got targets of dimension: %d", t->ndim);
+    for (int i = 0; i < x->ndim; i++)
+        if (i != class_dim(x)) want[n++] = x->dims[i];
+    if (t->ndim == n && memcmp(t->dims, want, (size_t)n * 8) == 0) return WG_OK;
+    if (x->ndim == 3 || x->ndim > 4)
+        return wg__raise(WG_ERR_RUNTIME, "nll_loss", "Expected target size %s, got %s", wg__sizes_text(a, sizeof(a), n, want),
+                         wg__sizes_text(b, sizeof(b), t->ndim, t->dims));
+    return wg__raise(WG_ERR_RUNTIME, "nll_loss", x->ndim == 4 ? "size mismatch (got input: %s , target: %s" : "size mismatch (got "
+                     "input: %s, target: %s)", wg__sizes_text(a, sizeof(a), x->ndim, x->dims),
+                     wg__sizes_text(b, sizeof(b), t->ndim, t->dims));
+}
+static wg_status weight_fits(const char *who, const char *prefix, const wg_tensor *w, int64_t classes) {
+    if (!w || (w->ndim == 1 && w->dims[0] == classes)) return WG_OK;
+    return wg__raise(WG_ERR_RUNTIME, who, "%sweight tensor should be defined either for all %lld classes or no classes but got weight "
+                     "tensor of shape: %s", prefix, (long long)classes, wg__sizes_text((char[256]){0}, 256, w->ndim, w->dims));
+}
 static wg_status nll_check(const wg_call *c) {
     const wg_tensor *x = c->in[0], *t = c->in[1], *w = c->in[2];
-    char a[256], b[256];
     if (!wg_dtype_is_floating((wg_dtype)x->dtype))
         return wg__raise(WG_ERR_NOT_IMPLEMENTED, "nll_loss", "\"nll_loss_out_frame\" not implemented for '%s'",
                          wg__dtype_scalar_name((wg_dtype)x->dtype));
-    if (t->dtype != WG_INT64)
-        return wg__raise(WG_ERR_RUNTIME, "nll_loss", "expected scalar type Long but found %s. The target holds class numbers",
+    wg_status st = nll_sizes(x, t);
+    if (st == WG_OK && t->dtype != WG_INT64 && t->dtype != WG_UINT8)
+        return wg__raise(WG_ERR_RUNTIME, "nll_loss", "expected target dtype to be Long or Byte, but got %s. It holds class numbers",
                          wg__dtype_scalar_name((wg_dtype)t->dtype));
-    if (x->ndim == 0) return wg__raise(WG_ERR_VALUE, "nll_loss", "Expected input to have at least one dimension");
-    bool fits = t->ndim == x->ndim - 1 && (x->ndim == 1 || t->dims[0] == x->dims[0]);
-    for (int i = 2; i < x->ndim && fits; i++) fits = t->dims[i - 1] == x->dims[i];
-    if (!fits && x->ndim > 1 && t->ndim >= 1 && t->dims[0] != x->dims[0])
-        return wg__raise(WG_ERR_VALUE, "nll_loss", "Expected input batch_size (%lld) to match target batch_size (%lld).",
-                         (long long)x->dims[0], (long long)t->dims[0]);
-    if (!fits)
-        return wg__raise(WG_ERR_RUNTIME, "nll_loss", "size mismatch (got input: %s, target: %s)",
-                         wg__sizes_text(a, sizeof(a), x->ndim, x->dims), wg__sizes_text(b, sizeof(b), t->ndim, t->dims));
-    if (w && (w->ndim != 1 || w->dims[0] != x->dims[class_dim(x)]))
-        return wg__raise(WG_ERR_RUNTIME, "nll_loss",
-                         "weight tensor should be defined either for all %lld classes or no classes but got weight tensor of shape: %s",
-                         (long long)x->dims[class_dim(x)], wg__sizes_text(a, sizeof(a), w->ndim, w->dims));
-    return WG_OK;
+    if (st == WG_OK) st = weight_fits("nll_loss", "", w, x->dims[class_dim(x)]);
+    if (st == WG_OK && w && w->dtype != x->dtype)
+        return wg__raise(WG_ERR_RUNTIME, "nll_loss", "expected scalar type %s but found %s. It is the weights'",
+                         wg__dtype_scalar_name((wg_dtype)x->dtype), wg__dtype_scalar_name((wg_dtype)w->dtype));
+    if (st == WG_OK && w && wg_grad_enabled() && wg_requires_grad(w))
+        return wg__raise(WG_ERR_RUNTIME, "nll_loss", "The function '%s' is not differentiable with respect to argument 'weight'. This "
+                         "input cannot have requires_grad True.", x->ndim > 2 ? "nll_loss2d_forward" : "nll_loss_forward");
+    return st;
 }
 
 static wg_status nll_open(nll *k, const wg_call *c, wg_tensor *x, wg_tensor *target, wg_tensor *weight, int ndim, const int64_t *sizes) {
@@ -92,7 +120,7 @@ static wg_status nll_shape(const wg_call *c, wg_geometry *g) {
     int how = c->attr[0].tag == WG_V_NONE ? WG_REDUCE_MEAN : (int)c->attr[0].i;
     if (st != WG_OK) return st;
     g[1].ndim = g[0].ndim = 0;
-    if (how == WG_REDUCE_NONE) {
+    if (how == WG_REDUCE_NONE && c->in[0]->ndim > 1) {
         g[0].ndim = c->in[1]->ndim;
         memcpy(g[0].sizes, c->in[1]->dims, (size_t)g[0].ndim * 8);
     }
@@ -170,7 +198,7 @@ static wg_tensor *nll_jvp(const wg_call *c, wg_tensor *const *t, int o) { return
 static const char *nll_name(const wg_call *c) {
     int n;
     wg__input_sizes(c, 0, &n);
-    return n == 4 ? "NllLoss2DBackward0" : "NllLossBackward0";
+    return n > 2 ? "NllLoss2DBackward0" : "NllLossBackward0";
 }
 static const wg_op op_nll = {.name = "nll_loss_forward", .shown = WG_HIDDEN,
                              .schema = "nll_loss_forward(Tensor self, Tensor target, Tensor? weight, int reduction, int ignore_index) -> "
@@ -204,6 +232,7 @@ wg_tensor *wg_nll_loss_opt(wg_tensor *x, wg_tensor *target, const wg_loss *o) {
 /* Class probabilities as target: - sum over classes of p log q, weighted. */
 static wg_tensor *soft_targets(wg_tensor *logq, wg_tensor *p, const wg_loss *o, int64_t dim) {
     int how = reduction_of(o);
+    if (weight_fits("cross_entropy", "cross_entropy: ", o ? o->weight : NULL, wg_size(logq, (int)dim)) != WG_OK) return WG_POISON;
     if (o && o->label_smoothing > 0)
         p = wg_add(wg_mul(p, wg_s(1 - o->label_smoothing)), wg_s(o->label_smoothing / (double)wg_size(logq, (int)dim)));
     wg_tensor *e = wg_mul(logq, p);
@@ -250,14 +279,18 @@ wg_tensor *wg_cross_entropy_opt(wg_tensor *logits, wg_tensor *target, const wg_l
     if (!logits || !target) return wg__fail(WG_ERR_TYPE, "cross_entropy", "cross_entropy(): input and target must be Tensors");
     if (!wg__ok(logits) || !wg__ok(target)) return WG_POISON;
     int64_t dim = logits->ndim == 1 ? 0 : 1;
-    if (logits->ndim == 0) return wg__fail(WG_ERR_RUNTIME, "cross_entropy", "Expected input to have at least one dimension");
+    bool soft = wg__same_sizes(logits, target); /* so PyTorch tells probabilities from classes */
+    if (soft && o && o->has_ignore_index && o->ignore_index >= 0 && wg_dtype_is_floating((wg_dtype)target->dtype))
+        return wg__fail(WG_ERR_RUNTIME, "cross_entropy", "ignore_index is not supported for floating point target");
+    if (soft && !wg_dtype_is_floating((wg_dtype)target->dtype))
+        return wg__fail(WG_ERR_RUNTIME, "cross_entropy", "Expected floating point type for target with class probabilities, got %s",
+                        wg__dtype_scalar_name((wg_dtype)target->dtype));
+    if (o && o->label_smoothing > 1)
+        return wg__fail(WG_ERR_RUNTIME, "cross_entropy", "label_smoothing must be between 0.0 and 1.0. Got: %g", o->label_smoothing);
+    if (logits->ndim == 0) return wg__fail(WG_ERR_VALUE, "cross_entropy", "Expected 1 or more dimensions (got 0)");
     wg_tensor *logq = wg_log_softmax(logits, dim);
     if (wg_is_poison(logq)) return logq;
-    if (wg_dtype_is_floating((wg_dtype)target->dtype)) {
-        if (!wg__same_sizes(logits, target))
-            return wg__fail(WG_ERR_RUNTIME, "cross_entropy", "Expected target to have the shape of the input when it holds probabilities");
-        return soft_targets(logq, target, o, dim);
-    }
+    if (soft) return soft_targets(logq, target, o, dim);
     if (o && o->label_smoothing > 0) return smoothed(logq, target, o, dim);
     return nll_call(logq, target, o ? o->weight : NULL, reduction_of(o), ignored(o), NULL);
 }
