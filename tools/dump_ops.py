@@ -191,6 +191,8 @@ INPLACE = {"add_": lambda x, y, a=1: x.add_(y, alpha=a), "sub_": lambda x, y, a=
            "masked_fill_": torch.Tensor.masked_fill_,
            "index_put_": lambda x, i, v, a=False: aten.index_put_(x, i, v, a)}
 CALLS = {
+    "round.decimals": lambda x, d: torch.round(x, decimals=d),
+    "_div_trunc": lambda x, y: torch.div(x, y, rounding_mode="trunc"),
     "add.alpha": lambda x, y, a: torch.add(x, y, alpha=a), "sub.alpha": lambda x, y, a: torch.sub(x, y, alpha=a),
     "clamp": lambda x, lo=None, hi=None: torch.clamp(x, lo, hi), "clamp.bounds": torch.clamp,
     "clamp.min_only": lambda x, lo: torch.clamp(x, min=lo), "clamp.max_only": lambda x, hi: torch.clamp(x, max=hi),
@@ -406,6 +408,26 @@ def binary_samples():
             sample(name, V([nan, inf, 1]), V([nan, inf, 1]), 1e-5, 1e-8, True)
             sample(name, *cross(CROSS), 0.1, 0.2, True)
             sample(name, I([100, 7]), I([101, 7]), 0.02, 0.0, False)
+
+
+def rounding_samples():
+    """At the end, so that the samples before keep their numbers and with them their values."""
+    for sizes, layout in [((2, 3), "c"), ((), "c"), ((0, 3), "c"), ((37,), "c"), ((4, 5), "t"), ((2, 1, 3), "s")]:
+        for decimals in (0, 2, -1):
+            sample("round.decimals", T(*sizes, lo=-250.0, hi=250.0, layout=layout), decimals)
+    sample("round.decimals", V([nan, inf, -inf, 0.0, -0.0, 0.125, 2.5, -0.375]), 2)
+    sample("round.decimals", I([3, -7]), 1)
+    for sx, sy in [((3, 4), (3, 4)), ((37,), (37,)), ((2, 1, 3), (4, 1)), ((), (5,)), ((0, 3), (3,))]:
+        sample("_div_trunc", T(*sx, lo=-3, hi=3), T(*sy, lo=0.3, hi=2.0))
+        sample("_div_trunc", T(*sx, lo=-3, hi=3, dtype=f16), T(*sy, lo=0.3, hi=2.0))
+    sample("_div_trunc", *cross(CROSS))
+    sample("_div_trunc", T(5, lo=-3, hi=3), Number(0.75))
+    for a, b in [(i64, i64), (i8, i8), (u8, i32), (u8, u8), (i64, f32), (i32, b8)]:
+        x, y = int_pair("div", 24, a, f32 if b == f32 else b)
+        sample("_div_trunc", x, y)
+    sample("_div_trunc", I([-128, 127, -1], dtype=i8), I([-1, -1, -1], dtype=i8))
+    sample("_div_trunc", I([1, 2]), I([1, 0]))
+    sample("_div_trunc", I([True, False], dtype=b8), I([True, True], dtype=b8))
 
 
 def clamp_samples():
@@ -1188,7 +1210,7 @@ def main():
     output = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(here), "../tests/golden/data/ops.bin")
     for make in (unary_samples, binary_samples, clamp_samples, reduction_samples, loss_samples, view_samples,
                  copy_samples,
-                 index_samples, product_samples, inplace_samples):
+                 index_samples, product_samples, inplace_samples, rounding_samples):
         make()
     calls, raised = [], 0
     for k, s in enumerate(samples):

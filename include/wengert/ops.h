@@ -44,9 +44,12 @@ WG_API wg_tensor *wg_sign(wg_tensor *x);       /* -1, 0, 1; derivative 0 */
 WG_API wg_tensor *wg_floor(wg_tensor *x);      /* towards -inf; derivative 0 */
 WG_API wg_tensor *wg_ceil(wg_tensor *x);       /* towards inf; derivative 0 */
 WG_API wg_tensor *wg_round(wg_tensor *x);      /* half to even; derivative 0 */
+/* nearest multiple of 10^-decimals, ties to even; floating only; derivative 0 */
+WG_API wg_tensor *wg_round_decimals(wg_tensor *x, int64_t decimals);
 WG_API wg_tensor *wg_trunc(wg_tensor *x);      /* towards 0; derivative 0 */
 WG_API wg_tensor *wg_square(wg_tensor *x);     /* x^2 (pow(x, 2)) */
 WG_API wg_tensor *wg_conj(wg_tensor *x);       /* complex conjugate: the identity on real dtypes; returns x */
+WG_API wg_tensor *wg_positive(wg_tensor *x);   /* x itself; bool raises */
 /* Questions: bool, of every dtype. These and bitwise_not are not differentiable. */
 WG_API wg_tensor *wg_isnan(wg_tensor *x);       /* is it nan? */
 WG_API wg_tensor *wg_isinf(wg_tensor *x);       /* is it inf or -inf? */
@@ -65,6 +68,8 @@ WG_API wg_tensor *wg_sub_alpha(wg_tensor *x, wg_tensor *y, double alpha); /* x -
 WG_API wg_tensor *wg_rsub(wg_tensor *x, wg_tensor *y);                    /* y - x */
 WG_API wg_tensor *wg_mul(wg_tensor *x, wg_tensor *y);                     /* x y; of bools: and */
 WG_API wg_tensor *wg_div(wg_tensor *x, wg_tensor *y);          /* true division: integers give the default float */
+/* rounding: NULL none, "trunc" towards 0, "floor"; rounded, integers stay integers and the derivative is 0 */
+WG_API wg_tensor *wg_div_mode(wg_tensor *x, wg_tensor *y, const char *rounding);
 WG_API wg_tensor *wg_floor_divide(wg_tensor *x, wg_tensor *y); /* floor(x / y); backward raises, as PyTorch's */
 WG_API wg_tensor *wg_remainder(wg_tensor *x, wg_tensor *y);    /* Python's %: sign of y */
 WG_API wg_tensor *wg_fmod(wg_tensor *x, wg_tensor *y);         /* C's fmod: sign of x */
@@ -171,6 +176,8 @@ WG_API wg_tensor *wg_log_softmax(wg_tensor *x, int64_t dim); /* x - max - log(su
 /* Sorted values; *indices when not NULL. stable keeps the order of equal elements (PyTorch's default sorts the same).
  */
 WG_API wg_tensor *wg_sort(wg_tensor *x, int64_t dim, bool descending, bool stable, wg_tensor **indices);
+/* sort's indices */
+WG_API wg_tensor *wg_argsort(wg_tensor *x, int64_t dim, bool descending, bool stable);
 
 /* ---- products of matrices. Differentiable ------------------------------------------------------------------------ */
 
@@ -192,6 +199,7 @@ WG_API wg_tensor *wg_linear(wg_tensor *x, wg_tensor *weight,
  * RuntimeErrors. */
 WG_API wg_tensor *wg_t(wg_tensor *x);  /* transpose of a matrix; 0-d and 1-d as they are */
 WG_API wg_tensor *wg_mT(wg_tensor *x); /* last two dims exchanged */
+WG_API wg_tensor *wg_adjoint(wg_tensor *x); /* mT, conjugated; a 0-d tensor itself */
 WG_API wg_tensor *wg_view(wg_tensor *x, int ndim,
                           const int64_t *sizes); /* one size may be -1; needs matching strides */
 WG_API wg_tensor *wg_reshape(wg_tensor *x, int ndim, const int64_t *sizes); /* a view when possible, else a copy */
@@ -211,6 +219,11 @@ WG_API wg_tensor *wg_slice(wg_tensor *x, int64_t dim, int64_t start, int64_t end
 WG_API wg_tensor *wg_narrow(wg_tensor *x, int64_t dim, int64_t start, int64_t length);
 /* start_dim .. end_dim made one dim; a copy if it must be */
 WG_API wg_tensor *wg_flatten(wg_tensor *x, int64_t start_dim, int64_t end_dim);
+/* dim cut into sizes, one of which may be -1; a view */
+WG_API wg_tensor *wg_unflatten(wg_tensor *x, int64_t dim, int n, const int64_t *sizes);
+WG_API wg_tensor *wg_ravel(wg_tensor *x); /* one dim; a copy when x is not row-major */
+/* dims moved to other places, the others in order */
+WG_API wg_tensor *wg_movedim(wg_tensor *x, int n, const int64_t *source, const int64_t *destination);
 WG_API wg_tensor *wg_alias(wg_tensor *x); /* another handle on the same elements, recorded */
 WG_API wg_tensor *wg_as_strided(wg_tensor *x, int ndim, const int64_t *sizes, const int64_t *strides,
                                 int64_t storage_offset); /* storage_offset < 0: that of x */
@@ -290,6 +303,7 @@ WG_API wg_tensor *wg_sub_(wg_tensor *x, wg_tensor *y);                     /* x 
 WG_API wg_tensor *wg_sub_alpha_(wg_tensor *x, wg_tensor *y, double alpha); /* x -= alpha * y */
 WG_API wg_tensor *wg_mul_(wg_tensor *x, wg_tensor *y);                     /* x *= y */
 WG_API wg_tensor *wg_div_(wg_tensor *x, wg_tensor *y);                     /* x /= y; x must be floating */
+WG_API wg_tensor *wg_div_mode_(wg_tensor *x, wg_tensor *y, const char *rounding); /* wg_div_mode in place */
 WG_API wg_tensor *wg_pow_(wg_tensor *x, wg_tensor *y);                     /* x = x^y */
 WG_API wg_tensor *wg_zero_(wg_tensor *x);                                  /* every element 0 */
 WG_API wg_tensor *wg_fill_(wg_tensor *x, wg_tensor *value);                /* a number or a 0-d tensor */

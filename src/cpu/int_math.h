@@ -50,6 +50,10 @@ WG_M int negative_i64(int64_t x) { return x < 0; }
         if (NEG(S, (T)-1)) return (T)(x >> (far ? bits - 1 : (int)y));                                                \
         return far ? 0 : (T)(x >> (int)y);                                                                            \
     }                                                                                                                 \
+    WG_M T wg_m_div_trunc_##S(T x, T y) {                                                                             \
+        const int minus = NEG(S, (T)-1) & (y == (T)-1), simple = (y == 0) | minus;                                    \
+        return minus ? wg_m_neg_##S(x) : simple ? 0 : (T)(x / (simple ? 1 : y));                                      \
+    }                                                                                                                 \
     WG_M T wg_m_floor_divide_##S(T x, T y) {                                                                          \
         if (y == 0) return 0;                                                                                         \
         if (NEG(S, (T)-1) && y == (T)-1) return wg_m_neg_##S(x);                                                      \

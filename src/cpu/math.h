@@ -360,6 +360,7 @@ WG_M double wg_m_cos_f64(double x) { return sin_quarters_f64(x, 1); }
     WG_M T wg_m_maximum_##S(T x, T y) { return ((x >= y) | (x != x)) ? x : y; }                                       \
     WG_M T wg_m_minimum_##S(T x, T y) { return ((x <= y) | (x != x)) ? x : y; }                                       \
     WG_M T wg_m_fmod_##S(T x, T y) { return fmod##F(x, y); }                                                          \
+    WG_M T wg_m_div_trunc_##S(T x, T y) { return __builtin_trunc##F(x / y); }                                         \
     WG_M T wg_m_atan2_##S(T x, T y) { return atan2##F(x, y); }                                                        \
     WG_M T wg_m_remainder_##S(T x, T y) {                                                                             \
         T r = fmod##F(x, y);                                                                                          \

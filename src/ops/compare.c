@@ -30,8 +30,8 @@ wg_tensor *wg_isclose(wg_tensor *a, wg_tensor *b, double rtol, double atol, bool
         return wg__fail(WG_ERR_RUNTIME, "isclose", "%s did not match %s. isclose compares tensors of one dtype",
                         wg__dtype_scalar_name((wg_dtype)a->dtype), wg__dtype_scalar_name((wg_dtype)b->dtype));
     if (rtol < 0 || atol < 0)
-        return wg__fail(WG_ERR_RUNTIME, "isclose", "%s must be greater than or equal to zero, but got %g", rtol < 0 ? "rtol" : "atol",
-                        rtol < 0 ? rtol : atol);
+        return wg__fail(WG_ERR_RUNTIME, "isclose", "%s must be greater than or equal to zero, but got %g",
+                        rtol < 0 ? "rtol" : "atol", rtol < 0 ? rtol : atol);
     bool before = wg_set_grad_enabled(false);
     wg_tensor *close = wg_eq(a, b);
     if (wg_dtype_is_floating((wg_dtype)a->dtype) && equal_nan)
@@ -54,3 +54,28 @@ wg_status wg_allclose(wg_tensor *a, wg_tensor *b, double rtol, double atol, bool
     *result = truth == 1;
     return truth < 0 ? wg_last_status() : WG_OK;
 }
+
+/* ---- for bindings --------------------------------------------------------------------------------------------------
+ */
+
+static wg_tensor *truth(wg_status st, bool value) { return st == WG_OK ? wg_b(value) : WG_POISON; }
+static wg_tensor *equal_of(const wg_value *a) {
+    bool result = false;
+    wg_status st = wg_equal(a[0].t, a[1].t, &result);
+    return truth(st, result);
+}
+static wg_tensor *allclose_of(const wg_value *a) {
+    bool result = false;
+    wg_status st = wg_allclose(a[0].t, a[1].t, a[2].d, a[3].d, a[4].i, &result);
+    return truth(st, result);
+}
+WG_COMPOSED(equal, "equal", "(Tensor self, Tensor other) -> bool", "same shape and elements?", equal_of(a),
+            .traits = WG_NONDIFF)
+WG_COMPOSED(allclose, "allclose",
+            "(Tensor self, Tensor other, float rtol=1e-05, float atol=1e-08, bool equal_nan=False) -> bool",
+            "is every element close?", allclose_of(a), .traits = WG_NONDIFF)
+WG_COMPOSED(isclose, "isclose",
+            "(Tensor self, Tensor other, float rtol=1e-05, float atol=1e-08, bool equal_nan=False) -> Tensor",
+            "|x - y| <= atol + rtol |y|?", wg_isclose(a[0].t, a[1].t, a[2].d, a[3].d, a[4].i), .traits = WG_NONDIFF)
+
+const wg_op *const wg__ops_compare[] = {&op_equal, &op_allclose, &op_isclose, NULL};

@@ -34,7 +34,8 @@ static const wg_op op_clone = {.name = "clone", .schema = "clone(Tensor self) ->
                                .traits = WG_LINEAR, .nin = 1, .nout = 1, .shape = same_shape, .run = {copy_run}, .vjp = pass,
                                .batch = batch_alike, .formula = {"1"}};
 static const char *clone_name(const wg_call *c) { return c ? "CloneBackward0" : NULL; }
-static const wg_op op_contiguous = {.name = "contiguous", .shown = WG_METHOD, .schema = "contiguous(Tensor self) -> Tensor",
+static wg_tensor *contiguous_boxed(const wg_value *a) { return wg_contiguous(a[0].t); }
+static const wg_op op_contiguous = {.name = "contiguous", .shown = WG_METHOD, .boxed = contiguous_boxed, .schema = "contiguous(Tensor self) -> Tensor",
                                     .doc = "a row-major copy", .traits = WG_LINEAR, .nin = 1, .nout = 1, .shape = same_row_major,
                                     .run = {copy_run}, .vjp = pass, .grad_name = clone_name, .formula = {"1"}};
 wg_tensor *wg_clone(wg_tensor *x) { return wg__apply(&op_clone, &x, 1, NULL, 0, WG_SITE); }
@@ -381,6 +382,15 @@ wg_tensor *wg_where(wg_tensor *condition, wg_tensor *x, wg_tensor *y) {
     return wg__apply(&op_where, in, 3, NULL, 0, WG_SITE);
 }
 
+/* where(condition): the coordinates where it holds, a tensor per dim. */
+static wg_status where_holds(const wg_value *a, wg_tensor **out, int max, int *n) {
+    wg_tensor *t = a[0].t;
+    return wg_unbind(wg_nonzero(wg__ok(t) && t->ndim == 0 ? wg_unsqueeze(t, 0) : t), 1, out, max, n);
+}
+static const wg_op op_where_holds = {.name = "where.condition", .schema = "where.condition(Tensor condition) -> Tensor[]",
+                                     .doc = "coordinates of the elements that are not zero, a tensor per dim", .traits = WG_NONDIFF,
+                                     .boxed_list = where_holds};
+
 /* PyTorch's refusal of a mask has C++'s names. */
 static const char *const c_names[] = {"bool",      "unsigned char", "signed char",   "short int", "int",
                                       "long int", "c10::Half",     "c10::BFloat16", "float",     "double"};
@@ -539,4 +549,4 @@ wg_tensor *wg__as_strided_backward(wg_tensor *g, int ndim, const int64_t *sizes,
 /* ---- the family -------------------------------------------------------------------------------------------------------------------------------- */
 
 const wg_op *const wg__ops_copy[] = {&op_clone, &op_contiguous, &op_to,   &op_cat,         &op_stack,  &op_copy,
-                                     &op_zero,  &op_fill,       &op_where, &op_masked_fill, &op_scatter, NULL};
+                                     &op_zero,  &op_fill,       &op_where, &op_where_holds, &op_masked_fill, &op_scatter, NULL};

@@ -2,6 +2,8 @@
  * functions; and the few elementwise functions that are made of others. Kernels are stamped from the same rows in
  * cpu/isa_elementwise.c.
  */
+#include <math.h>
+
 #include "core/apply.h"
 #include "ops/rules.h"
 #include "wengert/ops.h"
@@ -75,6 +77,7 @@ static const struct {
     {"remainder", "RemainderBackward1", "RemainderBackward0", "torch::autograd::NotImplemented"},
     {"fmod", "FmodBackward1", "FmodBackward0", "FmodBackward1"},
     {"_div_floor", "DivBackward2", "DivBackward2", "DivBackward2"},
+    {"_div_trunc", "DivBackward2", "DivBackward2", "DivBackward2"},
 };
 static const char *row_name(const wg_call *c) {
     unsigned numbers = c->node->numbers;
@@ -121,6 +124,9 @@ static const char *row_name(const wg_call *c) {
 #define EITHER_(n) .schema = #n "(Tensor|Scalar self, Tensor|Scalar other) -> Tensor", .shown = WG_INPLACE
 #define FORM_(text) .schema = text, .shown = WG_INPLACE
 #define ALIAS(names) .aliases = names
+#define BOXED_(n) .boxed = n##_boxed, .boxed_ = n##_boxed_
+static wg_tensor *add_boxed(const wg_value *a), *sub_boxed(const wg_value *a), *div_boxed(const wg_value *a);
+static wg_tensor *add_boxed_(const wg_value *a), *sub_boxed_(const wg_value *a), *div_boxed_(const wg_value *a);
 #define ROW(name_, kind_, n, lo_, hi_, doc_)                                                                          \
     .name = &#name_[3], .doc = doc_, .traits = WG_POINTWISE, .nin = n, .nout = 1, .kind = WG_K_##kind_,               \
     .kernel = offsetof(struct wg_cpu_table, name_), .grad_name = row_name, .lo = lo_, .hi = hi_
@@ -189,7 +195,8 @@ static bool vanishes(const wg_tensor *number, const wg_tensor *t) {
 }
 
 wg_status wg__check_integers(const wg_op *op, wg_tensor *const *in) {
-    bool divides = op == &op_wg_floor_divide || op == &op_wg_remainder || op == &op_wg_fmod || op == &op_wg__div_floor;
+    bool divides = op == &op_wg_floor_divide || op == &op_wg_remainder || op == &op_wg_fmod || op == &op_wg__div_floor ||
+                   op == &op_wg__div_trunc;
     if (divides && in[0]->numel && (any_element(in[1], is_zero) || vanishes(in[1], in[0])))
         return wg__raise(WG_ERR_RUNTIME, op->name, "ZeroDivisionError. %s of integers met a zero divisor; floating "
                                                    "operands would give inf or nan", op->name);
@@ -206,7 +213,23 @@ wg_tensor *wg_square(wg_tensor *x) {
     WG_COMPOSITE;
     return wg_pow(x, wg_i(2));
 }
+static wg_tensor *square_boxed_(const wg_value *a) { return wg_pow_(a[0].t, wg_i(2)); }
 wg_tensor *wg_conj(wg_tensor *x) { return x ? x : wg__fail(WG_ERR_TYPE, "conj", "conj(): argument 1 must be Tensor"); }
+wg_tensor *wg_positive(wg_tensor *x) {
+    if (!x) return wg__fail(WG_ERR_TYPE, "positive", "positive(): argument 1 must be Tensor");
+    if (wg__ok(x) && x->dtype == WG_BOOL)
+        return wg__fail(WG_ERR_NOT_IMPLEMENTED, "positive", "The `+` operator, on a bool tensor is not supported.");
+    return x;
+}
+WG_COMPOSED(square, "square", "(Tensor self) -> Tensor", "x^2", wg_square(a[0].t), .shown = WG_INPLACE, .boxed_ = square_boxed_,
+            .formula = {"2 x"})
+WG_COMPOSED(positive, "positive", "(Tensor self) -> Tensor", "x itself; bool raises", wg_positive(a[0].t), .formula = {"1"})
+WG_COMPOSED(conj, "conj", "(Tensor self) -> Tensor", "x itself: there are real numbers only", wg_conj(a[0].t),
+            .aliases = "resolve_conj resolve_neg conj_physical", .formula = {"1"})
+WG_COMPOSED(max_other, "max.other", "(Tensor self, Tensor other) -> Tensor", "maximum", wg_maximum(a[0].t, a[1].t),
+            .formula = {"1 if x > y, 1/2 if x = y, else 0", "1 if y > x, 1/2 if x = y, else 0"})
+WG_COMPOSED(min_other, "min.other", "(Tensor self, Tensor other) -> Tensor", "minimum", wg_minimum(a[0].t, a[1].t),
+            .formula = {"1 if x < y, 1/2 if x = y, else 0", "1 if y < x, 1/2 if x = y, else 0"})
 
 /* ---- ops with a number of their own: alpha ------------------------------------------------------------------------- */
 
@@ -234,7 +257,10 @@ SCALED(add_scaled, "add.alpha", add_name, "add.alpha(Tensor self, Tensor other, 
 SCALED(sub_scaled, "sub.alpha", sub_name, "sub.alpha(Tensor self, Tensor other, float alpha) -> Tensor",
        "x - alpha y, rounded once", WG_P_ONE, "1", WG_P_PRODUCT, scaled_minus_dy, "-alpha")
 
-static const wg_op op_rsub = {.name = "rsub", .schema = "rsub(Tensor self, Tensor other) -> Tensor", .doc = "y - x",
+static wg_tensor *rsub_boxed(const wg_value *a);
+static const wg_op op_rsub = {.name = "rsub", .shown = WG_FUNCTION, .boxed = rsub_boxed,
+                              .schema = "rsub(Tensor self, Tensor|Scalar other, *, Scalar alpha=1) -> Tensor",
+                              .doc = "y - alpha x",
                               .traits = WG_POINTWISE, .nin = 2, .nout = 1, .kind = WG_K_NUM,
                               .kernel = offsetof(struct wg_cpu_table, rsub), .grad_name = rsub_name,
                               .lo = -2, .hi = 2,
@@ -253,6 +279,94 @@ wg_tensor *wg_add_alpha_(wg_tensor *x, wg_tensor *y, double a) { return scaled(&
 wg_tensor *wg_sub_alpha_(wg_tensor *x, wg_tensor *y, double a) { return scaled(&sub_scaled, x, y, a, true, WG_SITE); }
 wg_tensor *wg_rsub(wg_tensor *x, wg_tensor *y) { return wg__binary(&op_rsub, x, y, WG_SITE); }
 
+/* Does alpha go with x and y? As PyTorch, which asks even when it is 1. */
+static bool alpha_fits(const char *who, const wg_value *a) {
+    if (!wg__ok(a[0].t) || !wg__ok(a[1].t)) return true; /* poison: the op will hand it on */
+    wg_dtype d = wg__result_type((wg_tensor *const[]){a[0].t, a[1].t}, 2);
+    if (a[2].tag == WG_V_BOOL && d != WG_BOOL)
+        return wg__raise(WG_ERR_RUNTIME, who, "Boolean alpha only supported for Boolean results."), false;
+    if (a[2].tag == WG_V_DOUBLE && !wg_dtype_is_floating(d))
+        return wg__raise(WG_ERR_RUNTIME, who, "For integral input tensors, argument alpha must not be a floating point number."), false;
+    return true;
+}
+static wg_tensor *with_alpha(const wg_value *a, const wg_op *plain, const wg_op *times, bool in_place) {
+    double alpha = a[2].tag == WG_V_DOUBLE ? a[2].d : (double)a[2].i;
+    if (!alpha_fits(plain->name, a)) return WG_POISON;
+    if (alpha != 1) return scaled(times, a[0].t, a[1].t, alpha, in_place, WG_SITE);
+    return in_place ? inplace2(plain, a[0].t, a[1].t, WG_SITE) : wg__binary(plain, a[0].t, a[1].t, WG_SITE);
+}
+static wg_tensor *add_boxed(const wg_value *a) { return with_alpha(a, &op_wg_add, &add_scaled, false); }
+static wg_tensor *sub_boxed(const wg_value *a) { return with_alpha(a, &op_wg_sub, &sub_scaled, false); }
+static wg_tensor *add_boxed_(const wg_value *a) { return with_alpha(a, &op_wg_add, &add_scaled, true); }
+static wg_tensor *sub_boxed_(const wg_value *a) { return with_alpha(a, &op_wg_sub, &sub_scaled, true); }
+static wg_tensor *rsub_boxed(const wg_value *a) {
+    bool one = a[2].tag == WG_V_DOUBLE ? a[2].d == 1 : a[2].i == 1;
+    if (!alpha_fits("rsub", a)) return WG_POISON;
+    return wg_rsub(one ? a[0].t : wg_mul(a[0].t, attr_number(&a[2])), a[1].t);
+}
+
+/* ---- division with a rounding -------------------------------------------------------------------------------------- */
+
+/* The op of a mode; NULL: raised. */
+static const wg_op *division(const char *mode) {
+    if (!mode) return &op_wg_div;
+    if (strcmp(mode, "floor") == 0) return &op_wg__div_floor;
+    if (strcmp(mode, "trunc") == 0) return &op_wg__div_trunc;
+    wg__raise(WG_ERR_RUNTIME, "div", "div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '%s'", mode);
+    return NULL;
+}
+wg_tensor *wg_div_mode(wg_tensor *x, wg_tensor *y, const char *mode) {
+    const wg_op *op = division(mode);
+    return op ? wg__binary(op, x, y, WG_SITE) : WG_POISON;
+}
+wg_tensor *wg_div_mode_(wg_tensor *x, wg_tensor *y, const char *mode) {
+    const wg_op *op = division(mode);
+    return op ? inplace2(op, x, y, WG_SITE) : WG_POISON;
+}
+static wg_tensor *div_boxed(const wg_value *a) { return wg_div_mode(a[0].t, a[1].t, a[2].s); }
+static wg_tensor *div_boxed_(const wg_value *a) { return wg_div_mode_(a[0].t, a[1].t, a[2].s); }
+
+/* ---- round to decimals --------------------------------------------------------------------------------------------- */
+
+static wg_status decimals_shape(const wg_call *c, wg_geometry *g) {
+    const wg_tensor *t = c->in[0];
+    g->ndim = t->ndim;
+    memcpy(g->sizes, t->dims, (size_t)t->ndim * 8);
+    g->strided = !(t->flags & TF_CONTIG) && wg__is_dense(t->ndim, t->dims, wg__strides(t));
+    if (g->strided) memcpy(g->strides, wg__strides(t), (size_t)t->ndim * 8);
+    if (wg_dtype_is_floating((wg_dtype)t->dtype)) return WG_OK;
+    return wg__raise(WG_ERR_NOT_IMPLEMENTED, "round", "\"round_cpu\" not implemented for '%s'",
+                     wg__dtype_scalar_name((wg_dtype)t->dtype));
+}
+static wg_status decimals_run(const wg_call *c) {
+    wg_status st = WG_ERR_RUNTIME;
+    uint8_t no_grad = wg__tls.no_grad;
+    wg__tls.no_grad = 1;
+    WG_SCOPE {
+        int64_t n = c->attr[0].i;
+        wg_tensor *ten = wg_s(pow(10, (double)(n < 0 ? -n : n))), *x = c->in[0];
+        wg_tensor *r = n < 0 ? wg_mul(wg_round(wg_div(x, ten)), ten) : wg_div(wg_round(wg_mul(x, ten)), ten);
+        if (!wg_is_poison(r)) st = wg__copy_into(c->out[0], r);
+    }
+    wg__tls.no_grad = no_grad;
+    return st;
+}
+static wg_tensor *flat_vjp(const wg_call *c, wg_tensor *const *g, int i) { return (void)c, (void)i, wg_zeros_like(g[0], NULL); }
+static wg_tensor *flat_jvp(const wg_call *c, wg_tensor *const *t, int o) { return (void)c, (void)o, wg_zeros_like(t[0], NULL); }
+static wg_status decimals_batch(const wg_call *c, const int *bdim, wg_tensor **out, int *out_bdim) {
+    out[0] = wg_round_decimals(c->in[0], c->attr[0].i);
+    out_bdim[0] = bdim[0];
+    return wg_is_poison(out[0]) ? WG_ERR_RUNTIME : WG_OK;
+}
+static const char *decimals_name(const wg_call *c) { return c ? "RoundBackward1" : NULL; }
+static const wg_op op_decimals = {.name = "round.decimals", .schema = "round.decimals(Tensor self, *, int decimals) -> Tensor",
+                                  .doc = "nearest multiple of 10^-decimals, ties to even", .nin = 1, .nout = 1, .shown = WG_INPLACE,
+                                  .shape = decimals_shape, .run = {decimals_run}, .vjp = flat_vjp, .jvp = flat_jvp,
+                                  .batch = decimals_batch, .grad_name = decimals_name, .formula = {"0"}};
+wg_tensor *wg_round_decimals(wg_tensor *x, int64_t decimals) {
+    return wg__apply(&op_decimals, &x, 1, &WG_VAL_I(decimals), 1, WG_SITE);
+}
+
 /* ---- the family ---------------------------------------------------------------------------------------------------- */
 
 const wg_op *const wg__ops_elementwise[] = {
@@ -262,6 +376,6 @@ const wg_op *const wg__ops_elementwise[] = {
 #undef WG_UNARY
 #undef WG_BINARY
 #undef WG_UNARY_FAR
-    &add_scaled, &sub_scaled, &op_rsub, NULL};
+    &add_scaled, &sub_scaled, &op_rsub, &op_decimals, &op_square, &op_positive, &op_conj, &op_max_other, &op_min_other, NULL};
 
 const wg_op *wg__op_add(void) { return &op_wg_add; }

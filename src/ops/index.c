@@ -659,13 +659,26 @@ static wg_tensor *index_add_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     const int64_t *sizes = wg__input_sizes(c, 2, &n);
     return wg_is_poison(r) || r->ndim == n ? r : wg_reshape(r, n, sizes);
 }
-static const wg_op op_index_add = {.name = "index_add", .shown = WG_INPLACE, .schema = "index_add(Tensor self, int dim, Tensor index, Tensor source) -> Tensor",
-                                   .doc = "self with source's slices added at index", .traits = WG_LINEAR, .nin = 3, .nout = 1,
+static wg_tensor *index_add_boxed(const wg_value *a), *index_add_boxed_(const wg_value *a);
+static const wg_op op_index_add = {.name = "index_add", .shown = WG_INPLACE, .boxed = index_add_boxed, .boxed_ = index_add_boxed_,
+                                   .schema = "index_add(Tensor self, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor",
+                                   .doc = "self with alpha times source's slices added at index", .traits = WG_LINEAR, .nin = 3, .nout = 1,
                                    .saves = WG_USE_Y, .nondiff_in = 2, .shape = index_add_shape, .run = {index_add_run},
                                    .vjp = index_add_vjp, .formula = {"g", NULL, "g at the index"}};
 wg_tensor *wg_index_add(wg_tensor *x, int64_t dim, wg_tensor *index, wg_tensor *source) {
     wg_tensor *in[3] = {x, index, source};
     return wg__apply(&op_index_add, in, 3, &WG_VAL_I(dim), 1, WG_SITE);
+}
+static wg_tensor *times_alpha(wg_tensor *source, const wg_value *alpha) {
+    bool one = alpha->tag == WG_V_DOUBLE ? alpha->d == 1 : alpha->i == 1;
+    return one ? source : wg_mul(source, alpha->tag == WG_V_DOUBLE ? wg_s(alpha->d) : wg_i(alpha->i));
+}
+static wg_tensor *index_add_boxed(const wg_value *a) {
+    return wg_index_add(a[0].t, a[1].i, a[2].t, times_alpha(a[3].t, &a[4]));
+}
+static wg_tensor *index_add_boxed_(const wg_value *a) {
+    wg_tensor *in[3] = {a[0].t, a[2].t, times_alpha(a[3].t, &a[4])};
+    return wg__apply_inplace(&op_index_add, in, 3, &a[1], 1, WG_SITE);
 }
 
 static wg_status index_fill_shape(const wg_call *c, wg_geometry *g) {
@@ -774,7 +787,7 @@ static wg_tensor *gather_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     const int64_t *sizes = wg__input_sizes(c, i, &n);
     return wg_scatter_add(wg__zeros((wg_dtype)g[0]->dtype, n, sizes), c->attr[0].i, c->in[1], g[0]);
 }
-static const wg_op op_gather = {.name = "gather", .schema = "gather(Tensor self, int dim, Tensor index) -> Tensor",
+static const wg_op op_gather = {.name = "gather", .schema = "gather(Tensor self, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor",
                                 .doc = "out[i][j] = self[index[i][j]][j] for dim 0", .traits = WG_LINEAR, .nin = 2, .nout = 1,
                                 .saves = WG_USE_Y, .nondiff_in = 2, .shape = gather_shape, .run = {gather_run}, .vjp = gather_vjp,
                                 .formula = {"g added where it was read"}};
@@ -921,7 +934,14 @@ static wg_tensor *embedding_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     }
     return wg_index_add(wg__zeros((wg_dtype)g[0]->dtype, 2, sizes), 0, rows, flat);
 }
-static const wg_op op_embedding = {.name = "embedding", .schema = "embedding(Tensor weight, Tensor indices, int padding_idx=-1) -> Tensor",
+static wg_tensor *embedding_boxed(const wg_value *a) {
+    if (a[3].i || a[4].i)
+        return wg__fail(WG_ERR_NOT_IMPLEMENTED, "embedding", "embedding: scale_grad_by_freq and sparse are not implemented");
+    return wg_embedding(a[0].t, a[1].t, a[2].i);
+}
+static const wg_op op_embedding = {.name = "embedding", .boxed = embedding_boxed,
+                                   .schema = "embedding(Tensor weight, Tensor indices, int padding_idx=-1, bool scale_grad_by_freq=False, bool "
+                                             "sparse=False) -> Tensor",
                                    .doc = "rows of weight", .traits = WG_LINEAR, .nin = 2, .nout = 1, .saves = WG_USE_Y, .nondiff_in = 2,
                                    .shape = embedding_shape, .run = {embedding_run}, .vjp = embedding_vjp,
                                    .formula = {"g added to the rows"}};

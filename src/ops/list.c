@@ -10,11 +10,11 @@
 
 extern const wg_op *const wg__ops_elementwise[], *const wg__ops_reduce[], *const wg__ops_softmax[],
     *const wg__ops_sort[], *const wg__ops_loss[], *const wg__ops_view[], *const wg__ops_copy[], *const wg__ops_index[],
-    *const wg__ops_matmul[], *const wg__ops_clamp[];
+    *const wg__ops_matmul[], *const wg__ops_clamp[], *const wg__ops_compare[], *const wg__ops_shapes[];
 
 const wg_op *const *const wg__families[] = {wg__ops_elementwise, wg__ops_clamp,  wg__ops_reduce, wg__ops_softmax,
                                             wg__ops_sort,        wg__ops_loss,   wg__ops_view,   wg__ops_copy,
-                                            wg__ops_index,       wg__ops_matmul, NULL};
+                                            wg__ops_index,       wg__ops_matmul, wg__ops_compare, wg__ops_shapes, NULL};
 
 /* ---- the walk ------------------------------------------------------------------------------------------------------ */
 
@@ -112,7 +112,9 @@ static bool fit(const wg_op *op, const wg_value *args, int nargs, fitted *f) {
     for (int i = f->n; i < nargs && f->wrong < 0; i++)
         if (args[i].tag != WG_V_NONE) f->wrong = f->n;
     for (int i = 0; i < f->n && f->wrong < 0; i++)
-        if (!wg__schema_fit(&f->p[i], i < nargs ? args[i] : WG_VAL_NONE, &f->a[i], &f->one[i])) f->wrong = i;
+        if ((i >= nargs && !f->p[i].has_default) ||
+            !wg__schema_fit(&f->p[i], i < nargs ? args[i] : WG_VAL_NONE, &f->a[i], &f->one[i]))
+            f->wrong = i;
     return f->wrong < 0;
 }
 

@@ -265,7 +265,7 @@ static wg_tensor *addmm_jvp(const wg_call *c, wg_tensor *const *t, int o) {
 }
 static const wg_op op_addmm = {.name = "addmm",
                                .schema = "addmm(Tensor self, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
-                               .doc = "beta self + alpha mat1 @ mat2", .nin = 3, .nout = 1,
+                               .doc = "beta self + alpha mat1 @ mat2", .shown = WG_INPLACE, .nin = 3, .nout = 1,
                                .partial = {{.uses = 0}, {.uses = WG_USE_W}, {.uses = WG_USE_Y}}, .shape = addmm_shape,
                                .run = {addmm_run}, .vjp = addmm_vjp, .jvp = addmm_jvp, .formula = {"beta", "alpha g bᵀ", "alpha aᵀ g"}};
 wg_tensor *wg_addmm_scaled(wg_tensor *s, wg_tensor *a, wg_tensor *b, double beta, double alpha) {

@@ -333,7 +333,7 @@ static wg_status sum_shape(const wg_call *c, wg_geometry *g) {
 static wg_status sum_run(const wg_call *c) { return sum_like(c, false); }
 static wg_tensor *sum_vjp(const wg_call *c, wg_tensor *const *g, int i) { return (void)i, expanded(c, g[0], &c->attr[0], c->attr[1].i); }
 static const char *sum_name(const wg_call *c) { return c->attr[0].tag == WG_V_NONE ? "SumBackward0" : "SumBackward1"; }
-static const wg_op op_sum = {.name = "sum", .schema = "sum(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
+static const wg_op op_sum = {.name = "sum", .schema = "sum(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
                              .doc = "sum; pairwise in blocks, so that the error grows with log n", .traits = WG_LINEAR, .nin = 1,
                              .nout = 1, .shape = sum_shape, .run = {sum_run}, .vjp = sum_vjp, .batch = batch_first,
                              .grad_name = sum_name, .formula = {"1"}};
@@ -358,7 +358,7 @@ static wg_tensor *mean_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     return (void)i, wg_div(expanded(c, g[0], &c->attr[0], c->attr[1].i), wg_s(n));
 }
 static const char *mean_name(const wg_call *c) { return c->attr[0].tag == WG_V_NONE ? "MeanBackward0" : "MeanBackward1"; }
-static const wg_op op_mean = {.name = "mean", .schema = "mean(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
+static const wg_op op_mean = {.name = "mean", .schema = "mean(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
                               .doc = "arithmetic mean; nan of nothing", .traits = WG_LINEAR, .nin = 1, .nout = 1, .shape = mean_shape,
                               .run = {mean_run}, .vjp = mean_vjp, .batch = batch_first, .grad_name = mean_name, .formula = {"1/n"}};
 
@@ -409,7 +409,7 @@ static wg_tensor *reduced_again(const wg_call *c, wg_tensor *t) {
 }
 static wg_tensor *prod_jvp(const wg_call *c, wg_tensor *const *t, int o) { return (void)o, reduced_again(c, prod_derivative(c, t[0])); }
 static const char *prod_name(const wg_call *c) { return c->attr[0].tag == WG_V_NONE ? "ProdBackward0" : "ProdBackward1"; }
-static const wg_op op_prod = {.name = "prod", .schema = "prod(Tensor self, int? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
+static const wg_op op_prod = {.name = "prod", .schema = "prod(Tensor self, int dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
                               .doc = "product; exact derivatives at zeros", .nin = 1, .nout = 1, .saves = WG_USE_X, .shape = sum_shape,
                               .run = {prod_run}, .vjp = prod_vjp, .jvp = prod_jvp, .batch = batch_first, .grad_name = prod_name,
                               .formula = {"product of the others"}};
@@ -603,12 +603,20 @@ static wg_status all_shape(const wg_call *c, wg_geometry *g) {
 }
 static wg_status all_run(const wg_call *c) { return run_rows(c, &c->attr[0], WG_BOOL, WG_BOOL, all_row, 0, c->out[0]); }
 static wg_status any_run(const wg_call *c) { return run_rows(c, &c->attr[0], WG_BOOL, WG_BOOL, any_row, 0, c->out[0]); }
-#define TRUTH(op_, name_, run_)                                                                                       \
-    static const wg_op op_ = {.name = name_, .schema = name_ "(Tensor self, int[]? dim=None, bool keepdim=False) -> Tensor", \
+/* No dims, where a list is given: each element by itself. */
+static wg_tensor *each_truth(wg_tensor *x) {
+    wg_tensor *r = wg_ne(x, wg_i(0));
+    return wg__ok(x) && x->dtype == WG_UINT8 ? wg_to(r, WG_UINT8) : r;
+}
+static bool no_dims(const wg_value *dims) { return dims->tag == WG_V_INTS && dims->n == 0; }
+static wg_tensor *all_boxed(const wg_value *a), *any_boxed(const wg_value *a);
+#define TRUTH(op_, name_)                                                                                             \
+    static const wg_op op_ = {.name = #name_,                                                                         \
+                              .schema = #name_ "(Tensor self, int[]? dim=None, bool keepdim=False) -> Tensor",        \
                               .doc = "over the truth of the elements", .traits = WG_NONDIFF, .nin = 1, .nout = 1,     \
-                              .shape = all_shape, .run = {run_}, .batch = batch_first};
-TRUTH(op_all, "all", all_run)
-TRUTH(op_any, "any", any_run)
+                              .shape = all_shape, .run = {name_##_run}, .batch = batch_first, .boxed = name_##_boxed};
+TRUTH(op_all, all)
+TRUTH(op_any, any)
 
 /* ---- var, std -------------------------------------------------------------------------------------------------------------------------------- */
 
@@ -741,6 +749,9 @@ static wg_status norm_shape(const wg_call *c, wg_geometry *g) {
     if (!wg_dtype_is_floating(d))
         return wg__raise(WG_ERR_RUNTIME, "norm", "linalg.vector_norm: dtype should be floating point or complex, but got %s",
                          wg__dtype_scalar_name(d));
+    if (wg_promote_types((wg_dtype)c->in[0]->dtype, d) != d)
+        return wg__raise(WG_ERR_RUNTIME, "norm", "linalg.vector_norm: the dtype of the input (%s) should be convertible without "
+                         "narrowing to the specified dtype (%s)", wg__dtype_scalar_name((wg_dtype)c->in[0]->dtype), wg__dtype_scalar_name(d));
     g->dtype = d;
     wg_status st = refuse_empty_norm(c);
     return st == WG_OK ? wg__reduced_shape(c, &c->attr[1], c->attr[2].i, g) : st;
@@ -870,6 +881,62 @@ wg_tensor *wg_argmin(wg_tensor *x, int64_t dim, bool k) { return arg_of(&op_argm
 wg_tensor *wg_argmax_all(wg_tensor *x) { return arg_of(&op_argmax, x, WG_VAL_NONE, false, WG_SITE); }
 wg_tensor *wg_argmin_all(wg_tensor *x) { return arg_of(&op_argmin, x, WG_VAL_NONE, false, WG_SITE); }
 
-const wg_op *const wg__ops_reduce[] = {&op_sum,     &op_mean,   &op_prod,    &op_amax, &op_amin, &op_max, &op_min, &op_argmax,
-                                       &op_argmin,  &op_max_dim, &op_min_dim, &op_all,  &op_any,  &op_var, &op_std, &op_norm,
-                                       &op_lse,     NULL};
+/* ---- overloads and other names ---------------------------------------------------------------------------------------- */
+
+/* a[1] is dtype. */
+static wg_tensor *over_all(const wg_op *op, const wg_value *a) {
+    wg_value attr[3] = {WG_VAL_NONE, WG_VAL_B(false), a[1]};
+    return wg__apply(op, &a[0].t, 1, attr, 3, WG_SITE);
+}
+#define OVER_ALL(id, name, doc, f)                                                                                    \
+    WG_COMPOSED(id##_all, name ".all", "(Tensor self, *, ScalarType? dtype=None) -> Tensor", doc, over_all(&op_##id, a), .formula = {f})
+OVER_ALL(sum, "sum", "sum of all elements", "1")
+OVER_ALL(mean, "mean", "mean of all elements", "1/n")
+OVER_ALL(prod, "prod", "product of all elements", "product of the others")
+
+/* any and all of no dims are not over all of them, unlike the sums. */
+static wg_tensor *truth(const wg_op *op, const wg_value *a) {
+    return no_dims(&a[1]) ? each_truth(a[0].t) : wg__apply(op, &a[0].t, 1, &a[1], 2, WG_SITE);
+}
+static wg_tensor *all_boxed(const wg_value *a) { return truth(&op_all, a); }
+static wg_tensor *any_boxed(const wg_value *a) { return truth(&op_any, a); }
+WG_COMPOSED(all_dim, "all.dim", "(Tensor self, int dim, bool keepdim=False) -> Tensor", "over the truth along a dim",
+            wg__apply(&op_all, &a[0].t, 1, &a[1], 2, WG_SITE), .traits = WG_NONDIFF)
+WG_COMPOSED(any_dim, "any.dim", "(Tensor self, int dim, bool keepdim=False) -> Tensor", "over the truth along a dim",
+            wg__apply(&op_any, &a[0].t, 1, &a[1], 2, WG_SITE), .traits = WG_NONDIFF)
+
+/* var and std: unbiased is correction 1 or 0. */
+static wg_tensor *unbiased(const wg_op *op, wg_tensor *x, wg_value dims, bool by_one, bool keepdim) {
+    wg_value attr[3] = {dims, WG_VAL_I(by_one), WG_VAL_B(keepdim)};
+    return wg__apply(op, &x, 1, attr, 3, WG_SITE);
+}
+#define UNBIASED(id, name, f)                                                                                         \
+    WG_COMPOSED(id##_dim, name ".dim", "(Tensor self, int[1]? dim, bool unbiased=True, bool keepdim=False) -> Tensor",\
+                "unbiased: divided by n - 1, not n", unbiased(&op_##id, a[0].t, a[1], a[2].i, a[3].i), .formula = {f})\
+    WG_COMPOSED(id##_all, name ".unbiased", "(Tensor self, bool unbiased=True) -> Tensor",                            \
+                "unbiased: divided by n - 1, not n", unbiased(&op_##id, a[0].t, WG_VAL_NONE, a[1].i, false), .formula = {f})
+UNBIASED(var, "var", "2(x - mean)/(n - correction)")
+UNBIASED(std, "std", "(x - mean)/((n - correction) std)")
+
+/* norm: a[2] … are dim, keepdim, dtype. */
+static wg_tensor *norm_of(const wg_value *a, double p) {
+    wg_value attr[4] = {WG_VAL_D(p), a[2], a[3], a[4]};
+    return wg__apply(&op_norm, &a[0].t, 1, attr, 4, WG_SITE);
+}
+static double order_of(const wg_value *p) { return p->tag == WG_V_DOUBLE ? p->d : p->tag == WG_V_NONE ? 2 : (double)p->i; }
+static wg_tensor *norm_named(const wg_value *a) {
+    if (strcmp(a[1].s, "fro") == 0) return norm_of(a, 2);
+    if (strcmp(a[1].s, "nuc") == 0)
+        return wg__fail(WG_ERR_NOT_IMPLEMENTED, "norm", "norm: the nuclear norm ('nuc') is not implemented");
+    return wg__fail(WG_ERR_RUNTIME, "norm", "linalg.matrix_norm: Order %s not supported.", a[1].s);
+}
+WG_COMPOSED(norm_number, "norm", "(Tensor self, Scalar? p=None, int[1]? dim=None, bool keepdim=False, ScalarType? dtype=None) -> Tensor",
+            "vector norm of order p, 2 by default", norm_of(a, order_of(&a[1])), .formula = {"x |x|^(p-2) / norm^(p-1)"})
+WG_COMPOSED(norm_named, "norm.named", "(Tensor self, str p, int[1]? dim=None, bool keepdim=False, ScalarType? dtype=None) -> Tensor",
+            "p is \"fro\": vector norm of order 2", norm_named(a), .formula = {"x / norm"})
+
+/* An overload that takes less stands before the one that could take it for something else. */
+const wg_op *const wg__ops_reduce[] = {&op_sum_all, &op_sum, &op_mean_all, &op_mean, &op_prod_all, &op_prod, &op_amax, &op_amin,
+                                       &op_max, &op_max_dim, &op_min, &op_min_dim, &op_argmax, &op_argmin, &op_all, &op_all_dim,
+                                       &op_any, &op_any_dim, &op_var_dim, &op_var, &op_var_all, &op_std_dim, &op_std, &op_std_all,
+                                       &op_norm, &op_norm_number, &op_norm_named, &op_lse, NULL};

@@ -11,6 +11,7 @@ wg_tensor *wg__tanh_backward(wg_tensor *x, wg_tensor *y);
 wg_tensor *wg__sigmoid_backward(wg_tensor *x, wg_tensor *y);
 wg_tensor *wg__threshold_backward(wg_tensor *x, wg_tensor *y);
 wg_tensor *wg__div_floor(wg_tensor *x, wg_tensor *y);
+wg_tensor *wg__div_trunc(wg_tensor *x, wg_tensor *y);
 
 /* Each returns g times the partial; g is a cotangent or a tangent. */
 wg_tensor *wg__pow_vjp_base(wg_tensor *g, wg_tensor *x, wg_tensor *y);

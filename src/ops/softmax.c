@@ -199,16 +199,20 @@ static wg_status batch(const wg_call *c, const int *bdim, wg_tensor **out, int *
     return wg_is_poison(out[0]) ? WG_ERR_RUNTIME : WG_OK;
 }
 
+/* dtype converts the input first, by an op of its own, as PyTorch. */
+static wg_tensor *converted(const wg_value *a) { return a[2].tag == WG_V_NONE ? a[0].t : wg_to(a[0].t, (wg_dtype)a[2].i); }
+static wg_tensor *softmax_boxed(const wg_value *a) { return wg_softmax(converted(a), a[1].i); }
+static wg_tensor *log_softmax_boxed(const wg_value *a) { return wg_log_softmax(converted(a), a[1].i); }
 static const char *softmax_name(const wg_call *c) { return c ? "SoftmaxBackward0" : NULL; }
 static const char *log_softmax_name(const wg_call *c) { return c ? "LogSoftmaxBackward0" : NULL; }
 static const wg_op op_softmax = {.name = "softmax", .shown = WG_FUNCTION | WG_METHOD | WG_NN,
                                  .schema = "softmax(Tensor self, int dim, ScalarType? dtype=None) -> Tensor",
-                                 .doc = "exp(x - max) / sum along dim", .nin = 1, .nout = 1, .saves = WG_USE_Z, .shape = shape,
+                                 .doc = "exp(x - max) / sum along dim", .boxed = softmax_boxed, .nin = 1, .nout = 1, .saves = WG_USE_Z, .shape = shape,
                                  .run = {softmax_run}, .vjp = softmax_vjp, .jvp = softmax_vjp, .batch = batch,
                                  .grad_name = softmax_name, .formula = {"z (g - sum(g z))"}};
 static const wg_op op_log_softmax = {.name = "log_softmax", .shown = WG_FUNCTION | WG_METHOD | WG_NN,
                                      .schema = "log_softmax(Tensor self, int dim, ScalarType? dtype=None) -> Tensor",
-                                     .doc = "x - max - log(sum(exp(x - max))) along dim", .nin = 1, .nout = 1, .saves = WG_USE_Z,
+                                     .doc = "x - max - log(sum(exp(x - max))) along dim", .boxed = log_softmax_boxed, .nin = 1, .nout = 1, .saves = WG_USE_Z,
                                      .shape = shape, .run = {log_softmax_run}, .vjp = log_softmax_vjp, .jvp = log_softmax_jvp,
                                      .batch = batch, .grad_name = log_softmax_name, .formula = {"g - exp(z) sum(g)"}};
 static const wg_op op_softmax_backward = {.name = "_softmax_backward_data", .shown = WG_HIDDEN,

@@ -129,9 +129,18 @@ static wg_status batch(const wg_call *c, const int *bdim, wg_tensor **out, int *
 static const char *name(const wg_call *c) {
     return c->attr[2].tag == WG_V_BOOL && c->attr[2].i ? "SortBackward1" : "SortBackward0";
 }
+static wg_status sorted(wg_tensor *x, int64_t dim, bool descending, bool stable, wg_tensor **out, int max, int *n) {
+    if (max < 2) return wg__raise(WG_ERR_VALUE, "sort", "sort() gives 2 results; there is room for %d", max);
+    out[0] = wg_sort(x, dim, descending, stable, &out[1]);
+    *n = 2;
+    return !wg_is_poison(out[0]) ? WG_OK : wg_error_pending() ? wg_last_status() : WG_ERR_RUNTIME;
+}
+static wg_status sort_boxed(const wg_value *a, wg_tensor **out, int max, int *n) {
+    return sorted(a[0].t, a[1].i, a[2].i, false, out, max, n);
+}
 static const wg_op op_sort = {.name = "sort",
-                              .schema = "sort(Tensor self, int dim=-1, bool descending=False, bool stable=False) -> (Tensor values, "
-                                        "Tensor indices)",
+                              .schema = "sort(Tensor self, int dim=-1, bool descending=False) -> (Tensor values, Tensor indices)",
+                              .boxed_list = sort_boxed,
                               .doc = "sorted values and where they came from; stable; nan is the greatest", .traits = WG_INT_SECOND,
                               .nin = 1, .nout = 2, .saves = WG_USE_Z, .shape = shape, .run = {run}, .vjp = vjp, .jvp = jvp, .grad_name = name,
                               .batch = batch, .formula = {"g where each element came from"}};
@@ -143,4 +152,25 @@ wg_tensor *wg_sort(wg_tensor *x, int64_t dim, bool descending, bool stable, wg_t
     return out[0];
 }
 
-const wg_op *const wg__ops_sort[] = {&op_sort, NULL};
+wg_tensor *wg_argsort(wg_tensor *x, int64_t dim, bool descending, bool stable) {
+    WG_COMPOSITE;
+    wg_tensor *indices;
+    wg_sort(x, dim, descending, stable, &indices);
+    return indices;
+}
+
+/* The word stable, whatever its value, is PyTorch's second overload. */
+static wg_status stable_boxed(const wg_value *a, wg_tensor **out, int max, int *n) {
+    return sorted(a[0].t, a[2].i, a[3].i, true, out, max, n);
+}
+static const wg_op op_sort_stable = {
+    .name = "sort.stable",
+    .schema = "sort.stable(Tensor self, *, bool? stable, int dim=-1, bool descending=False) -> (Tensor values, Tensor indices)",
+    .doc = "sort, which keeps the order of equals anyway", .nout = 2, .boxed_list = stable_boxed,
+    .formula = {"g where each element came from"}};
+WG_COMPOSED(argsort, "argsort", "(Tensor self, int dim=-1, bool descending=False) -> Tensor", "the indices of sort",
+            wg_argsort(a[0].t, a[1].i, a[2].i, false), .traits = WG_NONDIFF)
+WG_COMPOSED(argsort_stable, "argsort.stable", "(Tensor self, *, bool stable, int dim=-1, bool descending=False) -> Tensor",
+            "the indices of sort", wg_argsort(a[0].t, a[2].i, a[3].i, a[1].i), .traits = WG_NONDIFF)
+
+const wg_op *const wg__ops_sort[] = {&op_sort, &op_sort_stable, &op_argsort, &op_argsort_stable, NULL};

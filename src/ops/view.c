@@ -127,7 +127,7 @@ static wg_status transpose_batch(const wg_call *c, const int *bdim, wg_tensor **
     return batched(wg_transpose(v, shifted(c->attr[0].i, n), shifted(c->attr[1].i, n)), out, out_bdim);
 }
 static const wg_op op_transpose = {.name = "transpose",
-                                   .schema = "transpose(Tensor self, int dim0, int dim1) -> Tensor",
+                                   .schema = "transpose(Tensor self, int dim0, int dim1) -> Tensor", .aliases = "swapdims",
                                    .doc = "two dims exchanged", .traits = WG_VIEW | WG_LINEAR, .nin = 1, .nout = 1,
                                    .shape = transpose_shape, .vjp = transpose_vjp, .batch = transpose_batch,
                                    .formula = {"exchanged back"}};
@@ -804,8 +804,23 @@ wg_status wg_chunk(wg_tensor *x, int64_t chunks, int64_t dim, wg_tensor **out, i
     return st;
 }
 
+static wg_status split_sizes_boxed(const wg_value *a, wg_tensor **out, int max, int *n) {
+    return wg_split_sizes(a[0].t, (wg_ints){(int)a[1].n, a[1].ints}, a[2].i, out, max, n);
+}
+static wg_status chunk_boxed(const wg_value *a, wg_tensor **out, int max, int *n) {
+    return wg_chunk(a[0].t, a[1].i, a[2].i, out, max, n);
+}
+#define PIECES(op_, name_, args_, doc_, boxed_, f)                                                                    \
+    static const wg_op op_ = {.name = name_, .schema = name_ args_, .doc = doc_, .traits = WG_MULTI_VIEW,             \
+                              .boxed_list = boxed_, .formula = {f}};
+PIECES(op_split_list, "split.sizes", "(Tensor self, int[] split_size, int dim=0) -> Tensor[]",
+       "consecutive pieces of these lengths as views", split_sizes_boxed, "joined again")
+PIECES(op_chunk, "chunk", "(Tensor self, int chunks, int dim=0) -> Tensor[]", "at most so many equal pieces as views", chunk_boxed,
+       "joined again")
+
 /* ---- the family ---------------------------------------------------------------------------------------------------------------------------------- */
 
 const wg_op *const wg__ops_view[] = {&op_permute,   &op_transpose, &op_t,     &op_view,  &op_unsafe_view,
                                      &op_expand,    &op_squeeze,   &op_squeeze_dim, &op_squeeze_dims, &op_unsqueeze, &op_select, &op_slice,
-                                     &op_alias,     &op_as_strided, &op_unbind, &op_split, &op_split_sizes, NULL};
+                                     &op_alias,     &op_as_strided, &op_unbind, &op_split, &op_split_list, &op_split_sizes,
+                                     &op_chunk, NULL};

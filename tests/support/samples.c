@@ -106,6 +106,7 @@ static bool views(const wg_op *op, int k, sample *s) {
 }
 
 static bool copies(const wg_op *op, int k, sample *s) {
+    CASE("round.decimals", 0, 1, 1, IN(0, T(1, 0.011, 0.014, 2, 3)), ATTR(AI(2)))
     CASE("clone", 0, 1, 1, IN(0, T(1, -2, 2, 2, 3)))
     CASE("contiguous", 0, 1, 1, IN(0, T(1, -2, 2, 2, 3)))
     CASE("_to_copy", 0, 1, 1, IN(0, T(1, -2, 2, 2, 3)), ATTR(WG_VAL_DT(WG_FLOAT64)))
