@@ -67,59 +67,117 @@ typedef struct indexing {
     int ndim;                   /* of x */
     int64_t sizes[WG_MAX_DIMS]; /* of x */
     bool indexed[WG_MAX_DIMS];
-    wg_tensor *at[WG_MAX_DIMS]; /* int64, row-major, owned, of the broadcast shape */
+    wg_tensor *list[WG_MAX_DIMS + 1]; /* the index of each dim that has one, of the caller's scope */
     int bdims;
     int64_t bsizes[WG_MAX_DIMS];
-    int first;                  /* dim of the result where the broadcast dims begin */
-    int64_t count;              /* positions */
+    int border[WG_MAX_DIMS]; /* the broadcast dims, outermost in memory first */
+    int first;               /* dim of the result where the broadcast dims begin */
+    int64_t count;           /* positions */
+    wg_tensor *offset;       /* for each position where it is in x, in elements; owned */
 } indexing;
 
-static void indexing_close(indexing *k) {
-    for (int d = 0; d < WG_MAX_DIMS; d++) wg_release(k->at[d]);
+static void indexing_close(indexing *k) { wg_release(k->offset); }
+
+static wg_status mask_fits(const char *who, const wg_tensor *x, const wg_tensor *mask, int first) {
+    for (int d = 0; d < mask->ndim; d++) {
+        if (first + d >= x->ndim) return wg__wrap_dim(who, first + d, x->ndim), WG_ERR_INDEX; /* says so */
+        if (mask->dims[d] != x->dims[first + d])
+            return wg__raise(WG_ERR_INDEX, who, "The shape of the mask %s at index %d does not match the shape of the indexed "
+                             "tensor %s at index %d", wg__sizes_text((char[256]){0}, 256, mask->ndim, mask->dims), d,
+                             wg__sizes_text((char[256]){0}, 256, x->ndim, x->dims), first + d);
+    }
+    return WG_OK;
 }
 
 static bool is_mask(const wg_tensor *t) { return t->dtype == WG_BOOL || t->dtype == WG_UINT8; }
 static wg_status too_many(const char *who, const wg_tensor *x, int n) {
     return wg__raise(WG_ERR_INDEX, who, "too many indices for tensor of dimension %d (got %d)", x->ndim, n);
 }
-/* A mask takes as many dims as it has: its nonzero coordinates are indices for them. */
-static wg_status expand_masks(const char *who, const wg_tensor *x, wg_tensor *const *idx, int n, wg_tensor **list, int *count) {
-    *count = 0;
+
+static wg_status check_index_dtypes(const char *who, const wg_tensor *x, wg_tensor *const *idx, int n) {
     if (n > x->ndim) return too_many(who, x, n);
-    for (int i = 0; i < n; i++) {
-        wg_tensor *t = idx[i];
-        if (*count >= x->ndim) return too_many(who, x, *count + 1);
-        if (t && is_mask(t)) {
-            for (int d = 0; d < t->ndim; d++) {
-                if (*count + d >= x->ndim) return wg__wrap_dim(who, *count + d, x->ndim), WG_ERR_INDEX; /* says so */
-                if (t->dims[d] != x->dims[*count + d])
-                    return wg__raise(WG_ERR_INDEX, who, "The shape of the mask %s at index %d does not match the shape of the indexed "
-                                     "tensor %s at index %d", wg__sizes_text((char[256]){0}, 256, t->ndim, t->dims), d,
-                                     wg__sizes_text((char[256]){0}, 256, x->ndim, x->dims), *count + d);
-            }
-            wg_tensor *where = wg_nonzero(t);
-            if (wg_is_poison(where)) return WG_ERR_RUNTIME;
-            for (int d = 0; d < t->ndim; d++, (*count)++) {
-                list[*count] = wg_select(where, 1, d);
-                if (wg_is_poison(list[*count])) return WG_ERR_MEMORY;
-            }
-            continue;
-        }
-        if (t && t->dtype != WG_INT64 && t->dtype != WG_INT32)
+    for (int i = 0; i < n; i++)
+        if (idx[i] && !is_mask(idx[i]) && idx[i]->dtype != WG_INT64 && idx[i]->dtype != WG_INT32)
             return wg__raise(WG_ERR_INDEX, who, "tensors used as indices must be long, int, byte or bool tensors");
-        list[(*count)++] = t;
-    }
-    while (*count && !list[*count - 1]) (*count)--;
     return WG_OK;
 }
 
-static wg_status broadcast_indices(const char *who, indexing *k, wg_tensor **list, int n) {
+/* A mask takes as many dims as it has: its nonzero coordinates are indices for them. */
+static wg_status expand_masks(const char *who, const wg_tensor *x, wg_tensor *const *idx, int n, wg_tensor **list, int *count) {
+    *count = 0;
+    while (n && !idx[n - 1]) n--;
+    wg_status st = check_index_dtypes(who, x, idx, n);
+    for (int i = 0; i < n && st == WG_OK; i++) {
+        wg_tensor *t = idx[i];
+        if (*count >= x->ndim) return too_many(who, x, *count + 1);
+        if (!t || !is_mask(t)) {
+            list[(*count)++] = t;
+            continue;
+        }
+        st = mask_fits(who, x, t, *count);
+        wg_tensor *where = st == WG_OK ? wg_nonzero(t) : NULL;
+        if (where && wg_is_poison(where)) return WG_ERR_RUNTIME;
+        for (int d = 0; d < t->ndim && st == WG_OK; d++, (*count)++) {
+            list[*count] = wg_select(where, 1, d);
+            if (wg_is_poison(list[*count])) return WG_ERR_MEMORY;
+        }
+    }
+    return st;
+}
+
+/* One look per call, by the shape rule: uint8 masks are an old form. */
+static wg_status warn_of_bytes(wg_tensor *const *idx, int n) {
+    for (int i = 0; i < n; i++)
+        if (idx[i] && idx[i]->dtype == WG_UINT8 &&
+            wg__warn(WG_WARN_USER, "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead."))
+            return WG_ERR_CALLBACK;
+    return WG_OK;
+}
+
+/* Where dims of a result lie in memory: sorted by stride, largest first; a stride of 0 says nothing. */
+static void outermost_first(int n, int *order, int (*compare)(const void *data, int a, int b), const void *data) {
+    for (int i = 0; i < n; i++) order[i] = i;
+    for (int i = n - 1; i-- > 0;) /* from the innermost dim: each moves inwards past dims of larger stride */
+        for (int at = i, j = i + 1; j < n; j++) {
+            int c = compare(data, order[j], order[at]);
+            if (c < 0) break;
+            if (c == 0) continue;
+            int moved = order[j];
+            order[j] = order[at];
+            order[at] = moved;
+            at = j;
+        }
+}
+
+typedef struct index_set {
+    wg_tensor *const *list;
+    int n, bdims;
+    const int64_t *bsizes;
+} index_set;
+
+/* Of two dims of the indices' broadcast shape: does inner, the one that lies further in so far, belong further out? */
+static int compare_strides(const void *data, int inner, int outer) {
+    const index_set *s = data;
+    for (int k = 0; k < s->n; k++) {
+        const wg_tensor *t = s->list[k];
+        if (!t) continue;
+        int a = inner - (s->bdims - t->ndim), b = outer - (s->bdims - t->ndim);
+        if (a < 0 || b < 0 || (t->dims[a] == 1 && s->bsizes[inner] != 1) || (t->dims[b] == 1 && s->bsizes[outer] != 1)) continue;
+        int64_t sa = wg__strides(t)[a], sb = wg__strides(t)[b];
+        if (sa == 0 || sb == 0) continue;
+        if (sa != sb) return sa < sb ? -1 : 1;
+        if (s->bsizes[inner] > s->bsizes[outer]) return 1;
+    }
+    return 0;
+}
+
+static wg_status broadcast_indices(const char *who, indexing *k, int n) {
     const wg_tensor *given[WG_MAX_DIMS];
     wg_geometry g;
     char text[512];
     int m = 0;
     for (int d = 0; d < n; d++)
-        if (list[d]) given[m++] = list[d];
+        if (k->list[d]) given[m++] = k->list[d];
     k->bdims = 0;
     k->count = 1;
     if (m == 0) return WG_OK;
@@ -138,41 +196,21 @@ static wg_status broadcast_indices(const char *who, indexing *k, wg_tensor **lis
     k->bdims = g.ndim;
     memcpy(k->bsizes, g.sizes, (size_t)g.ndim * 8);
     k->count = wg__numel(g.ndim, g.sizes);
+    outermost_first(g.ndim, k->border, compare_strides, &(index_set){k->list, n, g.ndim, k->bsizes});
     return WG_OK;
 }
 
 /* Index tensors that stand apart put their dims in front; together they stay where they are (numpy). */
 static void place(indexing *k, int n) {
     int first = -1, last = -1, m = 0;
-    for (int d = 0; d < n; d++)
-        if (k->indexed[d]) {
-            if (first < 0) first = d;
-            last = d;
-            m++;
-        }
-    k->first = first >= 0 && last - first + 1 == m ? first : 0;
-}
-
-/* Positions of a result without elements are not looked at, but a dim of size 0 has none. An error names the index
- * tensor, as PyTorch does: 0 is the first. */
-static wg_status check_positions(const char *who, indexing *k) {
-    int64_t total = k->count;
-    for (int d = 0; d < k->ndim; d++) {
-        if (!k->indexed[d]) total = total && k->sizes[d] ? total : 0;
-        else if (k->sizes[d] == 0 && k->count)
-            return wg__raise(WG_ERR_INDEX, who, "index is out of bounds for dimension with size 0. It is dimension %d", d);
-    }
-    for (int d = 0, nth = 0; d < k->ndim && total; d++) {
+    for (int d = 0; d < n; d++) {
+        k->indexed[d] = k->list[d] != NULL;
         if (!k->indexed[d]) continue;
-        int64_t *p = (int64_t *)(void *)k->at[d]->data, size = k->sizes[d];
-        for (int64_t i = 0; i < k->count; i++) {
-            if (p[i] < -size || p[i] >= size) return out_of_bounds(who, p[i], nth, size, k->ndim);
-            if (p[i] < 0) p[i] += size;
-            if (wg__poll_at(i)) return WG_ERR_INTERRUPTED;
-        }
-        nth++;
+        if (first < 0) first = d;
+        last = d;
+        m++;
     }
-    return WG_OK;
+    k->first = first >= 0 && last - first + 1 == m ? first : 0;
 }
 
 /* The broadcast dims take the place of the indexed ones and may be more. */
@@ -183,34 +221,22 @@ static wg_status check_result_dims(const char *who, const indexing *k) {
     return wg__raise(WG_ERR_RUNTIME, who, "%s: the result would have %d dims, and a tensor has at most %d", who, dims, WG_MAX_DIMS);
 }
 
+/* Says what the result looks like; where the elements are in x is left to locate. */
 static wg_status indexing_open(const char *who, indexing *k, const wg_tensor *x, wg_tensor *const *idx, int n) {
-    wg_tensor *list[WG_MAX_DIMS + 1];
     int count;
-    memset(k->at, 0, sizeof(k->at));
     memset(k->indexed, 0, sizeof(k->indexed));
+    k->offset = NULL;
     k->ndim = x->ndim;
     memcpy(k->sizes, x->dims, (size_t)x->ndim * 8);
-    wg_status st = expand_masks(who, x, idx, n, list, &count);
-    if (st == WG_OK) st = broadcast_indices(who, k, list, count);
-    for (int d = 0; d < count && st == WG_OK; d++) {
-        if (!list[d]) continue;
-        k->indexed[d] = true;
-        k->at[d] = wg__temp(WG_INT64, k->bdims, k->bsizes);
-        if (!k->at[d]) st = WG_ERR_MEMORY;
-        else {
-            int64_t strides[WG_MAX_DIMS];
-            wg__broadcast_strides(list[d], k->bdims, k->bsizes, strides);
-            for (int i = 0; i < k->bdims; i++) strides[i] /= (int64_t)wg__itemsize(list[d]);
-            wg_tensor *wide = wg__alias(list[d], k->bdims, k->bsizes, strides, 0, false);
-            st = wide ? wg__copy_into(k->at[d], wide) : WG_ERR_MEMORY;
-            wg_release(wide);
-        }
-    }
-    if (st == WG_OK) {
-        place(k, count);
-        st = check_positions(who, k);
-    }
-    return st == WG_OK ? check_result_dims(who, k) : st;
+    wg_status st = expand_masks(who, x, idx, n, k->list, &count);
+    if (st == WG_OK) st = broadcast_indices(who, k, count);
+    for (int d = count; d < x->ndim; d++) k->list[d] = NULL;
+    if (st != WG_OK) return st;
+    place(k, count);
+    for (int d = 0; d < count; d++)
+        if (k->list[d] && k->sizes[d] == 0 && k->count)
+            return wg__raise(WG_ERR_INDEX, who, "index is out of bounds for dimension with size 0. It is dimension %d", d);
+    return check_result_dims(who, k);
 }
 
 static void result_sizes(const indexing *k, wg_geometry *g) {
@@ -226,86 +252,173 @@ static void result_sizes(const indexing *k, wg_geometry *g) {
     }
 }
 
-/* Visits every element of the result in row-major order with its place in x: x_at(offset in elements). move(x side, other
- * side) when writing. */
+/* A dim's index as row-major int64 over the broadcast shape, owned. */
+static wg_tensor *wide_index(const indexing *k, wg_tensor *t) {
+    int64_t strides[WG_MAX_DIMS];
+    wg__broadcast_strides(t, k->bdims, k->bsizes, strides);
+    for (int i = 0; i < k->bdims; i++) strides[i] /= (int64_t)wg__itemsize(t);
+    wg_tensor *wide = wg__alias(t, k->bdims, k->bsizes, strides, 0, false), *r = wide ? wg__contiguous(wide, WG_INT64) : NULL;
+    wg_release(wide);
+    return r;
+}
+
+/* The first position that is out of range is the one reported, and of its indices the first; PyTorch numbers the
+ * indices, not the dims. */
+typedef struct outside {
+    int64_t position, index, size;
+    int number;
+} outside;
+
+static wg_status add_offsets(indexing *k, const wg_tensor *index, int number, int64_t size, int64_t stride, outside *bad) {
+    int64_t *to = (int64_t *)(void *)k->offset->data;
+    const int64_t *p = ints(index);
+    for (int64_t i = 0; i < bad->position; i++) {
+        if (p[i] < -size || p[i] >= size) {
+            *bad = (outside){i, p[i], size, number};
+            break;
+        }
+        to[i] += (p[i] < 0 ? p[i] + size : p[i]) * stride;
+        if (wg__poll_at(i)) return WG_ERR_INTERRUPTED;
+    }
+    return WG_OK;
+}
+
+/* Fills k->offset, for a tensor of x's shape with these strides. */
+static wg_status locate(const char *who, indexing *k, const int64_t *xs) {
+    outside bad = {.position = k->count, .number = -1};
+    wg_status st = (k->offset = wg__temp(WG_INT64, 1, &k->count)) ? wg__fill_zero(k->offset) : WG_ERR_MEMORY;
+    for (int d = 0, number = 0; d < k->ndim && st == WG_OK; d++) {
+        if (!k->indexed[d]) continue;
+        wg_tensor *index = wide_index(k, k->list[d]);
+        st = index ? add_offsets(k, index, number++, k->sizes[d], xs[d], &bad) : WG_ERR_MEMORY;
+        wg_release(index);
+    }
+    if (st == WG_OK && bad.number >= 0) return out_of_bounds(who, bad.index, bad.number, bad.size, k->ndim);
+    return st;
+}
+
+/* The result's dims in the order in which they are visited: outermost first. */
 typedef struct visit {
-    const indexing *k;
-    const int64_t *xs; /* strides of x in elements */
     int dims;
-    int64_t sizes[WG_MAX_DIMS], strides[WG_MAX_DIMS]; /* the result's dims that are not indexed: stride in x */
-    bool is_index[WG_MAX_DIMS];                       /* a broadcast dim */
+    int64_t sizes[WG_MAX_DIMS];
+    int64_t strides[WG_MAX_DIMS]; /* in x, of a dim that is not indexed */
+    int64_t steps[WG_MAX_DIMS];   /* in k->offset, of a broadcast dim */
 } visit;
 
 static void visit_open(visit *v, const indexing *k, const int64_t *xs) {
-    v->k = k;
-    v->xs = xs;
+    int64_t steps[WG_MAX_DIMS];
+    wg__row_major(k->bdims, k->bsizes, steps);
     v->dims = 0;
     int plain = 0;
     for (int e = 0; e <= k->ndim; e++) {
-        if (plain == k->first && (e == k->ndim || !k->indexed[e] || k->first == 0)) {
-            bool done = false;
-            for (int q = 0; q < v->dims; q++) done |= v->is_index[q];
-            for (int i = 0; i < k->bdims && !done; i++) {
-                v->sizes[v->dims] = k->bsizes[i];
-                v->strides[v->dims] = 0;
-                v->is_index[v->dims++] = true;
-            }
+        if (e < k->ndim && k->indexed[e]) continue;
+        for (int i = 0; plain == k->first && i < k->bdims; i++, v->dims++) {
+            v->sizes[v->dims] = k->bsizes[i];
+            v->strides[v->dims] = 0;
+            v->steps[v->dims] = steps[i];
         }
-        if (e == k->ndim || k->indexed[e]) continue;
+        plain++;
+        if (e == k->ndim) break;
         v->sizes[v->dims] = k->sizes[e];
         v->strides[v->dims] = xs[e];
-        v->is_index[v->dims++] = false;
-        plain++;
+        v->steps[v->dims++] = 0;
     }
 }
 
-static int64_t indexed_offset(const visit *v, int64_t position) {
-    int64_t at = 0;
-    for (int d = 0; d < v->k->ndim; d++)
-        if (v->k->indexed[d]) at += ints(v->k->at[d])[position] * v->xs[d];
-    return at;
+static int compare_plain(const void *data, int inner, int outer) {
+    const visit *v = data;
+    int64_t a = v->strides[inner], b = v->strides[outer];
+    if (a == 0 || b == 0) return 0;
+    if (a != b) return a < b ? -1 : 1;
+    return v->sizes[inner] > v->sizes[outer];
 }
 
-/* read: other gets x's element; else x gets other's by move. other is row-major over the result. */
-static wg_status run_visit(const visit *v, char *x, char *other, wg_dtype d, bool read, move_fn move) {
-    int64_t counter[WG_MAX_DIMS] = {0}, position = 0, plain = 0;
-    size_t item = wg_dtype_size(d);
-    int64_t total = wg__numel(v->dims, v->sizes);
-    int inner = v->dims && !v->is_index[v->dims - 1] ? v->dims - 1 : v->dims; /* a run of plain elements at the end */
-    int64_t run = inner < v->dims ? v->sizes[inner] : 1, step = inner < v->dims ? v->strides[inner] : 0;
-    for (int64_t done = 0, asked = 0; done < total; done += run) {
-        if (done - asked > ASK) {
-            asked = done;
-            if (wg__poll()) return WG_ERR_INTERRUPTED;
+/* The order of the result's dims in memory: those of x among themselves as x has them, those of the indices as these
+ * have them. Returns whether that is row-major. */
+static bool layout_order(const visit *v, const indexing *k, int *order) {
+    bool plain = true;
+    outermost_first(v->dims, order, compare_plain, v);
+    for (int i = 0; i < k->bdims; i++) order[k->first + i] = k->first + k->border[i];
+    for (int i = 0; i < v->dims; i++) plain &= order[i] == i;
+    return plain;
+}
+
+static void reorder(visit *v, const int *order) {
+    visit w = *v;
+    for (int i = 0; i < v->dims; i++) {
+        v->sizes[i] = w.sizes[order[i]];
+        v->strides[i] = w.strides[order[i]];
+        v->steps[i] = w.steps[order[i]];
+    }
+}
+
+typedef struct mover {
+    const int64_t *offset;
+    char *x, *other;
+    wg_dtype d;
+    int64_t item, step, next; /* of the innermost dim: in x, in offset */
+    move_fn move;             /* NULL: other gets x's elements */
+} mover;
+
+/* n elements along the innermost dim. */
+static void move_run(mover *m, int64_t position, int64_t plain, int64_t n) {
+    char *p = m->x + (m->offset[position] + plain) * m->item, *to = m->other;
+    m->other += n * m->item;
+    if (!m->move && m->step == 1) {
+        memcpy(to, p, (size_t)(n * m->item));
+        return;
+    }
+    for (int64_t i = 0; i < n; i++, to += m->item) {
+        char *at = m->next ? m->x + (m->offset[position + i * m->next] + plain) * m->item : p + i * m->step * m->item;
+        if (m->move) m->move(at, to, m->d, (size_t)m->item);
+        else memcpy(to, at, (size_t)m->item);
+    }
+}
+
+/* Without move, other, which is dense in the order of the visit, gets x's elements; else x gets other's by move. */
+static wg_status run_visit(const visit *v, const int64_t *offset, char *x, char *other, wg_dtype d, move_fn move) {
+    int64_t counter[WG_MAX_DIMS] = {0}, position = 0, plain = 0, total = wg__numel(v->dims, v->sizes), asked = 0;
+    int inner = v->dims ? v->dims - 1 : 0;
+    int64_t run = v->dims ? v->sizes[inner] : 1;
+    mover m = {.offset = offset, .x = x, .other = other, .d = d, .item = (int64_t)wg_dtype_size(d), .move = move};
+    if (v->dims) m.step = v->strides[inner], m.next = v->steps[inner];
+    for (int64_t done = 0; done < total; done += run) {
+        for (int64_t from = 0; from < run; from += ASK) {
+            int64_t n = run - from < ASK ? run - from : ASK;
+            if ((asked += n) > ASK && wg__poll()) return WG_ERR_INTERRUPTED;
+            if (asked > ASK) asked = 0;
+            move_run(&m, position + from * m.next, plain + from * m.step, n);
         }
-        char *p = x + (indexed_offset(v, position) + plain) * (int64_t)item;
-        if (read && step == 1) memcpy(other, p, (size_t)run * item);
-        else
-            for (int64_t i = 0; i < run; i++) {
-                if (read) memcpy(other + (size_t)i * item, p + i * step * (int64_t)item, item);
-                else move(p + i * step * (int64_t)item, other + (size_t)i * item, d, item);
-            }
-        other += (size_t)run * item;
         for (int e = inner; e-- > 0;) {
-            counter[e]++;
             plain += v->strides[e];
-            bool index = v->is_index[e];
-            if (counter[e] < v->sizes[e]) {
-                if (index) position++;
-                break;
-            }
+            position += v->steps[e];
+            if (++counter[e] < v->sizes[e]) break;
             plain -= v->strides[e] * v->sizes[e];
+            position -= v->steps[e] * v->sizes[e];
             counter[e] = 0;
-            if (index && (e == 0 || !v->is_index[e - 1])) position = 0;
         }
     }
     return WG_OK;
 }
 
+/* Dims in another order are laid out as PyTorch's iterator does: sizes of 0 count. */
+static void lay_out(const visit *v, const int *order, wg_geometry *g) {
+    int64_t step = 1;
+    g->strided = true;
+    for (int i = v->dims; i-- > 0; step *= v->sizes[order[i]]) g->strides[order[i]] = step;
+}
+
 static wg_status index_shape(const wg_call *c, wg_geometry *g) {
     indexing k;
+    visit v;
+    int order[WG_MAX_DIMS];
     wg_status st = indexing_open("index", &k, c->in[0], c->in + 1, c->nin - 1);
-    if (st == WG_OK) result_sizes(&k, g);
+    if (st == WG_OK) st = warn_of_bytes(c->in + 1, c->nin - 1);
+    if (st == WG_OK) {
+        result_sizes(&k, g);
+        visit_open(&v, &k, wg__strides(c->in[0]));
+        if (!layout_order(&v, &k, order)) lay_out(&v, order, g);
+    }
     indexing_close(&k);
     g->dtype = (wg_dtype)c->in[0]->dtype;
     return st;
@@ -313,11 +426,15 @@ static wg_status index_shape(const wg_call *c, wg_geometry *g) {
 static wg_status index_run(const wg_call *c) {
     indexing k;
     visit v;
+    int order[WG_MAX_DIMS];
     wg_tensor *x = c->in[0], *out = c->out[0];
     wg_status st = indexing_open("index", &k, x, c->in + 1, c->nin - 1);
+    if (st == WG_OK && out->numel) st = locate("index", &k, wg__strides(x));
     if (st == WG_OK && out->numel) {
         visit_open(&v, &k, wg__strides(x));
-        st = run_visit(&v, x->data, out->data, (wg_dtype)x->dtype, true, NULL);
+        layout_order(&v, &k, order);
+        reorder(&v, order);
+        st = run_visit(&v, ints(k.offset), x->data, out->data, (wg_dtype)x->dtype, NULL);
     }
     indexing_close(&k);
     return st;
@@ -406,27 +523,56 @@ static wg_status laid_as_self(const wg_call *c, wg_geometry *g) {
     if (g->strided) memcpy(g->strides, wg__strides(x), (size_t)x->ndim * 8);
     return WG_OK;
 }
-static wg_status put_shape(const wg_call *c, wg_geometry *g) {
+/* One value at masks alone may have any dtype: it is put as masked_fill puts it. */
+static bool fills_masks(const wg_call *c, const wg_tensor **mask) {
+    *mask = NULL;
+    if (c->in[1]->numel != 1 || c->attr[0].i) return false;
+    for (int i = 2; i < c->nin; i++) {
+        if (!c->in[i]) continue;
+        if (*mask || !is_mask(c->in[i])) return false;
+        *mask = c->in[i];
+    }
+    return *mask != NULL;
+}
+static wg_status check_mask_value(const wg_call *c, const wg_tensor *mask) {
     const wg_tensor *x = c->in[0], *v = c->in[1];
-    indexing k;
-    wg_geometry r;
+    if (mask->dtype != WG_BOOL)
+        return wg__raise(WG_ERR_RUNTIME, "masked_fill_", "masked_fill_ only supports boolean masks, but got mask with dtype unsigned char");
+    if (x->dtype == v->dtype) return WG_OK;
+    wg_tensor one = *v;
+    one.ndim = 0;
+    return wg__check_fits("index_put", &one, (wg_dtype)x->dtype);
+}
+static wg_status check_value(const wg_call *c, const wg_geometry *r) {
+    const wg_tensor *x = c->in[0], *v = c->in[1];
     char a[256], b[256];
-    if (x->dtype != v->dtype && !(v->flags & TF_NUMBER))
-        return wg__raise(WG_ERR_RUNTIME, "index_put", "Index put requires the source and destination dtypes match, got %s for the "
-                         "destination and %s for the source.", wg__dtype_scalar_name((wg_dtype)x->dtype),
-                         wg__dtype_scalar_name((wg_dtype)v->dtype));
-    wg_status st = indexing_open("index_put", &k, x, c->in + 2, c->nin - 2);
-    if (st == WG_OK) result_sizes(&k, &r);
-    indexing_close(&k);
-    if (st != WG_OK) return st;
-    bool fits = v->ndim <= r.ndim;
+    bool fits = v->ndim <= r->ndim;
     for (int i = 0; i < v->ndim && fits; i++) {
-        int64_t want = r.sizes[r.ndim - v->ndim + i];
+        int64_t want = r->sizes[r->ndim - v->ndim + i];
         fits = v->dims[i] == want || v->dims[i] == 1;
     }
     if (!fits)
         return wg__raise(WG_ERR_RUNTIME, "index_put", "shape mismatch: value tensor of shape %s cannot be broadcast to indexing result of shape %s",
-                         wg__sizes_text(a, sizeof(a), v->ndim, v->dims), wg__sizes_text(b, sizeof(b), r.ndim, r.sizes));
+                         wg__sizes_text(a, sizeof(a), v->ndim, v->dims), wg__sizes_text(b, sizeof(b), r->ndim, r->sizes));
+    if (x->dtype == v->dtype || (v->flags & TF_NUMBER)) return WG_OK;
+    return wg__raise(WG_ERR_RUNTIME, "index_put", "Index put requires the source and destination dtypes match, got %s for the "
+                     "destination and %s for the source.", wg__dtype_scalar_name((wg_dtype)x->dtype),
+                     wg__dtype_scalar_name((wg_dtype)v->dtype));
+}
+static wg_status put_shape(const wg_call *c, wg_geometry *g) {
+    const wg_tensor *x = c->in[0], *mask;
+    indexing k;
+    wg_geometry r;
+    wg_status st = indexing_open("index_put", &k, x, c->in + 2, c->nin - 2);
+    if (st == WG_OK && fills_masks(c, &mask)) st = check_mask_value(c, mask);
+    else if (st == WG_OK) {
+        st = warn_of_bytes(c->in + 2, c->nin - 2);
+        result_sizes(&k, &r);
+        if (st == WG_OK) st = check_value(c, &r);
+        if (st == WG_OK && wg__numel(r.ndim, r.sizes)) st = locate("index_put", &k, wg__strides(x));
+    }
+    indexing_close(&k);
+    if (st != WG_OK) return st;
     g->ndim = x->ndim;
     g->dtype = (wg_dtype)x->dtype;
     memcpy(g->sizes, x->dims, (size_t)x->ndim * 8);
@@ -440,6 +586,13 @@ static wg_tensor *wide_copy(wg_tensor *v, wg_dtype d, int ndim, const int64_t *s
     wg_release(wide);
     return r;
 }
+/* A value of one element may have more dims than what is written, at masks. */
+static wg_tensor *wide_values(wg_tensor *v, wg_dtype d, const wg_geometry *r) {
+    if (v->ndim <= r->ndim) return wide_copy(v, d, r->ndim, r->sizes);
+    wg_tensor *one = wg__alias(v, 0, NULL, NULL, 0, false), *w = one ? wide_copy(one, d, r->ndim, r->sizes) : NULL;
+    wg_release(one);
+    return w;
+}
 static wg_status put_run(const wg_call *c) {
     wg_tensor *x = c->in[0], *out = c->out[0];
     indexing k;
@@ -449,11 +602,14 @@ static wg_status put_run(const wg_call *c) {
     if (st == WG_OK && out != x) st = wg__copy_into(out, x);
     if (st == WG_OK) {
         result_sizes(&k, &r);
-        wg_tensor *values = wide_copy(c->in[1], (wg_dtype)out->dtype, r.ndim, r.sizes);
+        wg_tensor *values = wide_values(c->in[1], (wg_dtype)out->dtype, &r);
         st = values ? WG_OK : WG_ERR_MEMORY;
         if (values && values->numel) {
+            st = locate("index_put", &k, wg__strides(out));
             visit_open(&v, &k, wg__strides(out));
-            st = run_visit(&v, out->data, values->data, (wg_dtype)out->dtype, false, c->attr[0].i ? add_one : copy_one);
+            if (st == WG_OK)
+                st = run_visit(&v, ints(k.offset), out->data, values->data, (wg_dtype)out->dtype,
+                               c->attr[0].i ? add_one : copy_one);
         }
         wg_release(values);
     }
