@@ -105,8 +105,8 @@ static wg_status check_index_dtypes(const char *who, const wg_tensor *x, wg_tens
 /* A mask takes as many dims as it has: its nonzero coordinates are indices for them. */
 static wg_status expand_masks(const char *who, const wg_tensor *x, wg_tensor *const *idx, int n, wg_tensor **list, int *count) {
     *count = 0;
-    while (n && !idx[n - 1]) n--;
     wg_status st = check_index_dtypes(who, x, idx, n);
+    while (n && !idx[n - 1]) n--;
     for (int i = 0; i < n && st == WG_OK; i++) {
         wg_tensor *t = idx[i];
         if (*count >= x->ndim) return too_many(who, x, *count + 1);
