@@ -339,14 +339,12 @@ static const wg_op op_sum = {.name = "sum", .schema = "sum(Tensor self, int[1]? 
                              .grad_name = sum_name, .formula = {"1"}};
 
 static wg_status mean_shape(const wg_call *c, wg_geometry *g) {
-    wg_status st = sum_shape(c, g);
     wg_dtype d = c->attr[2].tag == WG_V_DTYPE ? (wg_dtype)c->attr[2].i : (wg_dtype)c->in[0]->dtype;
-    if (st == WG_OK && !wg_dtype_is_floating(d))
+    if (wg__dtype_exists((int)d) && !wg_dtype_is_floating(d))
         return wg__raise(WG_ERR_NOT_IMPLEMENTED, "mean", "mean(): could not infer output dtype. %s dtype must be either a floating "
                          "point or complex dtype. Got: %s", c->attr[2].tag == WG_V_DTYPE ? "Optional" : "Input",
                          wg__dtype_scalar_name(d));
-    g->dtype = d;
-    return st;
+    return sum_shape(c, g);
 }
 static wg_status mean_run(const wg_call *c) { return sum_like(c, true); }
 static wg_tensor *mean_vjp(const wg_call *c, wg_tensor *const *g, int i) {
@@ -387,11 +385,42 @@ static wg_status prod_run(const wg_call *c) {
     wg_dtype d = sum_compute((wg_dtype)c->out[0]->dtype);
     return run_rows(c, &c->attr[0], d, d, d == WG_FLOAT32 ? prod_row_f32 : d == WG_FLOAT64 ? prod_row_f64 : prod_row_i64, 0, c->out[0]);
 }
+/* The products of the elements before each along d, and of those behind it, by doubling: no division, so that zeros do
+ * not matter and derivatives of any order are right. */
+static wg_tensor *product_of_others(wg_tensor *x, int d) {
+    int64_t sizes[WG_MAX_DIMS], n = x->dims[d];
+    memcpy(sizes, x->dims, (size_t)x->ndim * 8);
+    sizes[d] = 1;
+    wg_tensor *one = wg_ones(x->ndim, sizes, WG_DTYPE((wg_dtype)x->dtype));
+    wg_tensor *left = wg_cat(WG_TENSORS(one, wg_narrow(x, d, 0, n - 1)), d);
+    wg_tensor *right = wg_cat(WG_TENSORS(wg_narrow(x, d, 1, n - 1), one), d);
+    for (int64_t step = 1, m = n - 1; step < n; step *= 2, m = n - step) {
+        wg_tensor *more = wg_mul(wg_narrow(left, d, step, m), wg_narrow(left, d, 0, m));
+        left = wg_cat(WG_TENSORS(wg_narrow(left, d, 0, step), more), d);
+        more = wg_mul(wg_narrow(right, d, 0, m), wg_narrow(right, d, step, m));
+        right = wg_cat(WG_TENSORS(more, wg_narrow(right, d, m, step)), d);
+    }
+    return wg_mul(left, right);
+}
+/* Will the derivative be differentiated, and is there a zero (or no telling)? Then the short way through quotients would
+ * lose what a zero's own derivative owes to the others. */
+static bool zeros_matter(wg_tensor *x) {
+    if (!wg__ok(x) || x->numel == 0 || (wg__tls.no_grad && !(x->flags & TF_DUAL))) return false;
+    return (x->flags & TF_SLOW) || wg_truth(wg_all_opt(wg_detach(x), NULL)) == 0;
+}
 /* With one zero in a row only that place has a derivative: the product of the others. */
 static wg_tensor *prod_derivative(const wg_call *c, wg_tensor *g) {
     const wg_value *dim = &c->attr[0];
     bool keep = c->attr[1].i;
-    wg_tensor *x = c->in[0], *is_zero = wg_eq(x, wg_i(0)), *safe = wg_masked_fill(x, is_zero, wg_i(1));
+    wg_tensor *x = c->in[0];
+    if (x->ndim && zeros_matter(x)) {
+        int64_t numel = x->numel, at = dim->tag == WG_V_NONE ? 0 : dim->i;
+        wg_tensor *t = dim->tag == WG_V_NONE ? wg_reshape(x, 1, &numel) : x;
+        if (wg_is_poison(t)) return t;
+        t = product_of_others(t, (int)(at < 0 ? at + t->ndim : at));
+        return wg_mul(g, wg_reshape(t, x->ndim, x->dims));
+    }
+    wg_tensor *is_zero = wg_eq(x, wg_i(0)), *safe = wg_masked_fill(x, is_zero, wg_i(1));
     int64_t d = dim->tag == WG_V_NONE ? 0 : dim->i;
     wg_reduce some = {.size = sizeof(some), .keepdim = keep, .dims = {dim->tag == WG_V_NONE ? 0 : 1, &d}};
     wg_tensor *zeros = wg__restore(c, wg_sum_opt(is_zero, &some), dim, keep);
@@ -449,6 +478,13 @@ static wg_status refuse_empty(const wg_call *c, const wg_value *dims) {
         return wg__raise(strncmp(c->op->name, "arg", 3) == 0 ? WG_ERR_INDEX : WG_ERR_RUNTIME, c->op->name,
                          "%s(): Expected reduction dim to be specified for input.numel() == 0. Specify the "
                          "reduction dim with the 'dim' argument.", c->op->name);
+    for (uint32_t k = 0; dims->tag == WG_V_INTS && k < dims->n; k++) { /* named as it was given */
+        int d = wg__wrap_dim(c->op->name, dims->ints[k], t->ndim);
+        if (d < 0) return WG_ERR_INDEX;
+        if (t->dims[d] == 0)
+            return wg__raise(WG_ERR_INDEX, c->op->name, "%s(): Expected reduction dim %lld to have non-zero size.", c->op->name,
+                             (long long)dims->ints[k]);
+    }
     wg_status st = wg__reduced_dims(c->op->name, dims, t->ndim, reduced);
     for (int i = 0; i < t->ndim && st == WG_OK; i++)
         if (reduced[i] && t->dims[i] == 0)
@@ -758,7 +794,8 @@ static wg_status norm_shape(const wg_call *c, wg_geometry *g) {
 }
 static wg_status norm_run(const wg_call *c) { return run_rows(c, &c->attr[1], WG_FLOAT64, WG_FLOAT64, norm_row, norm_order(c), c->out[0]); }
 static wg_tensor *norm_ties(const wg_call *c, wg_tensor *z) {
-    return wg_mul(wg_sign(c->in[0]), shares(c, wg_eq(wg_abs(wg_detach(c->in[0])), wg_detach(z)), &c->attr[1]));
+    wg_tensor *there = wg_eq(wg_abs(wg_detach(c->in[0])), wg_detach(z)); /* nowhere, when it is nan */
+    return wg_where(there, wg_mul(wg_sign(c->in[0]), shares(c, there, &c->attr[1])), wg_s(0));
 }
 /* g (restored) times d norm / d x. */
 static wg_tensor *norm_product(const wg_call *c, wg_tensor *g) {

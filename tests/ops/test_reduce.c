@@ -599,6 +599,38 @@ static void refused(wg_tensor *t, wg_status status, const char *first) {
     wrong++;
 }
 
+/* A zero's derivative is the product of the others, and changes with them: second derivatives too, in both modes. */
+static wg_tensor *prod_of_rows(void *user, wg_tensor *const *x, int n) {
+    return (void)user, (void)n, wg_prod(x[0], .dims = WG_DIMS(1));
+}
+static wg_tensor *prod_of_all(void *user, wg_tensor *const *x, int n) { return (void)user, (void)n, wg_prod(x[0]); }
+static void derivatives_of_prod_at_zeros(void **state) {
+    (void)state;
+    WG_SCOPE {
+        const double v[8] = {2, 0, 3, -1, 0, 0, 0.5, 4}, want[4] = {0, 3, 0, 2}; /* d/dx0, d/dx2 of the zero's */
+        wg_tensor *x = wg_from_data(v, WG_FLOAT64, WG_SHAPE(2, 4), WG_OPT(.requires_grad = true));
+        wg_tensor *row = wg_narrow(wg_from_data(v, WG_FLOAT64, WG_SHAPE(4), WG_OPT(.requires_grad = true)), 0, 0, 3);
+        assert_int_equal(wg_gradcheck(prod_of_rows, NULL, &x, 1, NULL), WG_OK);
+        assert_int_equal(wg_gradgradcheck(prod_of_rows, NULL, &x, 1, NULL), WG_OK);
+        assert_int_equal(wg_gradgradcheck(prod_of_all, NULL, &x, 1, NULL), WG_OK);
+        wg_tensor *g = wg_grad1(wg_prod(row), row, true), *h = wg_grad1(wg_select(g, 0, 1), row, false);
+        double *got = naive_doubles(h);
+        assert_true(got[0] == want[1] && got[1] == want[2] && got[2] == want[3]);
+        free(got);
+    }
+}
+/* The greatest of values with a nan is nan, and stands nowhere. */
+static void norm_of_nan(void **state) {
+    (void)state;
+    WG_SCOPE {
+        const double v[3] = {1, NAN, -2};
+        wg_tensor *x = wg_from_data(v, WG_FLOAT64, WG_SHAPE(3), WG_OPT(.requires_grad = true));
+        double *got = naive_doubles(wg_grad1(wg_norm_opt(x, INFINITY, NULL), x, false));
+        for (int i = 0; i < 3; i++) assert_true(got[i] == 0);
+        free(got);
+    }
+}
+
 static void refusals(void **state) {
     (void)state;
     WG_SCOPE {
@@ -613,6 +645,8 @@ static void refusals(void **state) {
                 "argmax(): Expected reduction dim to be specified for input.numel() == 0.");
         refused(wg_amin(gap, .dims = WG_DIMS(1)), WG_ERR_INDEX,
                 "amin(): Expected reduction dim 1 to have non-zero size.");
+        refused(wg_amin(none, .dims = WG_DIMS(-1)), WG_ERR_INDEX,
+                "amin(): Expected reduction dim -1 to have non-zero size.");
         refused(wg_amax(gap, .dims = WG_DIMS(0, 1)), WG_ERR_INDEX,
                 "amax(): Expected reduction dim 1 to have non-zero size.");
         refused(wg_argmin(gap, 1, false), WG_ERR_INDEX, "argmin(): Expected reduction dim 1 to have non-zero size.");
@@ -672,6 +706,8 @@ int main(void) {
         cmocka_unit_test_teardown(kernels_of_every_isa, naive_live),
         cmocka_unit_test_teardown(error_does_not_grow_with_length, naive_live),
         cmocka_unit_test_teardown(same_bits_for_any_number_of_threads, naive_live),
+        cmocka_unit_test_teardown(derivatives_of_prod_at_zeros, naive_live),
+        cmocka_unit_test_teardown(norm_of_nan, naive_live),
         cmocka_unit_test_teardown(refusals, naive_live),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
