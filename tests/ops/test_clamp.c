@@ -13,7 +13,7 @@ static wg_tensor *of(wg_dtype d, int64_t a, int64_t b, int64_t c) { return wg_to
 
 static void clamp_by_numbers(void **state) {
     (void)state;
-    wg_tensor *x = reals(), *l, *whole = of(WG_INT32, -5, 0, 5), *flags = of(WG_BOOL, 0, 1, 0);
+    wg_tensor *x = reals(), *l = leaf(), *whole = of(WG_INT32, -5, 0, 5), *flags = of(WG_BOOL, 0, 1, 0);
     IS(wg_clamp(x, wg_s(-1), wg_s(1)), "float64 (7): -1 -1 0 1 1 nan 1");
     IS(wg_clamp(x, wg_i(0), NULL), "float64 (7): 0 0 0 1 2 nan inf");
     IS(wg_clamp(x, NULL, wg_s(0.5)), "float64 (7): -2 -1 0 0.5 0.5 nan 0.5");
@@ -29,10 +29,10 @@ static void clamp_by_numbers(void **state) {
     IS(wg_clamp_max(whole, wg_i(-1)), "int32 (3): -5 -1 -1");
     IS(wg_clamp(CELL(7), wg_i(0), wg_i(3)), "float64 (): 3");
     IS(wg_clamp(NOTHING(WG_FLOAT32), wg_i(0), NULL), "float32 (0):");
-    GRAD(wg_clamp(l = leaf(), wg_s(-1), wg_s(1)), l, "float64 (5): 0 0 3 0 0");
-    GRAD(wg_clamp(l = leaf(), wg_s(1), wg_s(-1)), l, "float64 (5): 0 0 0 0 0");
-    GRAD(wg_clamp_min(l = leaf(), wg_s(0)), l, "float64 (5): 0 0 0 4 5");
-    GRAD(wg_clamp_max(l = leaf(), wg_s(0)), l, "float64 (5): 1 2 0 0 0");
+    GRAD(wg_clamp(l, wg_s(-1), wg_s(1)), l, "float64 (5): 0 0 3 0 0");
+    GRAD(wg_clamp(l, wg_s(1), wg_s(-1)), l, "float64 (5): 0 0 0 0 0");
+    GRAD(wg_clamp_min(l, wg_s(0)), l, "float64 (5): 0 0 0 4 5");
+    GRAD(wg_clamp_max(l, wg_s(0)), l, "float64 (5): 1 2 0 0 0");
     NO_FACT_WRONG;
 }
 /* A bound that holds everything is an error, one that holds nothing back is none. */
