@@ -1,9 +1,8 @@
 # The front door. CMake and Ninja do the work (CMakePresets.json); this only names the usual ways in.
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak build asan tsan clang coverage bench install format lint check checks conformance counts \
+.PHONY: help demo test soak build debug asan tsan clang coverage bench install format lint check checks conformance counts \
         aarch64 abi clean
 PREFIX ?= /usr/local
-Q := >build/log 2>&1 || { cat build/log; exit 1; }
 
 help: ## what can be asked for
 	@echo "Wengert: PyTorch's autograd as a small C library."; echo
@@ -29,6 +28,11 @@ soak: ## the long runs: 200,000 random programs, products and functions at lengt
 	@tools/setup test
 	@tools/build release -DWENGERT_TESTS=ON
 	@WG_SOAK=200000 WG_TEST_SECONDS=7200 tools/run_tests build/release soak fuzz_ core_test_math ops_test_matmul
+
+debug: ## every test, with assertions and without optimisation
+	@tools/setup test
+	@tools/build debug
+	@tools/run_tests build/debug debug
 
 asan: ## every test under the address and undefined-behaviour sanitizers
 	@tools/setup test
