@@ -1,6 +1,7 @@
-/* bench.h - what the measuring programs share: a clock, repetition, the lines that bench/run reads.
+/* bench.h - what the measuring programs share: clocks, repetition, the lines that bench/run reads.
  *
- * A figure is the least of several timings: a machine's noise only ever adds. Programs print "name<TAB>value", value in
+ * A figure is the least of several timings: a machine's noise only ever adds. Time is the thread's own: a second in which
+ * the processor was lent to another program is not counted, or a timing of a second would measure that. Programs print "name<TAB>value", value in
  * the unit that bench/run's table gives.
  */
 #ifndef WENGERT_BENCH_H
@@ -11,11 +12,14 @@
 #include <stdlib.h>
 #include <time.h>
 
-static inline double now(void) {
+static inline double seconds_of(clockid_t clock) {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
+static inline double now(void) { return seconds_of(CLOCK_THREAD_CPUTIME_ID); }
+/* For timings of a few microseconds, to which the other clock's system call would add, and of other processes. */
+static inline double wall(void) { return seconds_of(CLOCK_MONOTONIC); }
 
 static inline void keep_least(double *least, double value) {
     if (value < *least) *least = value;

@@ -13,7 +13,7 @@ enum { STARTS = 50 };
 static double start(char **command, double *megabytes) {
     int ends[2];
     require(pipe(ends) == 0, "no pipe");
-    double begin = now();
+    double begin = wall();
     pid_t child = fork();
     require(child >= 0, "no process");
     if (child == 0) {
@@ -26,7 +26,7 @@ static double start(char **command, double *megabytes) {
     close(ends[1]);
     char text[4096];
     ssize_t got = read(ends[0], text, sizeof(text));
-    double seconds = now() - begin;
+    double seconds = wall() - begin;
     while (got > 0) got = read(ends[0], text, sizeof(text));
     close(ends[0]);
     int status;
