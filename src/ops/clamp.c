@@ -131,11 +131,25 @@ wg_tensor *wg_clamp_max(wg_tensor *x, wg_tensor *max) {
     return fit(x, &min, &max) ? wg__binary(&op_clamp_max, x, max, WG_SITE) : WG_POISON;
 }
 
-static wg_tensor *boxed(const wg_value *a) { return wg_clamp(a[0].t, a[1].t, a[2].t); }
-static wg_tensor *boxed_(const wg_value *a) { return wg_clamp_(a[0].t, a[1].t, a[2].t); }
-static const wg_op op_boxed = {
-    .name = "clamp", .schema = "clamp(Tensor self, Tensor|Scalar? min=None, Tensor|Scalar? max=None) -> Tensor",
-    .doc = "x held between bounds; nan stays nan", .aliases = "clip", .nin = 3, .nout = 1, .shown = WG_INPLACE, .boxed = boxed,
-    .boxed_ = boxed_, .formula = {"1 if min < x < max else 0", "1 if x < min else 0", "1 if x > max else 0"}};
+/* PyTorch's two overloads: both bounds are tensors, or both are numbers. */
+static wg_tensor *tensors(const wg_value *a) { return wg_clamp(a[0].t, a[1].t, a[2].t); }
+static wg_tensor *tensors_(const wg_value *a) { return wg_clamp_(a[0].t, a[1].t, a[2].t); }
+static wg_tensor *bound(const wg_value *v) {
+    switch (v->tag) {
+    case WG_V_INT: return wg_i(v->i);
+    case WG_V_DOUBLE: return wg_s(v->d);
+    case WG_V_BOOL: return wg_b(v->i != 0);
+    default: return NULL;
+    }
+}
+static wg_tensor *numbers(const wg_value *a) { return wg_clamp(a[0].t, bound(&a[1]), bound(&a[2])); }
+static wg_tensor *numbers_(const wg_value *a) { return wg_clamp_(a[0].t, bound(&a[1]), bound(&a[2])); }
+#define OVERLOAD(op_, name_, args_, boxed_of)                                                                         \
+    static const wg_op op_ = {.name = name_, .schema = name_ args_, .doc = "x held between bounds; nan stays nan",    \
+                              .aliases = "clip", .nin = 3, .nout = 1, .shown = WG_INPLACE, .boxed = boxed_of,         \
+                              .boxed_ = boxed_of##_,                                                                  \
+                              .formula = {"1 if min < x < max else 0", "1 if x < min else 0", "1 if x > max else 0"}};
+OVERLOAD(op_numbers, "clamp", "(Tensor self, Scalar? min=None, Scalar? max=None) -> Tensor", numbers)
+OVERLOAD(op_tensors, "clamp.Tensor", "(Tensor self, Tensor? min=None, Tensor? max=None) -> Tensor", tensors)
 
-const wg_op *const wg__ops_clamp[] = {&op_boxed, &op_clamp, &op_lower, &op_upper, &op_clamp_min, &op_clamp_max, NULL};
+const wg_op *const wg__ops_clamp[] = {&op_numbers, &op_tensors, &op_clamp, &op_lower, &op_upper, &op_clamp_min, &op_clamp_max, NULL};

@@ -176,7 +176,7 @@ wg_tensor *wg_cat(wg_tensor *const *tensors, int n, int64_t dim) {
 static wg_status stack_shape(const wg_call *c, wg_geometry *g) {
     const wg_tensor *first = c->nin ? c->in[0] : NULL;
     char a[256], b[256];
-    if (!first) return wg__raise(WG_ERR_VALUE, "stack", "stack expects a non-empty TensorList");
+    if (!first) return wg__raise(WG_ERR_RUNTIME, "stack", "stack expects a non-empty TensorList");
     for (int i = 1; i < c->nin; i++)
         if (!wg__same_sizes(first, c->in[i]))
             return wg__raise(WG_ERR_RUNTIME, "stack", "stack expects each tensor to be equal size, but got %s at entry 0 and %s at entry %d",

@@ -296,10 +296,21 @@ wg_status wg_op_call(const wg_op *op, bool in_place, const wg_arg *args, int nar
     return call(op, in_place, (const wg_value *)(const void *)args, nargs, out, max, n, WG_SITE);
 }
 
+/* A binding need not clear what a NONE holds; ops read it as 0 and False. */
+static const wg_value *cleared(const wg_value *attr, int n, wg_value *room) {
+    for (int i = 0; i < n; i++) {
+        room[i] = attr[i];
+        if (attr[i].tag == WG_V_NONE) room[i] = WG_VAL_NONE;
+    }
+    return room;
+}
 wg_status wg_op_apply(const wg_op *op, wg_tensor *const *in, int nin, const wg_arg *attr, int nattr, wg_tensor **out,
                       int max, int *n) {
     if (!op || (!op->shape && !(op->traits & WG_POINTWISE))) return wg__raise(WG_ERR_TYPE, "op_apply", "op_apply takes a primitive op");
-    return apply(op, in, nin, (const wg_value *)(const void *)attr, nattr, out, max, n, WG_SITE);
+    wg_value room[WG_MAX_PARAMS];
+    if (nattr < 0 || nattr > WG_MAX_PARAMS)
+        return wg__raise(WG_ERR_TYPE, op->name, "op_apply: %d attributes; %d at most", nattr, WG_MAX_PARAMS);
+    return apply(op, in, nin, cleared((const wg_value *)(const void *)attr, nattr, room), nattr, out, max, n, WG_SITE);
 }
 
 static bool pointwise_of(const wg_op *op, int nin) { return op && (op->traits & WG_POINTWISE) && op->nin == nin; }

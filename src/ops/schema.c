@@ -34,7 +34,8 @@ static const char *read_type(const char *p, wg_param *a) {
     if (*p == '?') a->optional = true, p++;
     if (*p == '[') {
         a->list = true;
-        a->optional = false; /* the ? was of the elements */
+        a->holes = a->optional; /* the ? was of the elements */
+        a->optional = false;
         a->single = p[1] != ']';
         p += strcspn(p, "]");
         if (*p == ']') p++;
@@ -107,13 +108,17 @@ int wg__schema_params(const char *schema, wg_param *params) {
 
 static bool fit_list(const wg_param *p, const wg_value *v, wg_value *fit, int64_t *one) {
     *fit = *v;
-    if (p->type == WG_T_TENSOR) return v->tag == WG_V_TENSORS;
+    if (p->type == WG_T_TENSOR) {
+        bool fits = v->tag == WG_V_TENSORS && (v->n == 0 || v->ts);
+        for (uint32_t i = 0; fits && !p->holes && i < v->n; i++) fits = v->ts[i] != NULL;
+        return fits;
+    }
     if (v->tag == WG_V_INT && p->single) {
         *one = v->i;
         *fit = WG_VAL_INTS(one, 1);
         return true;
     }
-    return v->tag == WG_V_INTS;
+    return v->tag == WG_V_INTS && (v->n == 0 || v->ints);
 }
 static bool fit_tensor(const wg_param *p, const wg_value *v, wg_value *fit) {
     *fit = (wg_value){.tag = WG_V_TENSOR, .t = v->t};

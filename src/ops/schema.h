@@ -10,6 +10,7 @@ enum { WG_T_TENSOR, WG_T_INT, WG_T_BOOL, WG_T_FLOAT, WG_T_SCALAR, WG_T_DTYPE, WG
 typedef struct wg_param {
     uint8_t type;
     bool list;     /* of the type */
+    bool holes;    /* a list in which None may stand: Tensor?[] */
     bool single;   /* int[1]: one int stands for a list of it */
     bool number;   /* Tensor|Scalar: a number becomes a tensor (wg_s) */
     bool optional; /* None is a value */

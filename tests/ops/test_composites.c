@@ -231,6 +231,21 @@ static void refused(const char *name, const wg_arg *args, int nargs, wg_status c
     if (st != code || !strstr(wg_last_message(), text)) fail_msg("%s: %d, %s", name, st, wg_last_message());
     wg_clear_error();
 }
+/* What a NONE holds does not count. */
+static void none_is_none(void **state) {
+    (void)state;
+    WG_SCOPE {
+        open_inputs();
+        const wg_arg attr[] = {INTS(0), {.tag = WG_TAG_NONE, .v.i = 77}, {.tag = WG_TAG_NONE, .v.i = 77}};
+        assert_int_equal(wg_op_apply(wg_op_find("sum"), &x, 1, attr, 3, out, 8, &made), WG_OK);
+        check("sum", out[0], "2", WG_FLOAT64, "SumBackward1", (const double[]){4.5, -2.75});
+        IS(0, "2", FLOAT64, "SumBackward1", V(4.5, -2.75), "sum", T(x), INT(0), {.tag = WG_TAG_NONE, .v.i = 77});
+        refused("clamp", ARGS(T(x), {.tag = WG_TAG_NONE, .v.i = 77}), WG_ERR_RUNTIME, "At least one of");
+        refused("clamp", ARGS(T(x), T(y), INT(1)), WG_ERR_TYPE, "clamp() received an invalid combination of arguments");
+        IS(0, "22", FLOAT64, "ClampBackward0", V(2, 0.75, 3, 4), "clamp", T(x), T(y));
+    }
+}
+
 static void refusals(void **state) {
     (void)state;
     WG_SCOPE {
@@ -272,7 +287,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arithmetic),     cmocka_unit_test(reductions),
         cmocka_unit_test(views),          cmocka_unit_test(some_give_their_input_back),
-        cmocka_unit_test(in_place_forms), cmocka_unit_test(refusals),
+        cmocka_unit_test(in_place_forms), cmocka_unit_test(none_is_none),
+        cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -201,7 +201,7 @@ static int required(const wg_op *op, const wg_param *p, int n, wg_arg *args) {
 }
 /* These need more than a value of the type: parts with arguments that only their op knows, and bounds. */
 static bool particular(const char *name) {
-    static const char *const names[] = {"clamp", "as_strided_scatter", "nll_loss_backward", NULL};
+    static const char *const names[] = {"clamp", "clamp.Tensor", "as_strided_scatter", "nll_loss_backward", NULL};
     for (int i = 0; names[i]; i++)
         if (strcmp(name, names[i]) == 0) return true;
     return false;
@@ -293,6 +293,15 @@ static void refusals_say_which(void **state) {
         assert_int_equal(CALL("sum", T(x), {.tag = WG_TAG_STRING, .v.s = "x"}), WG_ERR_TYPE);
         refused("sum() received an invalid combination of arguments - got (Tensor, str), but expected one of:");
         assert_int_equal(CALL("exp", T(NULL)), WG_ERR_TYPE);
+        wg_clear_error();
+        wg_tensor *const hole[2] = {x, NULL};
+        assert_int_equal(CALL("stack", {.tag = WG_TAG_TENSORS, .n = 2, .v.ts = hole}), WG_ERR_TYPE);
+        refused("stack(): argument 'tensors' (position 1) must be tuple of Tensors");
+        assert_int_equal(CALL("stack", {.tag = WG_TAG_TENSORS}), WG_ERR_RUNTIME);
+        refused("stack expects a non-empty TensorList");
+        assert_int_equal(CALL("cat", {.tag = WG_TAG_TENSORS}), WG_ERR_VALUE);
+        refused("torch.cat(): expected a non-empty list of Tensors");
+        assert_int_equal(CALL("permute", T(x), {.tag = WG_TAG_INTS, .n = 1}), WG_ERR_TYPE);
         wg_clear_error();
         assert_int_equal(CALL("sum_", T(x)), WG_ERR_NOT_IMPLEMENTED);
         refused("there is no op named 'sum_'");
