@@ -240,7 +240,7 @@ static bool overrides(PyObject *self, PyObject *const *args, Py_ssize_t n) {
 
 static PyObject *call(const wgpy_overloads *f, PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
     Py_ssize_t all = nargs + (kwnames ? PyTuple_Size(kwnames) : 0);
-    if (WGPY_UNLIKELY(wgpy.overrides || overrides(self, args, all))) {
+    if (WGPY_UNLIKELY(wgpy.overrides || (!f->plain && overrides(self, args, all)))) {
         bool handled;
         PyObject *r = wgpy_override(f, self, args, nargs, kwnames, &handled);
         if (handled) return r;
@@ -449,13 +449,14 @@ static int add_builtin(const wgpy_builtin *b) {
         wgpy_signature *s = add(name, places[i].kind, b->schema, b->doc);
         if (!s) return -1;
         s->run = b->run;
+        if (b->where & WGPY_PLAIN) family(name, places[i].kind, b->doc)->plain = true;
     }
     return 0;
 }
 
 int wgpy_init_ops(PyObject *module) {
     (void)module;
-    static const wgpy_builtin *const tables[] = {wgpy_create_builtins, wgpy_random_builtins, wgpy_tensor_builtins, wgpy_index_builtins,
+    static const wgpy_builtin *const tables[] = {wgpy_create_builtins, wgpy_function_builtins, wgpy_random_builtins, wgpy_tensor_builtins, wgpy_index_builtins,
                                                  wgpy_autograd_builtins};
     for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++) /* first: a builtin of the same schema wins */
         for (const wgpy_builtin *b = tables[i]; b->schema; b++)

@@ -143,21 +143,39 @@ static bool is_integer(PyObject *o) { /* also NumPy's, and tensors of one intege
     return !PyFloat_Check(o) && o != Py_True && o != Py_False && o != Py_None && PyIndex_Check(o) && wgpy_is_number(o);
 }
 
-static int to_int(PyObject *o, int64_t *v) {
+/* Numbers that stand for values overflow in Python's words, sizes and dims in PyTorch's. */
+static int to_int(PyObject *o, int64_t *v, bool is_value) {
     int overflow = 0;
     PyObject *i = PyLong_Check(o) ? Py_NewRef(o) : PyNumber_Index(o);
     if (!i) return -1;
     *v = PyLong_AsLongLongAndOverflow(i, &overflow);
     Py_DECREF(i);
     if (!overflow) return *v == -1 && PyErr_Occurred() ? -1 : 1;
-    PyErr_SetString(PyExc_OverflowError, "Python int too large to convert to C long");
+    if (is_value) PyErr_SetString(PyExc_OverflowError, overflow > 0 ? "int too big to convert" : "int too small to convert");
+    else PyErr_SetString(PyExc_ValueError, "Overflow when unpacking long long");
     return -1;
 }
 
 static int put_int(wg_arg *a, PyObject *o) {
     if (!is_integer(o)) return 0;
     a->tag = WG_TAG_INT;
-    return to_int(o, &a->v.i);
+    return to_int(o, &a->v.i, false);
+}
+
+/* The first element decides whether it is a list of ints; what is wrong with a later one ends the search for an overload. */
+static int bad_element(const wgpy_call *c, const wg_arg *a, Py_ssize_t at, PyObject *item) {
+    const char *name = c->sig->p[a - c->arg].name;
+    if (PyErr_Occurred()) { /* it does not fit 64 bits */
+        PyErr_Clear();
+        PyErr_Format(PyExc_TypeError, "%s(): argument '%s' failed to unpack the object at pos %zd with error \"Overflow when unpacking long long\"",
+                     c->family->name, name, at + 1);
+        return -1;
+    }
+    PyObject *type = PyType_GetName(Py_TYPE(item));
+    PyErr_Format(PyExc_TypeError, "%s(): argument '%s' failed to unpack the object at pos %zd with error \"type must be tuple of ints,but got %V\"",
+                 c->family->name, name, at + 1, type, "?");
+    Py_XDECREF(type);
+    return -1;
 }
 
 static int put_ints_from(wgpy_call *c, wg_arg *a, PyObject *const *items, Py_ssize_t n) {
@@ -168,8 +186,8 @@ static int put_ints_from(wgpy_call *c, wg_arg *a, PyObject *const *items, Py_ssi
     }
     if (v == c->ints + c->nints) c->nints += (int)n;
     for (Py_ssize_t i = 0; i < n; i++) {
-        if (!is_integer(items[i])) return 0;
-        if (to_int(items[i], &v[i]) < 0) return -1;
+        if (!is_integer(items[i])) return i ? bad_element(c, a, i, items[i]) : 0;
+        if (to_int(items[i], &v[i], false) < 0) return bad_element(c, a, i, items[i]);
     }
     a->tag = WG_TAG_INTS;
     a->n = (uint32_t)n;
@@ -246,8 +264,8 @@ static int put_scalar(wg_arg *a, PyObject *o, bool only_float) {
         else a->v.i = o == Py_True;
         return 1;
     }
-    if (is_integer(o)) {
-        int fits = to_int(o, &a->v.i);
+    if (is_integer(o) && !(wgpy_is_tensor(o) && wg_ndim(wgpy_handle(o)))) {
+        int fits = to_int(o, &a->v.i, true);
         a->tag = WG_TAG_INT;
         if (fits < 0 || !only_float) return fits;
         a->tag = WG_TAG_DOUBLE;
@@ -355,32 +373,23 @@ static int find_key(const wgpy_signature *s, PyObject *key, int from) {
     return -1;
 }
 
-/* x.view(2, 3): the ints that follow stand for one list. */
-static bool takes_the_rest(const wgpy_signature *s, int i, PyObject *const *args, Py_ssize_t nargs) {
-    if (!is_integer(args[0])) return false;
-    for (Py_ssize_t k = 1; k < nargs; k++)
-        if (!is_integer(args[k])) return false;
-    for (int k = 0; k < i; k++)
-        if (s->p[k].type != PT_TENSOR) return false;
-    return true;
+/* x.view(2, 3): the ints that follow stand for one list, where that is the only positional argument. */
+static bool takes_the_rest(const wgpy_signature *s, int i, int first, PyObject *arg) {
+    return s->p[i].type == PT_INTS && i == first && i + 1 == s->npos && is_integer(arg);
 }
 
 static int positional(wgpy_call *c, int first, PyObject *const *args, Py_ssize_t nargs, misfit *why) {
     const wgpy_signature *s = c->sig;
+    if (nargs && first < s->npos && takes_the_rest(s, first, first, args[0])) {
+        c->object[first] = args[0];
+        return put_ints_from(c, &c->arg[first], args, nargs);
+    }
+    if (nargs > s->npos - first) {
+        *why = (misfit){.kind = TOO_MANY};
+        return 0;
+    }
     for (Py_ssize_t k = 0; k < nargs; k++) {
-        int i = first + (int)k;
-        if (i >= s->npos) {
-            *why = (misfit){.kind = TOO_MANY};
-            return 0;
-        }
-        int fits;
-        if (s->p[i].type == PT_INTS && takes_the_rest(s, i, args + k, nargs - k)) {
-            c->object[i] = args[k];
-            fits = put_ints_from(c, &c->arg[i], args + k, nargs - k);
-            if (fits == 1) return 1;
-        } else {
-            fits = put(c, i, args[k]);
-        }
+        int i = first + (int)k, fits = put(c, i, args[k]);
         if (fits < 0) return -1;
         if (!fits) {
             *why = (misfit){.kind = WRONG_TYPE, .param = i, .position = (int)k + 1, .object = args[k]};
@@ -401,7 +410,7 @@ static int keywords(wgpy_call *c, int first, PyObject *const *values, PyObject *
                 continue;
             }
             *why = (misfit){.kind = UNKNOWN, .object = key};
-            return 0;
+            continue; /* one that is missing is told first */
         }
         if (c->object[i]) {
             *why = (misfit){.kind = TWICE, .object = key};
@@ -443,7 +452,7 @@ static int bind_one(wgpy_call *c, PyObject *self, PyObject *const *args, Py_ssiz
     }
     int fits = positional(c, first, args, nargs, why);
     if (fits == 1) fits = keywords(c, first, args + nargs, kwnames, why);
-    return fits == 1 ? complete(c, why) : fits;
+    return fits == 1 ? complete(c, why) : fits; /* 0 after an unknown name, too */
 }
 
 /* ---- saying what does not fit -------------------------------------------------------------------------------------------------- */
@@ -546,6 +555,19 @@ static void say_none_fits(const wgpy_overloads *f, PyObject *const *args, Py_ssi
     Py_XDECREF(text);
 }
 
+/* The one overload that takes so many arguments, or NULL: what does not fit it is told in particular. */
+static const wgpy_signature *plausible(const wgpy_overloads *f, bool self, Py_ssize_t given) {
+    const wgpy_signature *found = NULL;
+    for (int k = 0; k < f->n; k++) {
+        int least = -self, most = f->s[k]->n - self;
+        for (int i = 0; i < f->s[k]->n; i++) least += !f->s[k]->p[i].has_default;
+        if (given < least || given > most) continue;
+        if (found) return NULL;
+        found = f->s[k];
+    }
+    return found;
+}
+
 int wgpy_bind(wgpy_call *c, const wgpy_overloads *f, PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
     misfit why;
     c->family = f;
@@ -556,8 +578,12 @@ int wgpy_bind(wgpy_call *c, const wgpy_overloads *f, PyObject *self, PyObject *c
         if (fits == 1) return 0;
         if (fits < 0) return -1;
     }
-    if (f->n == 1) say_one(c, &why, self != NULL, nargs);
-    else say_none_fits(f, args, nargs, kwnames);
+    const wgpy_signature *one = f->n == 1 ? f->s[0] : plausible(f, self != NULL, nargs + (kwnames ? PyTuple_Size(kwnames) : 0));
+    if (one) {
+        c->sig = one;
+        if (bind_one(c, self, args, nargs, kwnames, &why) < 0) return -1;
+        say_one(c, &why, self != NULL, nargs);
+    } else say_none_fits(f, args, nargs, kwnames);
     return -1;
 }
 

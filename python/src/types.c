@@ -242,13 +242,8 @@ static PyObject *device_reduce(PyObject *self, PyObject *unused) {
     (void)unused;
     return Py_BuildValue("O(N)", (PyObject *)Py_TYPE(self), device_str(self));
 }
-/* `with torch.device("cpu"):` */
-static PyObject *device_exit(PyObject *self, PyObject *args) {
-    (void)self, (void)args;
-    Py_RETURN_NONE;
-}
-static PyMethodDef device_methods[] = {{"__reduce__", device_reduce, METH_NOARGS, NULL}, {"__enter__", dtype_self, METH_NOARGS, NULL},
-                                       {"__exit__", device_exit, METH_VARARGS, NULL}, {"__copy__", dtype_self, METH_NOARGS, NULL},
+static PyMethodDef device_methods[] = {{"__reduce__", device_reduce, METH_NOARGS, NULL}, {"__enter__", wgpy_device_enter, METH_NOARGS, NULL},
+                                       {"__exit__", wgpy_device_exit, METH_VARARGS, NULL}, {"__copy__", dtype_self, METH_NOARGS, NULL},
                                        {"__deepcopy__", dtype_self, METH_O, NULL}, {NULL, NULL, 0, NULL}};
 static PyGetSetDef device_getset[] = {{"type", device_type, NULL, NULL, NULL}, {"index", device_index, NULL, NULL, NULL}, {NULL, NULL, NULL, NULL, NULL}};
 

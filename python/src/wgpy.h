@@ -192,6 +192,7 @@ typedef struct wgpy_overloads {
     PyObject *function; /* torch.X or Tensor.X, handed to __torch_function__ */
     bool is_method;
     bool takes_out;
+    bool plain; /* not overridable by arguments */
     const PyMethodDef *direct; /* a method written by hand: overridable like the others, no schema */
 } wgpy_overloads;
 
@@ -234,14 +235,14 @@ static inline wg_dtype wgpy_dtype_arg(const wgpy_call *c, int i) {
 
 /* A function of the extension with a schema: becomes torch.X, a method, or both. It runs in a scope that the caller
  * opened and closes: results are returned with wgpy_result. */
-enum { WGPY_FUNCTION = 1, WGPY_METHOD = 2, WGPY_NN = 4 };
+enum { WGPY_FUNCTION = 1, WGPY_METHOD = 2, WGPY_NN = 4, WGPY_PLAIN = 8 }; /* PLAIN: arguments do not override it */
 typedef struct wgpy_builtin {
     const char *schema, *doc;
     int where; /* WGPY_FUNCTION | WGPY_METHOD | WGPY_NN */
     PyObject *(*run)(const wgpy_call *c);
 } wgpy_builtin;
 /* Tables of these, one per file, ended by a NULL schema; ops.c lists them. */
-extern const wgpy_builtin wgpy_create_builtins[], wgpy_random_builtins[], wgpy_tensor_builtins[], wgpy_index_builtins[],
+extern const wgpy_builtin wgpy_create_builtins[], wgpy_function_builtins[], wgpy_random_builtins[], wgpy_tensor_builtins[], wgpy_index_builtins[],
     wgpy_autograd_builtins[];
 
 int wgpy_init_ops(PyObject *module);           /* reads the registry: before the Tensor type is made */
@@ -252,6 +253,7 @@ PyMethodDef *wgpy_op_methods(int *n);          /* methods of Tensor made from al
 int wgpy_add_functions(PyObject *module);      /* torch.X and nn.functional.X */
 const wg_op *wgpy_need_op(const char *name);   /* an op that operators need; a missing one is a SystemError */
 static inline PyObject *wgpy_result(wg_tensor *t) { return wgpy_wrap(wg_take(t)); }
+static inline PyObject *wgpy_result_or_error(wg_tensor *t) { return t ? wgpy_result(t) : wgpy_error(); } /* NULL: failed */
 /* Runs a bound call of a registry op; results as Python objects. */
 PyObject *wgpy_run_op(wgpy_call *c);
 
@@ -271,9 +273,29 @@ PyObject *wgpy_iter(PyObject *self);
 
 /* create.c: torch.tensor and Tensor(...) */
 PyObject *wgpy_tensor_new(PyTypeObject *type, PyObject *args, PyObject *kwargs); /* the legacy constructor */
-/* A new owned tensor from nested sequences, numbers, arrays (rules W4); dtype WG_DTYPE_NONE: inferred. Poison/NULL on
- * error with the exception set. */
+/* sequence.c: results belong to the current scope; NULL or poison on error (wgpy_result_or_error). */
+/* torch.tensor: a new tensor from nested sequences, numbers, arrays, tensors (W4); WG_DTYPE_NONE: inferred. */
 wg_tensor *wgpy_from_object(PyObject *data, wg_dtype dtype);
+wg_tensor *wgpy_share_object(PyObject *data, wg_dtype dtype); /* torch.as_tensor: shares memory where it can */
+wg_tensor *wgpy_from_array(PyObject *array);                  /* over the memory of a NumPy array */
+wg_tensor *wgpy_from_buffer(PyObject *o, wg_dtype dtype, int64_t count, int64_t offset); /* torch.frombuffer */
+bool wgpy_is_array(PyObject *o); /* a numpy.ndarray */
+
+/* create.c: what the keywords of factories say; false with an exception. The generator is borrowed, NULL: default. */
+typedef struct wgpy_factory {
+    wg_options options;
+    wg_tensor *out;
+    bool out_grad;
+    PyObject *out_object, *format;
+    wg_generator *generator;
+} wgpy_factory;
+bool wgpy_factory_of(const wgpy_call *c, wgpy_factory *f);
+/* The new tensor r (poison or NULL: the error), or out= filled with it. */
+PyObject *wgpy_made(const wgpy_factory *f, wg_tensor *r);
+/* An empty tensor like t, in the memory format asked for. */
+wg_tensor *wgpy_empty_like(const wgpy_factory *f, wg_tensor *t);
+PyObject *wgpy_device_enter(PyObject *device, PyObject *unused); /* with torch.device("cpu"): */
+PyObject *wgpy_device_exit(PyObject *device, PyObject *args);
 
 /* types.c: dtype, device, Size, layout, memory_format, finfo, iinfo */
 int wgpy_init_types(PyObject *module);
@@ -295,6 +317,7 @@ int wgpy_init_tensor(PyObject *module);
 int wgpy_init_override(PyObject *module);
 int wgpy_init_autograd(PyObject *module);  /* grad modes, backward, grad, nodes, hooks, Function, forward_ad */
 int wgpy_init_create(PyObject *module);
+int wgpy_init_functions(PyObject *module);
 int wgpy_init_random(PyObject *module);    /* Generator */
 int wgpy_init_interop(PyObject *module);   /* numpy, dlpack, buffer, pickle helpers */
 int wgpy_init_index(PyObject *module);
