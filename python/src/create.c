@@ -439,7 +439,7 @@ static PyObject *asarray(const wgpy_call *c) {
 
 static int legacy_sequence(PyObject *data) {
     if (wgpy_is_array(data) || PyUnicode_Check(data) || (PySequence_Check(data) && !wgpy_is_tensor(data))) return 0;
-    PyObject *name = PyType_GetName(Py_TYPE(data));
+    PyObject *name = wgpy_type_name(data);
     PyErr_Format(PyExc_TypeError, "new(): data must be a sequence (got %V)", name, "?");
     Py_XDECREF(name);
     return -1;
@@ -456,14 +456,14 @@ static wg_tensor *legacy_other(wg_tensor *t, wg_dtype d, bool any) {
     return NULL;
 }
 
-/* any: a tensor of any dtype is taken as it is. first: 1 for the method x.new. */
-static wg_tensor *legacy(const wgpy_call *c, int first, wg_dtype d, bool any) {
+/* any: a tensor of any dtype is taken as it is. first: 1 for the method x.new. named: size= was given by name. */
+static wg_tensor *legacy(const wgpy_call *c, int first, wg_dtype d, bool any, bool named) {
     PyObject *given = c->sig->n > first && !c->sig->p[first].kwonly ? c->object[first] : NULL;
     int64_t zero = 0;
     if (!given) return wg_empty(1, &zero, WG_DTYPE(d));
     wgpy_type type = c->sig->p[first].type;
     if (type == PT_TENSOR) return legacy_other(c->arg[first].v.t, d, any);
-    bool sizes = type == PT_INTS && (Py_TYPE(given) == wgpy.size || PyIndex_Check(given));
+    bool sizes = type == PT_INTS && (named || Py_TYPE(given) == wgpy.size || PyIndex_Check(given));
     if (sizes) return wg_empty(SIZES(c, first), WG_DTYPE(d));
     return legacy_sequence(given) < 0 ? NULL : wgpy_share_object(given, d);
 }
@@ -501,7 +501,7 @@ static wg_tensor *legacy_call(PyObject *args, PyObject *kwargs, wg_dtype d, bool
         PyTuple_SetItem(names, i, Py_NewRef(key));
     }
     wgpy_factory options;
-    if (wgpy_bind(&c, f, NULL, all, n, k ? names : NULL) == 0 && wgpy_factory_of(&c, &options)) r = legacy(&c, 0, d, any);
+    if (wgpy_bind(&c, f, NULL, all, n, k ? names : NULL) == 0 && wgpy_factory_of(&c, &options)) r = legacy(&c, 0, d, any, n == 0);
     wgpy_unbind(&c);
     Py_DECREF(names);
     PyMem_Free(all);
@@ -518,7 +518,7 @@ PyObject *wgpy_tensor_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
 
 static PyObject *method_new(const wgpy_call *c) {
     wgpy_factory f;
-    return wgpy_factory_of(c, &f) ? wgpy_result_or_error(legacy(c, 1, wg_dtype_of(c->arg[0].v.t), false)) : NULL;
+    return wgpy_factory_of(c, &f) ? wgpy_result_or_error(legacy(c, 1, wg_dtype_of(c->arg[0].v.t), false, false)) : NULL;
 }
 
 /* torch.FloatTensor: called it makes tensors, and isinstance asks it about the dtype. */

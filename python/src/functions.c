@@ -80,7 +80,11 @@ static int join(PyObject *shape, Py_ssize_t which, int n, int64_t *sizes) {
 
 static PyObject *as_shape(PyObject *o) {
     if (PyLong_Check(o)) return PyTuple_Pack(1, o);
-    return PyObject_CallFunctionObjArgs((PyObject *)wgpy.size, o, NULL);
+    PyObject *size = PyObject_CallFunctionObjArgs((PyObject *)wgpy.size, o, NULL); /* checks the elements */
+    PyObject *list = size ? PySequence_List(size) : NULL, *tuple = list ? PyList_AsTuple(list) : NULL;
+    Py_XDECREF(size);
+    Py_XDECREF(list);
+    return tuple;
 }
 
 static PyObject *broadcast_shapes(PyObject *m, PyObject *const *args, Py_ssize_t nargs) {
@@ -110,7 +114,7 @@ static PyObject *broadcast_shapes(PyObject *m, PyObject *const *args, Py_ssize_t
 static int expect_tensors(PyObject *const *args, Py_ssize_t n) {
     for (Py_ssize_t i = 0; i < n; i++) {
         if (wgpy_is_tensor(args[i])) continue;
-        PyObject *name = PyType_GetName(Py_TYPE(args[i]));
+        PyObject *name = wgpy_type_name(args[i]);
         PyErr_Format(PyExc_TypeError, "expected Tensor as element %zd in argument 0, but got %V", i, name, "?");
         Py_XDECREF(name);
         return -1;
@@ -168,7 +172,7 @@ static int check_grid(PyObject *const *args, Py_ssize_t n) {
     for (Py_ssize_t i = 0; i < n; i++) {
         const wg_tensor *t = wgpy_handle(args[i]);
         if (wg_ndim(t) > 1) {
-            PyErr_Format(PyExc_RuntimeError, "torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got one of %d dims", wg_ndim(t));
+            PyErr_Format(PyExc_RuntimeError, "torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: one of %d dims", wg_ndim(t));
             return -1;
         }
         if (wg_dtype_of(t) == wg_dtype_of(wgpy_handle(args[0]))) continue;
@@ -245,6 +249,26 @@ static PyObject *meshgrid(PyObject *m, PyObject *const *args, Py_ssize_t nargs, 
     return make_grid(args, nargs, xy);
 }
 
+/* Every combination, as rows. */
+static PyObject *cartesian_prod(PyObject *m, PyObject *const *args, Py_ssize_t n) {
+    (void)m;
+    for (Py_ssize_t i = 0; expect_tensors(args, n) == 0 && i < n; i++) {
+        if (wg_ndim(wgpy_handle(args[i])) == 1) continue;
+        PyErr_Format(PyExc_RuntimeError, "Expect a 1D vector, but got shape of %d dims", wg_ndim(wgpy_handle(args[i])));
+        return NULL;
+    }
+    if (PyErr_Occurred()) return NULL;
+    if (n == 1) return Py_NewRef(args[0]);
+    PyObject *grids = make_grid(args, n, false);
+    if (!grids) return NULL;
+    wg_tensor *columns[WG_MAX_DIMS];
+    size_t scope = wg_scope_open();
+    for (Py_ssize_t i = 0; i < n; i++) columns[i] = wg_flatten(wgpy_handle(PyTuple_GetItem(grids, i)), 0, -1);
+    PyObject *r = wgpy_leave(scope, wg_stack(columns, (int)n, 1));
+    Py_DECREF(grids);
+    return r;
+}
+
 /* ---- tables ----------------------------------------------------------------------------------------------------------------------------- */
 
 enum { BOTH = WGPY_FUNCTION | WGPY_METHOD };
@@ -277,6 +301,7 @@ static PyMethodDef functions[] = {
     {"broadcast_shapes", (PyCFunction)(void (*)(void))broadcast_shapes, METH_FASTCALL, "broadcast_shapes(*shapes) -> Size\n\nWhat the shapes broadcast to."},
     {"broadcast_tensors", (PyCFunction)(void (*)(void))broadcast_tensors, METH_FASTCALL,
      "broadcast_tensors(*tensors) -> tuple of Tensors\n\nViews of one shape."},
+    {"cartesian_prod", (PyCFunction)(void (*)(void))cartesian_prod, METH_FASTCALL, "cartesian_prod(*tensors) -> Tensor\n\nEvery combination, as rows."},
     {"meshgrid", (PyCFunction)(void (*)(void))meshgrid, METH_FASTCALL | METH_KEYWORDS,
      "meshgrid(*tensors, indexing='ij') -> tuple of Tensors\n\nThe coordinates of a grid: tensor i varies along dim i."},
     {NULL, NULL, 0, NULL}};

@@ -23,7 +23,7 @@ static PyObject *generator_new(PyTypeObject *type, PyObject *args, PyObject *kwa
     (void)type;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:Generator", keys, &device)) return NULL;
     if (device && device != Py_None && Py_TYPE(device) != wgpy.device && !PyUnicode_Check(device) && !PyLong_Check(device)) {
-        PyObject *name = PyType_GetName(Py_TYPE(device));
+        PyObject *name = wgpy_type_name(device);
         PyErr_Format(PyExc_TypeError, "Generator(): argument 'device' (position 1) must be torch.device, not %V", name, "?");
         Py_XDECREF(name);
         return NULL;
@@ -56,7 +56,7 @@ static int seed_of(PyObject *o, uint64_t *seed) {
 static PyObject *generator_manual_seed(PyObject *self, PyObject *o) {
     uint64_t seed;
     if (!PyLong_Check(o) || o == Py_True || o == Py_False) {
-        PyObject *name = PyType_GetName(Py_TYPE(o));
+        PyObject *name = wgpy_type_name(o);
         PyErr_Format(PyExc_RuntimeError, "manual_seed expected a long, but got %V", name, "?");
         Py_XDECREF(name);
         return NULL;
@@ -82,7 +82,7 @@ static PyObject *generator_get_state(PyObject *self, PyObject *u) {
 static int put_state(wg_generator *g, PyObject *o) {
     char state[WG_GENERATOR_STATE_BYTES];
     if (!wgpy_is_tensor(o)) {
-        PyObject *name = PyType_GetName(Py_TYPE(o));
+        PyObject *name = wgpy_type_name(o);
         PyErr_Format(PyExc_TypeError, "expected a torch.ByteTensor, but got %V", name, "?");
         Py_XDECREF(name);
         return -1;

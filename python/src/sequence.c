@@ -226,7 +226,7 @@ static bool is_sequence(PyObject *o) {
 }
 
 static int invalid_type(PyObject *o) {
-    PyObject *name = PyType_GetName(Py_TYPE(o));
+    PyObject *name = wgpy_type_name(o);
     PyErr_Format(PyExc_TypeError, "new(): invalid data type '%V'", name, "?");
     Py_XDECREF(name);
     return -1;
@@ -236,7 +236,9 @@ static PyObject *first_of(PyObject *o) {
     PyObject *first = PySequence_GetItem(o, 0);
     if (first || PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) return first;
     PyErr_Clear();
-    PyErr_Format(PyExc_ValueError, "could not determine the shape of object type '%S'", (PyObject *)Py_TYPE(o));
+    PyObject *name = wgpy_type_name(o);
+    PyErr_Format(PyExc_ValueError, "could not determine the shape of object type '%V'", name, "?");
+    Py_XDECREF(name);
     return NULL;
 }
 
@@ -247,7 +249,7 @@ static int add_size(shape *s, PyObject *o) {
         s->sizes[s->n++] = n;
         return 0;
     }
-    PyObject *name = PyType_GetName(Py_TYPE(o));
+    PyObject *name = wgpy_type_name(o);
     PyErr_Format(PyExc_ValueError, "too many dimensions '%V'", name, "?");
     Py_XDECREF(name);
     return -1;
@@ -315,14 +317,9 @@ static int infer_sequence(PyObject *o, wg_dtype *d) {
 
 static int no_dtype(PyObject *o) {
     if (PyComplex_Check(o)) return usable(wg_default_dtype() == WG_FLOAT64 ? WG_COMPLEX128 : WG_COMPLEX64);
-    PyObject *name = PyType_GetName(Py_TYPE(o)), *module = PyObject_GetAttrString((PyObject *)Py_TYPE(o), "__module__");
-    bool c_type = !(PyType_GetFlags(Py_TYPE(o)) & Py_TPFLAGS_HEAPTYPE) || Py_TYPE(o) == wgpy.dtype; /* those carry their module's name */
-    if (!module) PyErr_Clear();
-    if (c_type && module && PyUnicode_Check(module) && PyUnicode_CompareWithASCIIString(module, "builtins"))
-        PyErr_Format(PyExc_RuntimeError, "Could not infer dtype of %U.%V", module, name, "?");
-    else PyErr_Format(PyExc_RuntimeError, "Could not infer dtype of %V", name, "?");
+    PyObject *name = wgpy_type_name(o);
+    PyErr_Format(PyExc_RuntimeError, "Could not infer dtype of %V", name, "?");
     Py_XDECREF(name);
-    Py_XDECREF(module);
     return -1;
 }
 

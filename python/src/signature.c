@@ -465,7 +465,19 @@ static const char *type_text(const wgpy_param *p) {
     return names[p->type];
 }
 
-static PyObject *type_name(PyObject *o) { return PyType_GetName(Py_TYPE(o)); }
+/* As C knows it: types made in C carry their module's name, those made in Python and Python's own do not. */
+PyObject *wgpy_type_name(PyObject *o) {
+    PyTypeObject *t = Py_TYPE(o);
+    PyObject *name = PyType_GetName(t);
+    bool ours = t == wgpy.dtype || t == wgpy.device || t == wgpy.size || t == wgpy.layout || t == wgpy.memory_format || t == wgpy.generator;
+    if (!name || (!ours && PyType_GetFlags(t) & Py_TPFLAGS_HEAPTYPE)) return name;
+    PyObject *module = PyObject_GetAttrString((PyObject *)t, "__module__");
+    if (!module) PyErr_Clear();
+    else if (PyUnicode_Check(module) && PyUnicode_CompareWithASCIIString(module, "builtins")) WGPY_SET(name, PyUnicode_FromFormat("%U.%U", module, name));
+    Py_XDECREF(module);
+    return name;
+}
+static PyObject *type_name(PyObject *o) { return wgpy_type_name(o); }
 
 static PyObject *wrong_element(const wgpy_param *p, PyObject *o) { /* ", but found element of type float at pos 0", or "" */
     if ((p->type != PT_INTS && p->type != PT_INTS1 && p->type != PT_TENSORS) || (!PyTuple_Check(o) && !PyList_Check(o))) return NULL;
@@ -509,9 +521,14 @@ static void say_missing(const wgpy_call *c, const misfit *why) {
 static void say_one(const wgpy_call *c, const misfit *why, bool self, Py_ssize_t nargs) {
     switch (why->kind) {
     case TOO_MANY: {
-        int most = c->sig->npos - self;
-        PyErr_Format(PyExc_TypeError, "%s() takes %d positional argument%s but %zd %s given", c->family->name, most, most == 1 ? "" : "s",
-                     nargs, nargs == 1 ? "was" : "were");
+        int most = c->sig->npos - self, least = -self;
+        for (int i = 0; i < c->sig->n; i++) least += !c->sig->p[i].has_default;
+        if (least == most)
+            PyErr_Format(PyExc_TypeError, "%s() takes %d positional argument%s but %zd %s given", c->family->name, most, most == 1 ? "" : "s", nargs,
+                         nargs == 1 ? "was" : "were");
+        else
+            PyErr_Format(PyExc_TypeError, "%s() takes from %d to %d positional arguments but %zd %s given", c->family->name, least, most, nargs,
+                         nargs == 1 ? "was" : "were");
         break;
     }
     case MISSING: say_missing(c, why); break;
@@ -521,24 +538,16 @@ static void say_one(const wgpy_call *c, const misfit *why, bool self, Py_ssize_t
     }
 }
 
-/* "(Tensor, str, dim=int)" */
+/* "(Tensor, str, dim=int)"; keywords come last first, as PyTorch's table gives them */
 static PyObject *given_types(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
     PyObject *text = PyUnicode_FromString("(");
     Py_ssize_t nkw = kwnames ? PyTuple_Size(kwnames) : 0;
     for (Py_ssize_t i = 0; text && i < nargs + nkw; i++) {
-        PyObject *name = type_name(args[i]), *more;
-        if (PyTuple_Check(args[i]) || PyList_Check(args[i])) {
-            PyObject *inner = PyUnicode_FromFormat("%U of (", name);
-            for (Py_ssize_t k = 0; inner && k < length_of(args[i]); k++) {
-                PyObject *one = type_name(item_of(args[i], k));
-                WGPY_SET(inner, PyUnicode_FromFormat("%U%s%U", inner, k ? ", " : "", one));
-                Py_XDECREF(one);
-            }
-            if (inner) WGPY_SET(inner, PyUnicode_FromFormat(length_of(args[i]) == 1 ? "%U,)" : "%U)", inner));
-            WGPY_SET(name, inner);
-        }
-        if (i < nargs) more = PyUnicode_FromFormat("%U%s%U", text, i ? ", " : "", name);
-        else more = PyUnicode_FromFormat("%U%s%U=%U", text, i ? ", " : "", PyTuple_GetItem(kwnames, i - nargs), name);
+        Py_ssize_t kw = i < nargs ? -1 : nkw - 1 - (i - nargs);
+        PyObject *name = type_name(args[i < nargs ? i : nargs + kw]), *more;
+        const char *before = i && nargs ? ", " : "", *after = nargs ? "" : ", ";
+        if (kw < 0) more = PyUnicode_FromFormat("%U%s%V", text, before, name, "?");
+        else more = PyUnicode_FromFormat("%U%s%U=%V%s", text, before, PyTuple_GetItem(kwnames, kw), name, "?", after);
         Py_XDECREF(name);
         WGPY_SET(text, more);
     }
@@ -559,7 +568,7 @@ static void say_none_fits(const wgpy_overloads *f, PyObject *const *args, Py_ssi
 static const wgpy_signature *plausible(const wgpy_overloads *f, bool self, Py_ssize_t given) {
     const wgpy_signature *found = NULL;
     for (int k = 0; k < f->n; k++) {
-        int least = -self, most = f->s[k]->n - self;
+        int least = -self, most = f->s[k]->n - self + f->takes_out;
         for (int i = 0; i < f->s[k]->n; i++) least += !f->s[k]->p[i].has_default;
         if (given < least || given > most) continue;
         if (found) return NULL;

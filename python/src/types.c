@@ -307,7 +307,9 @@ static PyObject *size_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
         PyObject *v = PyIndex_Check(item) ? PyNumber_Index(item) : NULL;
         if (!v) {
             PyErr_Clear();
-            PyErr_Format(PyExc_TypeError, "torch.Size() takes an iterable of 'int' (item %zd is '%S')", i, (PyObject *)Py_TYPE(item));
+            PyObject *name = wgpy_type_name(item);
+            PyErr_Format(PyExc_TypeError, "torch.Size() takes an iterable of 'int' (item %zd is '%V')", i, name, "?");
+            Py_XDECREF(name);
             Py_CLEAR(s);
             break;
         }

@@ -217,6 +217,7 @@ wgpy_signature *wgpy_parse_schema(const char *schema, bool is_method);
 int wgpy_bind(wgpy_call *c, const wgpy_overloads *family, PyObject *self, PyObject *const *args, Py_ssize_t nargs,
               PyObject *kwnames);
 void wgpy_unbind(wgpy_call *c);
+PyObject *wgpy_type_name(PyObject *o); /* an object's type as error texts name it; new reference */
 
 /* Reading bound arguments: i is the position in the schema. */
 static inline bool wgpy_given(const wgpy_call *c, int i) { return c->arg[i].tag != WG_TAG_NONE; }

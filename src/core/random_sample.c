@@ -62,13 +62,20 @@ static wg_status shape_bernoulli_each(const wg_call *c, wg_geometry *out) {
     const wg_tensor *t = c->in[0], *p = c->in[1];
     char a[256], b[256];
     wg__draw_same_shape(t, out);
-    bool fits = p->ndim <= t->ndim;
-    for (int i = 1; fits && i <= p->ndim; i++)
-        fits = p->dims[p->ndim - i] == 1 || p->dims[p->ndim - i] == t->dims[t->ndim - i];
-    if (!fits)
+    wg__sizes_text(a, sizeof a, t->ndim, t->dims);
+    wg__sizes_text(b, sizeof b, p->ndim, p->dims);
+    if (p->ndim > t->ndim)
         return wg__raise(WG_ERR_RUNTIME, "bernoulli_",
-                         "The expanded size of the tensor must match the existing size: target sizes %s, sizes of p %s",
-                         wg__sizes_text(a, sizeof a, t->ndim, t->dims), wg__sizes_text(b, sizeof b, p->ndim, p->dims));
+                         "expand: the requested shape has too few dimensions! Target sizes: %s. Tensor sizes: %s", a, b);
+    for (int i = 1; i <= p->ndim; i++) {
+        int at = t->ndim - i;
+        int64_t had = p->dims[p->ndim - i];
+        if (had != 1 && had != t->dims[at])
+            return wg__raise(WG_ERR_RUNTIME, "bernoulli_",
+                             "The expanded size of the tensor (%lld) must match the existing size (%lld) at "
+                             "non-singleton dimension %d.  Target sizes: %s.  Tensor sizes: %s",
+                             (long long)t->dims[at], (long long)had, at, a, b);
+    }
     return check_probabilities(c->in[1]);
 }
 static wg_status run_bernoulli_each(const wg_call *c) {
