@@ -1,5 +1,320 @@
-/* interop.c - NumPy, DLPack, buffers, pickle. */
+/* interop.c - elements shared with other libraries: NumPy (both ways, without its C API: through buffers), and the hooks by
+ * which Python copies and pickles tensors (what they do stands in python/wengert/_pickle.py).
+ *
+ * DLPack is in dlpack.c.
+ */
+#include <stdlib.h>
+#include <string.h>
+
 #include "wgpy.h"
-PyMethodDef wgpy_interop_methods[] = {{NULL, NULL, 0, NULL}};
-PyGetSetDef wgpy_interop_getset[] = {{NULL, NULL, NULL, NULL, NULL}};
-int wgpy_init_interop(PyObject *module) { return (void)module, 0; }
+
+/* ---- memory of ours as a buffer ----------------------------------------------------------------------------------------------- */
+
+/* An object that shows a tensor's elements (from the first to the last byte that it reaches) as bytes, for numpy.ndarray. */
+typedef struct exporter {
+    PyObject_HEAD
+    wg_tensor *t; /* owned */
+} exporter;
+static PyTypeObject *exporter_type;
+
+static size_t extent(const wg_tensor *t) {
+    int64_t last = 0;
+    if (wg_numel(t) == 0) return 0;
+    for (int d = 0; d < wg_ndim(t); d++) last += (wg_size(t, d) - 1) * wg_stride(t, d);
+    return (size_t)(last + 1) * wg_dtype_size(wg_dtype_of(t));
+}
+static int exporter_get(PyObject *o, Py_buffer *view, int flags) {
+    exporter *e = (exporter *)o;
+    static char nothing[8];
+    void *data = wg_data(e->t);
+    bool read_only = !data && wg_numel(e->t);
+    if (read_only) data = (void *)(uintptr_t)wg_const_data(e->t);
+    return PyBuffer_FillInfo(view, o, data ? data : nothing, (Py_ssize_t)extent(e->t), read_only, flags);
+}
+static void exporter_dealloc(PyObject *o) {
+    PyTypeObject *type = Py_TYPE(o);
+    wg_release(((exporter *)o)->t);
+    PyObject_Free(o);
+    Py_DECREF(type);
+}
+
+/* ---- to NumPy -------------------------------------------------------------------------------------------------------------------- */
+
+static const struct {
+    wg_dtype dtype;
+    const char *numpy;
+} numpy_names[] = {{WG_BOOL, "?"}, {WG_UINT8, "u1"}, {WG_INT8, "i1"}, {WG_INT16, "i2"}, {WG_INT32, "i4"}, {WG_INT64, "i8"}, {WG_FLOAT16, "f2"},
+                   {WG_FLOAT32, "f4"}, {WG_FLOAT64, "f8"}};
+static const char *numpy_name(wg_dtype d) {
+    for (size_t i = 0; i < sizeof(numpy_names) / sizeof(*numpy_names); i++)
+        if (numpy_names[i].dtype == d) return numpy_names[i].numpy;
+    PyErr_Format(PyExc_TypeError, "Got unsupported ScalarType %s", d == WG_BFLOAT16 ? "BFloat16" : wg_dtype_name(d));
+    return NULL;
+}
+
+static PyObject *byte_strides(const wg_tensor *t) {
+    long long size = (long long)wg_dtype_size(wg_dtype_of(t));
+    PyObject *r = PyTuple_New(wg_ndim(t));
+    for (int d = 0; r && d < wg_ndim(t); d++) PyTuple_SetItem(r, d, PyLong_FromLongLong(wg_stride(t, d) * size));
+    return r;
+}
+static PyObject *plain_sizes(const wg_tensor *t) {
+    PyObject *r = PyTuple_New(wg_ndim(t));
+    for (int d = 0; r && d < wg_ndim(t); d++) PyTuple_SetItem(r, d, PyLong_FromLongLong(wg_size(t, d)));
+    return r;
+}
+
+/* numpy.ndarray(shape, dtype, buffer, 0, strides) over t's own elements. */
+static PyObject *array_over(wg_tensor *t) {
+    const char *name = numpy_name(wg_dtype_of(t));
+    PyObject *numpy = name ? PyImport_ImportModule("numpy") : NULL;
+    exporter *e = numpy ? PyObject_New(exporter, exporter_type) : NULL;
+    if (!e) {
+        Py_XDECREF(numpy);
+        return NULL;
+    }
+    e->t = wg_keep(t);
+    PyObject *sizes = plain_sizes(t), *strides = byte_strides(t), *r = NULL;
+    if (sizes && strides) r = PyObject_CallMethod(numpy, "ndarray", "OsOiO", sizes, name, (PyObject *)e, 0, strides);
+    Py_XDECREF(sizes);
+    Py_XDECREF(strides);
+    Py_DECREF(e);
+    Py_DECREF(numpy);
+    return r;
+}
+
+static PyObject *to_numpy(wg_tensor *t, bool force) {
+    if (wg_requires_grad(t) && !force) {
+        PyErr_SetString(PyExc_RuntimeError, "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.");
+        return NULL;
+    }
+    size_t scope = wg_scope_open();
+    wg_tensor *bare = wg_requires_grad(t) ? wg_detach(t) : t;
+    PyObject *r = wg_is_poison(bare) ? wgpy_error() : array_over(bare);
+    wg_scope_close(scope);
+    return r;
+}
+
+static PyObject *numpy(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *names) {
+    bool force = false;
+    for (Py_ssize_t i = 0; names && i < PyTuple_Size(names); i++) {
+        if (PyUnicode_CompareWithASCIIString(PyTuple_GetItem(names, i), "force") == 0) force = PyObject_IsTrue(args[nargs + i]) == 1;
+        else {
+            PyErr_Format(PyExc_TypeError, "numpy() got an unexpected keyword argument '%U'", PyTuple_GetItem(names, i));
+            return NULL;
+        }
+    }
+    if (nargs) {
+        PyErr_Format(PyExc_TypeError, "numpy() takes 0 positional arguments but %zd %s given", nargs, nargs == 1 ? "was" : "were");
+        return NULL;
+    }
+    return to_numpy(wgpy_handle(self), force);
+}
+
+/* __array__(dtype=None, copy=None): NumPy 2 passes copy, NumPy 1 does not know it. */
+static PyObject *array(PyObject *self, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"dtype", "copy", NULL};
+    PyObject *dtype = Py_None, *copy = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OO:__array__", names, &dtype, &copy)) return NULL;
+    PyObject *a = to_numpy(wgpy_handle(self), false);
+    if (a && dtype != Py_None) {
+        PyObject *no_copy = copy == Py_True ? Py_True : Py_False, *astype = PyObject_GetAttrString(a, "astype");
+        PyObject *call_args = Py_BuildValue("(O)", dtype), *call_kwargs = Py_BuildValue("{s:O}", "copy", no_copy);
+        PyObject *was = PyObject_GetAttrString(a, "dtype"), *converted = astype ? PyObject_Call(astype, call_args, call_kwargs) : NULL;
+        PyObject *is = converted ? PyObject_GetAttrString(converted, "dtype") : NULL;
+        if (is && was && copy == Py_False && PyObject_RichCompareBool(is, was, Py_NE) == 1) {
+            Py_CLEAR(converted);
+            PyErr_SetString(PyExc_ValueError, "Unable to avoid copy while creating an array as requested.");
+        }
+        Py_XDECREF(is);
+        Py_XDECREF(was);
+        Py_XDECREF(astype);
+        Py_XDECREF(call_args);
+        Py_XDECREF(call_kwargs);
+        WGPY_SET(a, converted);
+    } else if (a && copy == Py_True) {
+        WGPY_SET(a, PyObject_CallMethod(a, "copy", NULL));
+    }
+    return a;
+}
+
+/* ---- from NumPy ------------------------------------------------------------------------------------------------------------------- */
+
+/* The dtype of a buffer's format; WG_DTYPE_NONE for one that has none here. */
+static wg_dtype dtype_of_format(const char *f, Py_ssize_t itemsize) {
+    if (*f == '@' || *f == '=' || *f == '<') f++;
+    if (f[0] && f[1]) return WG_DTYPE_NONE;
+    switch (*f) {
+    case '?': return WG_BOOL;
+    case 'B': return WG_UINT8;
+    case 'b': return WG_INT8;
+    case 'e': return WG_FLOAT16;
+    case 'f': return WG_FLOAT32;
+    case 'd': return WG_FLOAT64;
+    case 'h':
+    case 'i':
+    case 'l':
+    case 'q': return itemsize == 2 ? WG_INT16 : itemsize == 4 ? WG_INT32 : WG_INT64;
+    default: return WG_DTYPE_NONE;
+    }
+}
+
+static void free_buffer(void *user) {
+    Py_buffer *view = user;
+    if (!Py_IsInitialized()) return;
+    PyGILState_STATE gil = PyGILState_Ensure();
+    wgpy_saved_error e = wgpy_save_error();
+    PyBuffer_Release(view);
+    free(view);
+    wgpy_restore_error(e);
+    PyGILState_Release(gil);
+}
+
+static bool fits(const Py_buffer *view, wg_dtype d, PyObject *array, int64_t *strides) {
+    if (d == WG_DTYPE_NONE) {
+        PyObject *dtype = PyObject_GetAttrString(array, "dtype");
+        PyErr_Clear();
+        PyErr_Format(PyExc_TypeError, "can't convert np.ndarray of type %S. The only supported types are: float64, float32, float16, int64, int32, "
+                                      "int16, int8, uint8, and bool.", dtype ? dtype : Py_None);
+        Py_XDECREF(dtype);
+        return false;
+    }
+    for (int i = 0; i < view->ndim; i++) {
+        if (view->strides[i] < 0) {
+            PyErr_SetString(PyExc_ValueError, "At least one stride in the given numpy array is negative, and tensors with negative strides are not "
+                                              "currently supported. (You can probably work around this by making a copy of your array  with "
+                                              "array.copy().) ");
+            return false;
+        }
+        if (view->strides[i] % view->itemsize) {
+            PyErr_SetString(PyExc_ValueError, "given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate "
+                                              "the memory.");
+            return false;
+        }
+        strides[i] = view->strides[i] / view->itemsize;
+    }
+    return true;
+}
+
+/* A tensor over an object's buffer; the buffer is held until the last tensor over it goes. */
+wg_tensor *wgpy_from_buffer(PyObject *object) {
+    int64_t strides[WG_MAX_DIMS], sizes[WG_MAX_DIMS];
+    Py_buffer *view = malloc(sizeof(*view));
+    if (!view) return PyErr_NoMemory(), NULL;
+    if (PyObject_GetBuffer(object, view, PyBUF_RECORDS_RO) < 0) {
+        free(view);
+        return NULL;
+    }
+    wg_dtype d = view->ndim > WG_MAX_DIMS ? WG_DTYPE_NONE : dtype_of_format(view->format ? view->format : "B", view->itemsize);
+    if (!fits(view, d, object, strides)) {
+        PyBuffer_Release(view);
+        free(view);
+        return NULL;
+    }
+    for (int i = 0; i < view->ndim; i++) sizes[i] = view->shape[i];
+    if (view->readonly && wgpy_warn(PyExc_UserWarning, "The given NumPy array is not writable, and PyTorch does not support non-writable tensors. Here, "
+                                                       "writing to the tensor raises. You may want to copy the array to protect its data or make it "
+                                                       "writable before converting it to a tensor.") < 0) {
+        PyBuffer_Release(view);
+        free(view);
+        return NULL;
+    }
+    wg_tensor *t = wg_from_memory(d, view->ndim, sizes, WG_MEMORY(.data = view->buf, .strides = strides, .release = free_buffer, .user = view,
+                                                                  .read_only = view->readonly));
+    if (!wg_is_poison(t)) return t;
+    wgpy_error();
+    return NULL;
+}
+
+static PyObject *from_numpy(PyObject *module, PyObject *array) {
+    (void)module;
+    if (!PyObject_CheckBuffer(array) || !PyObject_HasAttrString(array, "__array_interface__") || !PyObject_HasAttrString(array, "flags")) {
+        PyErr_Format(PyExc_TypeError, "expected np.ndarray (got %S)", (PyObject *)Py_TYPE(array));
+        PyObject *name = PyType_GetName(Py_TYPE(array));
+        if (name) PyErr_Format(PyExc_TypeError, "expected np.ndarray (got %U)", name);
+        Py_XDECREF(name);
+        return NULL;
+    }
+    size_t scope = wg_scope_open();
+    wg_tensor *t = wg_take(wgpy_from_buffer(array));
+    wg_scope_close(scope);
+    return t ? wgpy_wrap(t) : NULL;
+}
+
+/* __array_wrap__: results of NumPy's functions on tensors are tensors; bools become uint8, as PyTorch has it. */
+static PyObject *array_wrap(PyObject *self, PyObject *args) {
+    PyObject *array = PyTuple_Size(args) ? PyTuple_GetItem(args, 0) : NULL;
+    (void)self;
+    if (!array) {
+        PyErr_SetString(PyExc_TypeError, "__array_wrap__ expects an array");
+        return NULL;
+    }
+    PyObject *dtype = PyObject_GetAttrString(array, "dtype"), *kind = dtype ? PyObject_GetAttrString(dtype, "kind") : NULL;
+    bool is_bool = kind && PyUnicode_Check(kind) && PyUnicode_CompareWithASCIIString(kind, "b") == 0;
+    Py_XDECREF(dtype);
+    Py_XDECREF(kind);
+    PyErr_Clear();
+    PyObject *a = is_bool ? PyObject_CallMethod(array, "astype", "s", "uint8") : Py_NewRef(array);
+    PyObject *r = a ? from_numpy(NULL, a) : NULL;
+    Py_XDECREF(a);
+    return r;
+}
+static PyObject *get_priority(PyObject *self, void *u) { return (void)self, (void)u, PyLong_FromLong(1000); } /* before ndarray's operators */
+
+/* ---- copy and pickle: python/wengert/_pickle.py ------------------------------------------------------------------------------------- */
+
+static PyObject *delegate(const char *function, PyObject *self, PyObject *argument) {
+    PyObject *module = PyImport_ImportModule("wengert._pickle");
+    PyObject *r = module ? PyObject_CallMethod(module, function, argument ? "OO" : "O", self, argument) : NULL;
+    Py_XDECREF(module);
+    return r;
+}
+static PyObject *deepcopy(PyObject *self, PyObject *memo) { return delegate("deepcopy", self, memo); }
+static PyObject *copy(PyObject *self, PyObject *unused) { return (void)unused, delegate("copy", self, NULL); }
+static PyObject *reduce_ex(PyObject *self, PyObject *protocol) { return delegate("reduce", self, protocol); }
+
+/* The elements row by row, as bytes; and back. */
+static PyObject *to_bytes(PyObject *self, PyObject *unused) {
+    wg_tensor *t = wgpy_handle(self);
+    wg_dtype d = wg_dtype_of(t);
+    size_t bytes = (size_t)wg_numel(t) * wg_dtype_size(d);
+    (void)unused;
+    char *copy = malloc(bytes ? bytes : 1);
+    if (!copy) return PyErr_NoMemory();
+    PyObject *r = wgpy_check(wg_copy_out(t, d, copy, bytes)) ? NULL : PyBytes_FromStringAndSize(copy, (Py_ssize_t)bytes);
+    free(copy);
+    return r;
+}
+static PyObject *set_bytes(PyObject *self, PyObject *bytes) {
+    wg_tensor *t = wgpy_handle(self);
+    if (!PyBytes_Check(bytes)) {
+        PyErr_SetString(PyExc_TypeError, "bytes expected");
+        return NULL;
+    }
+    if (wgpy_check(wg_copy_in(t, wg_dtype_of(t), PyBytes_AsString(bytes), (size_t)PyBytes_Size(bytes)))) return NULL;
+    return Py_NewRef(self);
+}
+
+PyMethodDef wgpy_interop_methods[] = {
+    {"numpy", (PyCFunction)(void (*)(void))numpy, METH_FASTCALL | METH_KEYWORDS,
+     "numpy(*, force=False) -> ndarray\n\nThe elements as a NumPy array over the same memory."},
+    {"__array__", (PyCFunction)(void (*)(void))array, METH_VARARGS | METH_KEYWORDS, NULL},
+    {"__array_wrap__", array_wrap, METH_VARARGS, NULL},
+    {"__deepcopy__", deepcopy, METH_O, NULL},
+    {"__copy__", copy, METH_NOARGS, NULL},
+    {"__reduce_ex__", reduce_ex, METH_O, NULL},
+    {"_to_bytes", to_bytes, METH_NOARGS, NULL},
+    {"_set_bytes", set_bytes, METH_O, NULL},
+    {NULL, NULL, 0, NULL}};
+PyGetSetDef wgpy_interop_getset[] = {{"__array_priority__", get_priority, NULL, NULL, NULL}, {NULL, NULL, NULL, NULL, NULL}};
+
+static PyMethodDef functions[] = {{"from_numpy", from_numpy, METH_O, "from_numpy(ndarray) -> Tensor\n\nA tensor over the array's memory."},
+                                  {NULL, NULL, 0, NULL}};
+
+int wgpy_init_interop(PyObject *module) {
+    static PyType_Slot slots[] = {{Py_tp_dealloc, exporter_dealloc}, {Py_bf_getbuffer, exporter_get}, {0, NULL}};
+    PyType_Spec spec = {"wengert._C._Memory", sizeof(exporter), 0, Py_TPFLAGS_DEFAULT | (1UL << 7), slots}; /* Py_TPFLAGS_DISALLOW_INSTANTIATION */
+    exporter_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
+    if (!exporter_type || PyModule_AddFunctions(module, functions) < 0) return -1;
+    return wgpy_init_dlpack(module);
+}

@@ -486,7 +486,7 @@ static bool overridable(const PyMethodDef *m) {
 
 static PyMethodDef *all_methods(void) {
     const PyMethodDef *const tables[] = {wgpy_attribute_methods, wgpy_index_methods, wgpy_autograd_methods, wgpy_interop_methods,
-                                         wgpy_override_methods};
+                                         wgpy_override_methods, wgpy_dlpack_methods};
     enum { TABLES = sizeof(tables) / sizeof(*tables) };
     size_t n = 1, k = 0;
     int nops;

@@ -262,7 +262,7 @@ PyObject *wgpy_run_op(wgpy_call *c);
 
 /* Methods and attributes of Tensor that are not ops. Ended by a NULL name. */
 extern PyMethodDef wgpy_attribute_methods[], wgpy_index_methods[], wgpy_autograd_methods[], wgpy_interop_methods[],
-    wgpy_override_methods[];
+    wgpy_override_methods[], wgpy_dlpack_methods[];
 extern PyGetSetDef wgpy_attribute_getset[], wgpy_autograd_getset[], wgpy_interop_getset[];
 
 /* index.c: mp_subscript, mp_ass_subscript, mp_length, sq_contains, tp_iter */
@@ -320,6 +320,8 @@ int wgpy_init_autograd(PyObject *module);  /* grad modes, backward, grad, nodes,
 int wgpy_init_create(PyObject *module);
 int wgpy_init_functions(PyObject *module);
 int wgpy_init_random(PyObject *module);    /* Generator */
+wg_tensor *wgpy_from_buffer(PyObject *object); /* over a buffer (NumPy array), in the scope; NULL with an exception */
+int wgpy_init_dlpack(PyObject *module);
 int wgpy_init_interop(PyObject *module);   /* numpy, dlpack, buffer, pickle helpers */
 int wgpy_init_index(PyObject *module);
 
