@@ -140,103 +140,30 @@ static PyObject *array(PyObject *self, PyObject *args, PyObject *kwargs) {
 
 /* ---- from NumPy ------------------------------------------------------------------------------------------------------------------- */
 
-/* The dtype of a buffer's format; WG_DTYPE_NONE for one that has none here. */
-static wg_dtype dtype_of_format(const char *f, Py_ssize_t itemsize) {
-    if (*f == '@' || *f == '=' || *f == '<') f++;
-    if (f[0] && f[1]) return WG_DTYPE_NONE;
-    switch (*f) {
-    case '?': return WG_BOOL;
-    case 'B': return WG_UINT8;
-    case 'b': return WG_INT8;
-    case 'e': return WG_FLOAT16;
-    case 'f': return WG_FLOAT32;
-    case 'd': return WG_FLOAT64;
-    case 'h':
-    case 'i':
-    case 'l':
-    case 'q': return itemsize == 2 ? WG_INT16 : itemsize == 4 ? WG_INT32 : WG_INT64;
-    default: return WG_DTYPE_NONE;
-    }
-}
-
-static void free_buffer(void *user) {
-    Py_buffer *view = user;
-    if (!Py_IsInitialized()) return;
-    PyGILState_STATE gil = PyGILState_Ensure();
-    wgpy_saved_error e = wgpy_save_error();
-    PyBuffer_Release(view);
-    free(view);
-    wgpy_restore_error(e);
-    PyGILState_Release(gil);
-}
-
-static bool fits(const Py_buffer *view, wg_dtype d, PyObject *array, int64_t *strides) {
-    if (d == WG_DTYPE_NONE) {
-        PyObject *dtype = PyObject_GetAttrString(array, "dtype");
-        PyErr_Clear();
-        PyErr_Format(PyExc_TypeError, "can't convert np.ndarray of type %S. The only supported types are: float64, float32, float16, int64, int32, "
-                                      "int16, int8, uint8, and bool.", dtype ? dtype : Py_None);
-        Py_XDECREF(dtype);
-        return false;
-    }
-    for (int i = 0; i < view->ndim; i++) {
-        if (view->strides[i] < 0) {
-            PyErr_SetString(PyExc_ValueError, "At least one stride in the given numpy array is negative, and tensors with negative strides are not "
-                                              "currently supported. (You can probably work around this by making a copy of your array  with "
-                                              "array.copy().) ");
-            return false;
-        }
-        if (view->strides[i] % view->itemsize) {
-            PyErr_SetString(PyExc_ValueError, "given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate "
-                                              "the memory.");
-            return false;
-        }
-        strides[i] = view->strides[i] / view->itemsize;
-    }
-    return true;
-}
-
-/* A tensor over an object's buffer; the buffer is held until the last tensor over it goes. */
-wg_tensor *wgpy_from_buffer(PyObject *object) {
-    int64_t strides[WG_MAX_DIMS], sizes[WG_MAX_DIMS];
-    Py_buffer *view = malloc(sizeof(*view));
-    if (!view) return PyErr_NoMemory(), NULL;
-    if (PyObject_GetBuffer(object, view, PyBUF_RECORDS_RO) < 0) {
-        free(view);
-        return NULL;
-    }
-    wg_dtype d = view->ndim > WG_MAX_DIMS ? WG_DTYPE_NONE : dtype_of_format(view->format ? view->format : "B", view->itemsize);
-    if (!fits(view, d, object, strides)) {
-        PyBuffer_Release(view);
-        free(view);
-        return NULL;
-    }
-    for (int i = 0; i < view->ndim; i++) sizes[i] = view->shape[i];
-    if (view->readonly && wgpy_warn(PyExc_UserWarning, "The given NumPy array is not writable, and PyTorch does not support non-writable tensors. Here, "
-                                                       "writing to the tensor raises. You may want to copy the array to protect its data or make it "
-                                                       "writable before converting it to a tensor.") < 0) {
-        PyBuffer_Release(view);
-        free(view);
-        return NULL;
-    }
-    wg_tensor *t = wg_from_memory(d, view->ndim, sizes, WG_MEMORY(.data = view->buf, .strides = strides, .release = free_buffer, .user = view,
-                                                                  .read_only = view->readonly));
-    if (!wg_is_poison(t)) return t;
-    wgpy_error();
-    return NULL;
+/* Once per process, as PyTorch. */
+static int warn_read_only(PyObject *array) {
+    static bool said;
+    PyObject *flags = said ? NULL : PyObject_GetAttrString(array, "flags"), *writable = flags ? PyObject_GetAttrString(flags, "writeable") : NULL;
+    bool warn = writable == Py_False;
+    Py_XDECREF(flags);
+    Py_XDECREF(writable);
+    PyErr_Clear();
+    said |= warn;
+    return !warn ? 0 : wgpy_warn(PyExc_UserWarning, "The given NumPy array is not writable, and PyTorch does not support non-writable tensors. Here the "
+                                                    "tensor is read-only: in-place operations on it raise. Copy the array to write to it.");
 }
 
 static PyObject *from_numpy(PyObject *module, PyObject *array) {
     (void)module;
-    if (!PyObject_CheckBuffer(array) || !PyObject_HasAttrString(array, "__array_interface__") || !PyObject_HasAttrString(array, "flags")) {
-        PyErr_Format(PyExc_TypeError, "expected np.ndarray (got %S)", (PyObject *)Py_TYPE(array));
-        PyObject *name = PyType_GetName(Py_TYPE(array));
-        if (name) PyErr_Format(PyExc_TypeError, "expected np.ndarray (got %U)", name);
+    if (!wgpy_is_array(array)) {
+        PyObject *name = wgpy_type_name(array);
+        PyErr_Format(PyExc_TypeError, "expected np.ndarray (got %U)", name);
         Py_XDECREF(name);
         return NULL;
     }
+    if (warn_read_only(array) < 0) return NULL;
     size_t scope = wg_scope_open();
-    wg_tensor *t = wg_take(wgpy_from_buffer(array));
+    wg_tensor *t = wg_take(wgpy_from_array(array));
     wg_scope_close(scope);
     return t ? wgpy_wrap(t) : NULL;
 }

@@ -320,7 +320,6 @@ int wgpy_init_autograd(PyObject *module);  /* grad modes, backward, grad, nodes,
 int wgpy_init_create(PyObject *module);
 int wgpy_init_functions(PyObject *module);
 int wgpy_init_random(PyObject *module);    /* Generator */
-wg_tensor *wgpy_from_buffer(PyObject *object); /* over a buffer (NumPy array), in the scope; NULL with an exception */
 int wgpy_init_dlpack(PyObject *module);
 int wgpy_init_interop(PyObject *module);   /* numpy, dlpack, buffer, pickle helpers */
 int wgpy_init_index(PyObject *module);
