@@ -631,7 +631,10 @@ static wg_tensor *as_strided_vjp(const wg_call *c, wg_tensor *const *g, int i) {
 /* Through the public function, which notes the input's own geometry for the derivative. */
 static wg_tensor *as_strided_boxed(const wg_value *a) {
     if (a[1].n != a[2].n) return wg__fail(WG_ERR_RUNTIME, "as_strided", "mismatch in length of strides and shape");
-    return wg_as_strided(a[0].t, (int)a[1].n, a[1].ints, a[2].ints, a[3].tag == WG_V_NONE ? -1 : a[3].i);
+    bool given = a[3].tag != WG_V_NONE;
+    if (given && a[3].i < 0)
+        return wg__fail(WG_ERR_RUNTIME, "as_strided", "Tensor: invalid storage offset %lld", (long long)a[3].i);
+    return wg_as_strided(a[0].t, (int)a[1].n, a[1].ints, a[2].ints, given ? a[3].i : -1);
 }
 static const wg_op op_as_strided = {
     .name = "as_strided", .schema = "as_strided(Tensor self, int[] size, int[] stride, int? storage_offset=None) -> Tensor",

@@ -278,6 +278,8 @@ static void refusals(void **state) {
         refused("clamp", ARGS(T(x)), WG_ERR_RUNTIME, "torch.clamp: At least one of 'min' or 'max' must not be None");
         refused("add_", ARGS(T(x), T(y)), WG_ERR_RUNTIME,
                 "a leaf Variable that requires grad is being used in an in-place operation");
+        refused("as_strided", ARGS(T(x), INTS(2), INTS(1), INT(-1)), WG_ERR_RUNTIME, "Tensor: invalid storage offset -1");
+        refused("as_strided", ARGS(T(x), INTS(2), INTS(1, 1)), WG_ERR_RUNTIME, "mismatch in length of strides and shape");
         refused("embedding", ARGS(T(x), T(wg_zeros(WG_SHAPE(1), WG_DTYPE(WG_INT64))), NONE, YES),
                 WG_ERR_NOT_IMPLEMENTED, "not implemented");
     }
