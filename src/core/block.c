@@ -228,7 +228,7 @@ static bool take_back(struct wg_tls *s) {
 
 void *wg__block_new_slow(struct wg_tls *s) {
     if (!wg__thread_enter(s)) goto no_memory;
-    if (s->slab_at == s->slab_end && s->spare_blocks) {
+    if (s->spare_blocks) {
         s->free_blocks = s->spare_blocks;
         s->nfree = s->nspare;
         s->spare_blocks = NULL;

@@ -243,8 +243,8 @@ static inline void wg__tensor_release(wg_tensor *t) {
 /* Owned handle to the innermost scope; returns it, or poison (and releases) when the scope cannot grow. */
 wg_tensor *wg__scope_push_slow(wg_tensor *t);
 static inline wg_tensor *wg__scope_push(wg_tensor *t) {
-    struct wg_tls *s = &wg__tls;
 #ifdef NDEBUG
+    struct wg_tls *s = &wg__tls;
     if (WG_LIKELY(s->scope_top < s->scope_cap)) return s->scope[s->scope_top++] = t;
 #endif
     return wg__scope_push_slow(t);
