@@ -14,20 +14,8 @@
 /* ---- refusals
  * -------------------------------------------------------------------------------------------------------- */
 
-/* The name as C sees it: with its module for types that are not made by a class statement. */
-static PyObject *type_name(PyObject *o) {
-    PyTypeObject *type = Py_TYPE(o);
-    PyObject *name = PyType_GetName(type), *module = PyObject_GetAttrString((PyObject *)type, "__module__");
-    if (!module) PyErr_Clear();
-    bool named = module && PyUnicode_Check(module) && PyUnicode_CompareWithASCIIString(module, "builtins") != 0 &&
-                 (!(PyType_GetFlags(type) & Py_TPFLAGS_HEAPTYPE) || wgpy_is_dtype(o));
-    if (named && name) WGPY_SET(name, PyUnicode_FromFormat("%U.%U", module, name));
-    Py_XDECREF(module);
-    return name;
-}
-
 static bool bad_key(PyObject *o) {
-    PyObject *name = type_name(o);
+    PyObject *name = wgpy_type_name(o);
     if (!name) return false;
     PyErr_Format(
         PyExc_IndexError,
@@ -104,13 +92,6 @@ static wg_tensor *flat_index(PyObject *o, Py_ssize_t n, char kind) {
     return t;
 }
 
-/* Stands in until create.c has it. */
-__attribute__((weak)) wg_tensor *wgpy_from_object(PyObject *data, wg_dtype dtype) {
-    (void)data, (void)dtype;
-    PyErr_SetString(PyExc_NotImplementedError, "from_object");
-    return NULL;
-}
-
 /* A sequence as an index: bools and bytes are a mask, all else is int64. NULL: an exception is set. */
 static wg_tensor *sequence_index(PyObject *o) {
     Py_ssize_t n = PyList_CheckExact(o) || PyTuple_Check(o) || Py_TYPE(o) == &PyRange_Type ? PySequence_Size(o) : -1;
@@ -118,13 +99,8 @@ static wg_tensor *sequence_index(PyObject *o) {
     if (kind) return flat_index(o, n, kind);
     wg_tensor *t = wgpy_from_object(o, WG_DTYPE_NONE);
     if (!t) return NULL;
-    t = wg_give(t);
     if (wg_is_poison(t) && PyErr_Occurred()) return NULL;
     return wg_dtype_of(t) == WG_BOOL || wg_dtype_of(t) == WG_UINT8 ? t : wg_to(t, WG_INT64);
-}
-
-static bool is_array(PyObject *o) {
-    return PyObject_HasAttrString(o, "__array_interface__") && PyObject_HasAttrString(o, "strides");
 }
 
 static bool acts_as_part(PyObject *o) {
@@ -133,7 +109,7 @@ static bool acts_as_part(PyObject *o) {
 
 /* NumPy's old rule: a short sequence with something in it that is no number stands for a tuple. */
 static bool stands_for_tuple(PyObject *o) {
-    if (wgpy_is_tensor(o) || !PySequence_Check(o) || is_array(o)) return false;
+    if (wgpy_is_tensor(o) || !PySequence_Check(o) || wgpy_is_array(o)) return false;
     Py_ssize_t n = PySequence_Size(o);
     bool found = false;
     for (Py_ssize_t i = 0; i < n && n < 32 && !found; i++) {
@@ -166,11 +142,10 @@ static bool move(path *p, wg_tensor *x) {
     return false;
 }
 
+/* The list begins with the dims before its first index; after that it grows by one for each part, also where a mask is
+ * for several dims. */
 static bool set_aside(path *p, wg_tensor *index, int dims) {
-    while (p->nat == 0 || p->nat < p->dim) {
-        if (p->nat >= p->dim || p->nat >= WG_MAX_DIMS) break;
-        p->at[p->nat++] = NULL;
-    }
+    for (int i = 0; p->nat == i && i < p->dim && i < WG_MAX_DIMS; i++) p->at[p->nat++] = NULL;
     if (p->nat > WG_MAX_DIMS) return too_many(p->dims);
     p->at[p->nat++] = index;
     p->dim += dims;
@@ -407,16 +382,21 @@ static const char *tensor_type(wg_dtype d) {
 }
 
 static wg_tensor *no_value(PyObject *value, wg_dtype d) {
-    PyObject *name = type_name(value);
+    PyObject *name = wgpy_type_name(value);
     if (name) PyErr_Format(PyExc_TypeError, "can't assign a %U to a %s", name, tensor_type(d));
     Py_XDECREF(name);
     return NULL;
 }
 
-/* A complex number has to be a real one. */
-static wg_tensor *real_part(PyObject *value, wg_dtype d) {
+/* A complex number has to be a real one; index_fill_ does not even look. */
+static wg_tensor *real_part(PyObject *value, wg_dtype d, bool by_index) {
     static const char *const name[] = {"bool",    "uint8_t",   "int8_t",        "int16_t", "int",
                                        "int64_t", "c10::Half", "c10::BFloat16", "float",   "double"};
+    if (by_index) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "index_fill_(): Converting complex Scalar to non-complex type is not supported");
+        return NULL;
+    }
     if (PyComplex_ImagAsDouble(value) == 0) return wg_s(PyComplex_RealAsDouble(value));
     PyErr_Format(PyExc_RuntimeError, "value cannot be converted to type %s without overflow", name[d]);
     return NULL;
@@ -442,7 +422,7 @@ static wg_tensor *value_of(PyObject *value, wg_dtype d, bool *number) {
         PyErr_Clear(); /* numpy.bool has an __index__ that refuses */
         return no_value(value, d);
     }
-    return PyComplex_Check(value) ? real_part(value, d) : no_value(value, d);
+    return PyComplex_Check(value) ? wg_i(0) : no_value(value, d); /* looked at when it is known where it goes */
 }
 
 static bool same_shape(const wg_tensor *a, const wg_tensor *b) {
@@ -532,21 +512,37 @@ static wg_tensor *only_index(const path *p, int *dim) {
     return t;
 }
 
+/* Whether the only index is no mask, or a mask of the sizes that it stands for. */
+static bool mask_fits(const path *p) {
+    int dim = 0;
+    wg_tensor *mask = only_index(p, &dim);
+    if (!mask || !is_mask(mask)) return true;
+    for (int i = 0; i < wg_ndim(mask); i++)
+        if (dim + i >= wg_ndim(p->x) || wg_size(mask, i) != wg_size(p->x, dim + i)) return false;
+    return true;
+}
+
 /* A number at a mask is masked_fill_, with a mask of as many dims as x has from its dim on. */
 static bool write_mask(const path *p, wg_tensor *mask, int dim, wg_tensor *value) {
-    for (int i = 0; i < wg_ndim(mask); i++)
-        if (dim + i >= wg_ndim(p->x) || wg_size(mask, i) != wg_size(p->x, dim + i)) /* says what does not match */
-            return do_write((writing){PUT, p->x, value, p->at, p->nat});
+    if (!mask_fits(p)) return do_write((writing){PUT, p->x, value, p->at, p->nat}); /* says what does not match */
     for (int i = dim + wg_ndim(mask); i < wg_ndim(p->x) && !wg_is_poison(mask); i++) mask = wg_unsqueeze(mask, -1);
     if (wg_is_poison(mask)) return wgpy_error(), false;
     return do_write((writing){MASK, p->x, value, &mask, 1});
+}
+
+/* The index that index_fill_ takes, if that is the way. */
+static wg_tensor *fill_index(const path *p, int *dim) {
+    wg_tensor *index = only_index(p, dim);
+    bool fits = index && wg_dtype_of(index) == WG_INT64 && (wg_ndim(index) <= 1 || wg_is_contiguous(index));
+    return fits ? index : NULL;
 }
 
 static bool write_number(const path *p, wg_tensor *value, wg_dtype d) {
     int dim = 0;
     wg_tensor *index = only_index(p, &dim);
     if (index && is_mask(index)) return write_mask(p, index, dim, value);
-    if (index && wg_dtype_of(index) == WG_INT64 && (wg_ndim(index) <= 1 || wg_is_contiguous(index))) {
+    index = fill_index(p, &dim);
+    if (index) {
         int64_t flat = -1;
         if (wg_ndim(index) > 1) index = wg_view(index, 1, &flat);
         if (wg_is_poison(index)) return wgpy_error(), false;
@@ -565,15 +561,26 @@ static bool write_indexed(const path *p, wg_tensor *value, bool number, wg_dtype
     return do_write((writing){PUT, p->x, value, p->at, p->nat});
 }
 
-static bool write_at(wg_tensor *x, PyObject *key, PyObject *value) {
+static bool write_at(wg_tensor *x, PyObject *key, PyObject *value, wg_tensor *v, bool number) {
     path p;
-    bool number;
     wg_dtype d = wg_dtype_of(x);
-    wg_tensor *v = value_of(value, d, &number);
-    if (!v) return false;
     if (key == Py_False) return true;
     if (!find(&p, x, key == Py_True ? Py_None : key, true)) return false;
+    int dim;
+    bool complex = PyComplex_Check(value) && !(p.nat && only_index(&p, &dim) && !mask_fits(&p));
+    if (complex && !(v = real_part(value, d, p.nat && fill_index(&p, &dim)))) return false;
     return p.nat ? write_indexed(&p, v, number, d) : write_view(p.x, v, number);
+}
+
+/* The value is looked at first, then the key. */
+static bool assign(wg_tensor *x, PyObject *key, PyObject *value) {
+    bool number;
+    wg_tensor *v = value_of(value, wg_dtype_of(x), &number);
+    if (!v) return false;
+    PyObject *parts = PyLong_CheckExact(key) ? Py_NewRef(key) : as_parts(key);
+    bool good = parts && write_at(x, parts, value, v, number);
+    Py_XDECREF(parts);
+    return good;
 }
 
 int wgpy_setitem(PyObject *self, PyObject *key, PyObject *value) {
@@ -587,12 +594,9 @@ int wgpy_setitem(PyObject *self, PyObject *key, PyObject *value) {
         Py_XDECREF(r);
         if (handled) return r ? 0 : -1;
     }
-    PyObject *parts = PyLong_CheckExact(key) ? Py_NewRef(key) : as_parts(key);
-    if (!parts) return -1;
     size_t scope = wg_scope_open();
-    bool good = write_at(wgpy_handle(self), parts, value);
+    bool good = assign(wgpy_handle(self), key, value);
     wg_scope_close(scope);
-    Py_DECREF(parts);
     return good ? 0 : -1;
 }
 

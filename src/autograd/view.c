@@ -61,15 +61,23 @@ static wg_status check_history(const wg_op *op, wg_tensor *t) {
     return WG_OK;
 }
 
+/* A place written more than once by one call: PyTorch still lets the ops pass that assignment to x[...] uses. */
+static wg_status refuse_overlap(const wg_op *op) {
+    static const char *const allowed[] = {"index_put", "index_fill", "masked_fill"};
+    for (size_t i = 0; i < sizeof(allowed) / sizeof(*allowed); i++)
+        if (strcmp(op->name, allowed[i]) == 0) return wg__warn(WG_WARN_USER, WG_MSG_EXPANDED, op->name) ? WG_ERR_CALLBACK : WG_OK;
+    return wg__raise(WG_ERR_RUNTIME, op->name, WG_MSG_SELF_OVERLAP);
+}
+
 wg_status wg__check_inplace(const wg_op *op, wg_tensor *const *in, int nin) {
     wg_tensor *t = in[0];
     if (t->storage && (t->storage->flags & SF_READ_ONLY)) return wg__raise(WG_ERR_RUNTIME, op->name, WG_MSG_READ_ONLY);
     bool any = false;
     for (int i = 0; i < nin && !any && !wg__tls.no_grad; i++) any = in[i] && wg__wants_grad(in[i]);
     wg_status st = any ? check_history(op, t) : WG_OK;
-    /* one value everywhere: who writes a place twice writes the same */
-    bool fills = !any && (strcmp(op->name, "fill_") == 0 || strcmp(op->name, "zero_") == 0);
-    if (st == WG_OK && !fills && wg__may_overlap_itself(t)) return wg__raise(WG_ERR_RUNTIME, op->name, WG_MSG_SELF_OVERLAP);
+    /* one number everywhere: who writes a place twice writes the same */
+    bool fills = !any && ((strcmp(op->name, "fill_") == 0 && (in[1]->flags & TF_NUMBER)) || strcmp(op->name, "zero_") == 0);
+    if (st == WG_OK && !fills && wg__may_overlap_itself(t)) return refuse_overlap(op);
     return st;
 }
 

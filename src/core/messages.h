@@ -80,6 +80,9 @@
 #define WG_MSG_SELF_OVERLAP                                                                                            \
     "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "      \
     "Please clone() the tensor before performing the operation."
+#define WG_MSG_EXPANDED                                                                                               \
+    "Use of %s_ on expanded tensors is deprecated. One element of memory is written in place of several; clone() the "   \
+    "tensor first."
 #define WG_MSG_PARTIAL_OVERLAP                                                                                         \
     "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory "    \
     "location. Please clone() the tensor before performing the operation."

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "core/apply.h"
+#include "core/messages.h"
 #include "wengert/ops.h"
 
 /* ---- positions ------------------------------------------------------------------------------------------------------------ */
@@ -70,7 +71,6 @@ typedef struct indexing {
     wg_tensor *list[WG_MAX_DIMS + 1]; /* the index of each dim that has one, of the caller's scope */
     int bdims;
     int64_t bsizes[WG_MAX_DIMS];
-    int border[WG_MAX_DIMS]; /* the broadcast dims, outermost in memory first */
     int first;               /* dim of the result where the broadcast dims begin */
     int64_t count;           /* positions */
     wg_tensor *offset;       /* for each position where it is in x, in elements; owned */
@@ -102,8 +102,14 @@ static wg_status check_index_dtypes(const char *who, const wg_tensor *x, wg_tens
     return WG_OK;
 }
 
+static wg_status warn_of_bytes(void) {
+    bool stop = wg__warn(WG_WARN_USER, "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.");
+    return stop ? WG_ERR_CALLBACK : WG_OK;
+}
+
 /* A mask takes as many dims as it has: its nonzero coordinates are indices for them. */
-static wg_status expand_masks(const char *who, const wg_tensor *x, wg_tensor *const *idx, int n, wg_tensor **list, int *count) {
+static wg_status expand_masks(const char *who, const wg_tensor *x, wg_tensor *const *idx, int n, bool warn, wg_tensor **list,
+                              int *count) {
     *count = 0;
     wg_status st = check_index_dtypes(who, x, idx, n);
     while (n && !idx[n - 1]) n--;
@@ -114,7 +120,8 @@ static wg_status expand_masks(const char *who, const wg_tensor *x, wg_tensor *co
             list[(*count)++] = t;
             continue;
         }
-        st = mask_fits(who, x, t, *count);
+        st = warn && t->dtype == WG_UINT8 ? warn_of_bytes() : WG_OK;
+        if (st == WG_OK) st = mask_fits(who, x, t, *count);
         wg_tensor *where = st == WG_OK ? wg_nonzero(t) : NULL;
         if (where && wg_is_poison(where)) return WG_ERR_RUNTIME;
         for (int d = 0; d < t->ndim && st == WG_OK; d++, (*count)++) {
@@ -123,52 +130,6 @@ static wg_status expand_masks(const char *who, const wg_tensor *x, wg_tensor *co
         }
     }
     return st;
-}
-
-/* One look per call, by the shape rule: uint8 masks are an old form. */
-static wg_status warn_of_bytes(wg_tensor *const *idx, int n) {
-    for (int i = 0; i < n; i++)
-        if (idx[i] && idx[i]->dtype == WG_UINT8 &&
-            wg__warn(WG_WARN_USER, "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead."))
-            return WG_ERR_CALLBACK;
-    return WG_OK;
-}
-
-/* Where dims of a result lie in memory: sorted by stride, largest first; a stride of 0 says nothing. */
-static void outermost_first(int n, int *order, int (*compare)(const void *data, int a, int b), const void *data) {
-    for (int i = 0; i < n; i++) order[i] = i;
-    for (int i = n - 1; i-- > 0;) /* from the innermost dim: each moves inwards past dims of larger stride */
-        for (int at = i, j = i + 1; j < n; j++) {
-            int c = compare(data, order[j], order[at]);
-            if (c < 0) break;
-            if (c == 0) continue;
-            int moved = order[j];
-            order[j] = order[at];
-            order[at] = moved;
-            at = j;
-        }
-}
-
-typedef struct index_set {
-    wg_tensor *const *list;
-    int n, bdims;
-    const int64_t *bsizes;
-} index_set;
-
-/* Of two dims of the indices' broadcast shape: does inner, the one that lies further in so far, belong further out? */
-static int compare_strides(const void *data, int inner, int outer) {
-    const index_set *s = data;
-    for (int k = 0; k < s->n; k++) {
-        const wg_tensor *t = s->list[k];
-        if (!t) continue;
-        int a = inner - (s->bdims - t->ndim), b = outer - (s->bdims - t->ndim);
-        if (a < 0 || b < 0 || (t->dims[a] == 1 && s->bsizes[inner] != 1) || (t->dims[b] == 1 && s->bsizes[outer] != 1)) continue;
-        int64_t sa = wg__strides(t)[a], sb = wg__strides(t)[b];
-        if (sa == 0 || sb == 0) continue;
-        if (sa != sb) return sa < sb ? -1 : 1;
-        if (s->bsizes[inner] > s->bsizes[outer]) return 1;
-    }
-    return 0;
 }
 
 static wg_status broadcast_indices(const char *who, indexing *k, int n) {
@@ -196,7 +157,6 @@ static wg_status broadcast_indices(const char *who, indexing *k, int n) {
     k->bdims = g.ndim;
     memcpy(k->bsizes, g.sizes, (size_t)g.ndim * 8);
     k->count = wg__numel(g.ndim, g.sizes);
-    outermost_first(g.ndim, k->border, compare_strides, &(index_set){k->list, n, g.ndim, k->bsizes});
     return WG_OK;
 }
 
@@ -221,14 +181,14 @@ static wg_status check_result_dims(const char *who, const indexing *k) {
     return wg__raise(WG_ERR_RUNTIME, who, "%s: the result would have %d dims, and a tensor has at most %d", who, dims, WG_MAX_DIMS);
 }
 
-/* Says what the result looks like; where the elements are in x is left to locate. */
-static wg_status indexing_open(const char *who, indexing *k, const wg_tensor *x, wg_tensor *const *idx, int n) {
+/* Says what the result looks like; where the elements are in x is left to locate. warn: of uint8 masks, once per call. */
+static wg_status indexing_open(const char *who, indexing *k, const wg_tensor *x, wg_tensor *const *idx, int n, bool warn) {
     int count;
     memset(k->indexed, 0, sizeof(k->indexed));
     k->offset = NULL;
     k->ndim = x->ndim;
     memcpy(k->sizes, x->dims, (size_t)x->ndim * 8);
-    wg_status st = expand_masks(who, x, idx, n, k->list, &count);
+    wg_status st = expand_masks(who, x, idx, n, warn, k->list, &count);
     if (st == WG_OK) st = broadcast_indices(who, k, count);
     for (int d = count; d < x->ndim; d++) k->list[d] = NULL;
     if (st != WG_OK) return st;
@@ -325,22 +285,96 @@ static void visit_open(visit *v, const indexing *k, const int64_t *xs) {
     }
 }
 
-static int compare_plain(const void *data, int inner, int outer) {
-    const visit *v = data;
-    int64_t a = v->strides[inner], b = v->strides[outer];
-    if (a == 0 || b == 0) return 0;
-    if (a != b) return a < b ? -1 : 1;
-    return v->sizes[inner] > v->sizes[outer];
+/* ---- how a result lies in memory: PyTorch's iterator orders dims by the strides of x and of the indices --------------------- */
+
+typedef struct operands {
+    const visit *v;
+    wg_tensor *index[WG_MAX_DIMS]; /* with a dim of size 1 for each of x that is not indexed */
+    int n;
+} operands;
+
+/* Of a dim that lies further in so far and one further out: 1 they should change places, -1 they should not, 0 these
+ * strides do not say. */
+static int compare(int64_t inner, int64_t outer, int64_t inner_size, int64_t outer_size) {
+    if (inner == 0 || outer == 0) return 0;
+    if (inner != outer) return inner < outer ? -1 : 1;
+    return inner_size > outer_size;
+}
+static int64_t stride_in(const operands *o, int k, int d) {
+    const wg_tensor *t = o->index[k];
+    return t->dims[d] == 1 && o->v->sizes[d] != 1 ? 0 : wg__strides(t)[d];
+}
+static int compare_dims(const operands *o, int inner, int outer) {
+    const visit *v = o->v;
+    int c = compare(v->strides[inner], v->strides[outer], v->sizes[inner], v->sizes[outer]);
+    for (int k = 0; k < o->n && c == 0; k++)
+        c = compare(stride_in(o, k, inner), stride_in(o, k, outer), v->sizes[inner], v->sizes[outer]);
+    return c;
 }
 
-/* The order of the result's dims in memory: those of x among themselves as x has them, those of the indices as these
- * have them. Returns whether that is row-major. */
-static bool layout_order(const visit *v, const indexing *k, int *order) {
-    bool plain = true;
-    outermost_first(v->dims, order, compare_plain, v);
-    for (int i = 0; i < k->bdims; i++) order[k->first + i] = k->first + k->border[i];
-    for (int i = 0; i < v->dims; i++) plain &= order[i] == i;
+/* From the innermost dim on each moves inwards, past those that should lie further out. */
+static void outermost_first(const operands *o, int n, int *order) {
+    for (int i = n - 1; i-- > 0;)
+        for (int at = i, j = i + 1; j < n; j++) {
+            int c = compare_dims(o, order[j], order[at]), moved = order[j];
+            if (c < 0) break;
+            if (c == 0) continue;
+            order[j] = order[at];
+            order[at] = moved;
+            at = j;
+        }
+}
+
+static wg_status open_operands(operands *o, const visit *v, const indexing *k) {
+    int64_t sizes[WG_MAX_DIMS];
+    for (int d = 0; d < v->dims; d++) sizes[d] = d < k->first || d >= k->first + k->bdims ? 1 : k->bsizes[d - k->first];
+    o->v = v;
+    o->n = 0;
+    for (int d = 0; d < k->ndim; d++) {
+        wg_tensor *t = k->list[d];
+        if (!k->indexed[d]) continue;
+        bool same = t->ndim == k->bdims && memcmp(t->dims, k->bsizes, (size_t)k->bdims * 8) == 0;
+        t = wg_reshape(wg_to(same ? t : wg_expand(t, k->bdims, k->bsizes), WG_INT64), v->dims, sizes);
+        if (wg_is_poison(t)) return WG_ERR_MEMORY;
+        o->index[o->n++] = t;
+    }
+    return WG_OK;
+}
+
+/* Row-major in the strides of dims of size 1, too. */
+static bool steps_row_major(const wg_tensor *t) {
+    int64_t step = 1;
+    for (int d = t->ndim; d-- > 0; step *= t->dims[d])
+        if (wg__strides(t)[d] != step) return false;
+    return true;
+}
+
+/* Everything is row-major, or nothing but indices has a size: so is the result, without a closer look. */
+static bool all_row_major(const wg_tensor *x, const indexing *k, const visit *v) {
+    int64_t numel = wg__numel(v->dims, v->sizes);
+    if (numel <= 1 && wg__numel(k->bdims, k->bsizes) == numel) {
+        int sized = 0;
+        for (int d = 0; d < v->dims; d++) sized += (d < k->first || d >= k->first + k->bdims) && v->sizes[d] != 1;
+        if (sized == 0) return true;
+    }
+    bool plain = steps_row_major(x) && numel > 0;
+    for (int d = 0; d < k->ndim && plain; d++) {
+        const wg_tensor *t = k->list[d];
+        if (k->indexed[d]) plain = steps_row_major(t) && t->ndim == k->bdims && memcmp(t->dims, k->bsizes, (size_t)t->ndim * 8) == 0;
+    }
     return plain;
+}
+
+/* The result's dims, outermost first; *plain: that is row-major. */
+static wg_status layout_order(const wg_tensor *x, const visit *v, const indexing *k, int *order, bool *plain) {
+    operands o;
+    for (int i = 0; i < v->dims; i++) order[i] = i;
+    *plain = true;
+    if (v->dims < 2 || all_row_major(x, k, v)) return WG_OK;
+    wg_status st = open_operands(&o, v, k);
+    if (st == WG_OK) outermost_first(&o, v->dims, order);
+    for (int i = 0; i < v->dims; i++) *plain &= order[i] == i;
+    return st;
 }
 
 static void reorder(visit *v, const int *order) {
@@ -358,17 +392,19 @@ typedef struct mover {
     wg_dtype d;
     int64_t item, step, next; /* of the innermost dim: in x, in offset */
     move_fn move;             /* NULL: other gets x's elements */
+    bool single;              /* other is one element, for all places */
 } mover;
 
 /* n elements along the innermost dim. */
 static void move_run(mover *m, int64_t position, int64_t plain, int64_t n) {
     char *p = m->x + (m->offset[position] + plain) * m->item, *to = m->other;
-    m->other += n * m->item;
+    int64_t apart = m->single ? 0 : m->item;
+    m->other += n * apart;
     if (!m->move && m->step == 1) {
         memcpy(to, p, (size_t)(n * m->item));
         return;
     }
-    for (int64_t i = 0; i < n; i++, to += m->item) {
+    for (int64_t i = 0; i < n; i++, to += apart) {
         char *at = m->next ? m->x + (m->offset[position + i * m->next] + plain) * m->item : p + i * m->step * m->item;
         if (m->move) m->move(at, to, m->d, (size_t)m->item);
         else memcpy(to, at, (size_t)m->item);
@@ -376,11 +412,12 @@ static void move_run(mover *m, int64_t position, int64_t plain, int64_t n) {
 }
 
 /* Without move, other, which is dense in the order of the visit, gets x's elements; else x gets other's by move. */
-static wg_status run_visit(const visit *v, const int64_t *offset, char *x, char *other, wg_dtype d, move_fn move) {
+static wg_status run_visit(const visit *v, const int64_t *offset, char *x, char *other, wg_dtype d, move_fn move, bool single) {
     int64_t counter[WG_MAX_DIMS] = {0}, position = 0, plain = 0, total = wg__numel(v->dims, v->sizes), asked = 0;
     int inner = v->dims ? v->dims - 1 : 0;
     int64_t run = v->dims ? v->sizes[inner] : 1;
-    mover m = {.offset = offset, .x = x, .other = other, .d = d, .item = (int64_t)wg_dtype_size(d), .move = move};
+    mover m = {.offset = offset, .x = x, .other = other, .d = d, .item = (int64_t)wg_dtype_size(d), .move = move,
+               .single = single};
     if (v->dims) m.step = v->strides[inner], m.next = v->steps[inner];
     for (int64_t done = 0; done < total; done += run) {
         for (int64_t from = 0; from < run; from += ASK) {
@@ -412,12 +449,13 @@ static wg_status index_shape(const wg_call *c, wg_geometry *g) {
     indexing k;
     visit v;
     int order[WG_MAX_DIMS];
-    wg_status st = indexing_open("index", &k, c->in[0], c->in + 1, c->nin - 1);
-    if (st == WG_OK) st = warn_of_bytes(c->in + 1, c->nin - 1);
+    bool plain;
+    wg_status st = indexing_open("index", &k, c->in[0], c->in + 1, c->nin - 1, true);
     if (st == WG_OK) {
         result_sizes(&k, g);
         visit_open(&v, &k, wg__strides(c->in[0]));
-        if (!layout_order(&v, &k, order)) lay_out(&v, order, g);
+        st = layout_order(c->in[0], &v, &k, order, &plain);
+        if (!plain) lay_out(&v, order, g);
     }
     indexing_close(&k);
     g->dtype = (wg_dtype)c->in[0]->dtype;
@@ -427,15 +465,17 @@ static wg_status index_run(const wg_call *c) {
     indexing k;
     visit v;
     int order[WG_MAX_DIMS];
+    bool plain;
     wg_tensor *x = c->in[0], *out = c->out[0];
-    wg_status st = indexing_open("index", &k, x, c->in + 1, c->nin - 1);
+    wg_status st = indexing_open("index", &k, x, c->in + 1, c->nin - 1, false);
     if (st == WG_OK && out->numel) st = locate("index", &k, wg__strides(x));
     if (st == WG_OK && out->numel) {
         visit_open(&v, &k, wg__strides(x));
-        layout_order(&v, &k, order);
+        st = layout_order(x, &v, &k, order, &plain);
         reorder(&v, order);
-        st = run_visit(&v, ints(k.offset), x->data, out->data, (wg_dtype)x->dtype, NULL);
     }
+    if (st == WG_OK && out->numel)
+        st = run_visit(&v, ints(k.offset), x->data, out->data, (wg_dtype)x->dtype, NULL, false);
     indexing_close(&k);
     return st;
 }
@@ -523,21 +563,26 @@ static wg_status laid_as_self(const wg_call *c, wg_geometry *g) {
     if (g->strided) memcpy(g->strides, wg__strides(x), (size_t)x->ndim * 8);
     return WG_OK;
 }
-/* One value at masks alone may have any dtype: it is put as masked_fill puts it. */
-static bool fills_masks(const wg_call *c, const wg_tensor **mask) {
+/* One value at a mask alone may have any dtype: it is put as masked_fill puts it. Fails for a mask that does not fit. */
+static wg_status fills_mask(const wg_call *c, const wg_tensor **mask) {
+    int at = 0;
     *mask = NULL;
-    if (c->in[1]->numel != 1 || c->attr[0].i) return false;
+    if (c->in[1]->numel != 1 || c->attr[0].i) return WG_OK;
     for (int i = 2; i < c->nin; i++) {
-        if (!c->in[i]) continue;
-        if (*mask || !is_mask(c->in[i])) return false;
-        *mask = c->in[i];
+        const wg_tensor *t = c->in[i];
+        if (!t) at++;
+        if (!t) continue;
+        if (*mask || !is_mask(t)) return *mask = NULL, WG_OK;
+        if (at + t->ndim <= c->in[0]->ndim && mask_fits("index_put", c->in[0], t, at) != WG_OK) return WG_ERR_INDEX;
+        *mask = t;
     }
-    return *mask != NULL;
+    return WG_OK;
 }
 static wg_status check_mask_value(const wg_call *c, const wg_tensor *mask) {
     const wg_tensor *x = c->in[0], *v = c->in[1];
     if (mask->dtype != WG_BOOL)
         return wg__raise(WG_ERR_RUNTIME, "masked_fill_", "masked_fill_ only supports boolean masks, but got mask with dtype unsigned char");
+    if (wg__may_overlap_itself(x) && wg__warn(WG_WARN_USER, WG_MSG_EXPANDED, "masked_fill")) return WG_ERR_CALLBACK;
     if (x->dtype == v->dtype) return WG_OK;
     wg_tensor one = *v;
     one.ndim = 0;
@@ -563,12 +608,13 @@ static wg_status put_shape(const wg_call *c, wg_geometry *g) {
     const wg_tensor *x = c->in[0], *mask;
     indexing k;
     wg_geometry r;
-    wg_status st = indexing_open("index_put", &k, x, c->in + 2, c->nin - 2);
-    if (st == WG_OK && fills_masks(c, &mask)) st = check_mask_value(c, mask);
+    k.offset = NULL;
+    wg_status st = fills_mask(c, &mask);
+    if (st == WG_OK) st = indexing_open("index_put", &k, x, c->in + 2, c->nin - 2, !mask);
+    if (st == WG_OK && mask) st = check_mask_value(c, mask);
     else if (st == WG_OK) {
-        st = warn_of_bytes(c->in + 2, c->nin - 2);
         result_sizes(&k, &r);
-        if (st == WG_OK) st = check_value(c, &r);
+        st = check_value(c, &r);
         if (st == WG_OK && wg__numel(r.ndim, r.sizes)) st = locate("index_put", &k, wg__strides(x));
     }
     indexing_close(&k);
@@ -598,7 +644,7 @@ static wg_status put_run(const wg_call *c) {
     indexing k;
     visit v;
     wg_geometry r;
-    wg_status st = indexing_open("index_put", &k, x, c->in + 2, c->nin - 2);
+    wg_status st = indexing_open("index_put", &k, x, c->in + 2, c->nin - 2, false);
     if (st == WG_OK && out != x) st = wg__copy_into(out, x);
     if (st == WG_OK) {
         result_sizes(&k, &r);
@@ -609,7 +655,7 @@ static wg_status put_run(const wg_call *c) {
             visit_open(&v, &k, wg__strides(out));
             if (st == WG_OK)
                 st = run_visit(&v, ints(k.offset), out->data, values->data, (wg_dtype)out->dtype,
-                               c->attr[0].i ? add_one : copy_one);
+                               c->attr[0].i ? add_one : copy_one, false);
         }
         wg_release(values);
     }
@@ -837,6 +883,19 @@ static wg_tensor *index_add_boxed_(const wg_value *a) {
     return wg__apply_inplace(&op_index_add, in, 3, &a[1], 1, WG_SITE);
 }
 
+/* Before the first element is written. A dim of size 0 has no place even when nothing would be written, unless another
+ * dim is empty too. */
+static wg_status check_fill_places(const wg_call *c) {
+    const wg_tensor *x = c->in[0];
+    int d = dim_of(c, x->ndim);
+    int64_t others = 1;
+    for (int i = 0; i < x->ndim; i++) others *= i == d ? 1 : x->dims[i];
+    if (others == 0) return WG_OK;
+    wg_tensor *index = positions(c->in[1]);
+    wg_status st = index ? in_range("index_fill", index, x->ndim ? x->dims[d] : 1, d, x->ndim, true) : WG_ERR_MEMORY;
+    wg_release(index);
+    return st;
+}
 static wg_status index_fill_shape(const wg_call *c, wg_geometry *g) {
     const wg_tensor *index = c->in[1];
     wg_status st = WG_OK;
@@ -849,11 +908,33 @@ static wg_status index_fill_shape(const wg_call *c, wg_geometry *g) {
     if (wg__wrap_dim("index_fill", c->attr[0].i, c->in[0]->ndim) < 0) return WG_ERR_INDEX;
     if (index->ndim > 1) return wg__raise(WG_ERR_RUNTIME, "index_fill", "Index has to be a vector/scalar. It has %d dims", index->ndim);
     st = wg__check_fits("index_fill", c->in[2], (wg_dtype)c->in[0]->dtype);
+    if (st == WG_OK) st = check_fill_places(c);
     if (st == WG_OK) st = like_self(c, g);
     return st == WG_OK ? laid_as_self(c, g) : st;
 }
 static const char *index_fill_name(const wg_call *c) { return c->node->numbers & 4 ? "IndexFillBackward0" : "IndexFillBackward1"; }
-static wg_status index_fill_run(const wg_call *c) { return index_write(c, c->in[2], true, copy_one); }
+/* Straight into out, whatever its strides are: its elements may share memory. */
+static wg_status index_fill_run(const wg_call *c) {
+    _Alignas(16) char one[16];
+    int64_t no_dims[1] = {0};
+    wg_tensor *out = c->out[0], cell = {.dtype = out->dtype, .flags = TF_CONTIG, .numel = 1, .data = one, .dims = no_dims};
+    indexing k = {.ndim = out->ndim, .bdims = c->in[1]->ndim, .count = c->in[1]->numel, .first = dim_of(c, out->ndim)};
+    visit v;
+    if (out->ndim == 0) return index_write(c, c->in[2], true, copy_one);
+    memcpy(k.sizes, out->dims, (size_t)out->ndim * 8);
+    k.list[k.first] = c->in[1];
+    k.indexed[k.first] = true;
+    k.bsizes[0] = k.count;
+    wg_status st = out == c->in[0] ? WG_OK : wg__copy_into(out, c->in[0]);
+    if (st == WG_OK) st = wg__copy_into(&cell, c->in[2]);
+    if (st == WG_OK && out->numel) st = locate("index_fill", &k, wg__strides(out));
+    if (st == WG_OK && out->numel) {
+        visit_open(&v, &k, wg__strides(out));
+        st = run_visit(&v, ints(k.offset), out->data, one, (wg_dtype)out->dtype, copy_one, true);
+    }
+    indexing_close(&k);
+    return st;
+}
 static wg_tensor *index_fill_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     if (i == 0) return wg_index_fill(g[0], c->attr[0].i, c->in[1], wg_s(0));
     wg_tensor *written = wg_zeros_like(g[0], WG_DTYPE(WG_BOOL)); /* an index that stands there twice wrote once */
@@ -861,7 +942,7 @@ static wg_tensor *index_fill_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     return wg_sum_opt(wg_where(written, g[0], wg_s(0)), NULL);
 }
 static const wg_op op_index_fill = {.name = "index_fill", .shown = WG_INPLACE, .schema = "index_fill(Tensor self, int dim, Tensor index, Tensor|Scalar value) -> Tensor",
-                                    .doc = "self with a value in the slices at index", .traits = WG_LINEAR, .nin = 3, .nout = 1,
+                                    .doc = "self with a value in the slices at index", .traits = WG_LINEAR | WG_SAFE_INPLACE, .nin = 3, .nout = 1,
                                     .saves = WG_USE_Y, .nondiff_in = 2, .shape = index_fill_shape, .run = {index_fill_run},
                                     .vjp = index_fill_vjp, .grad_name = index_fill_name, .formula = {"g, 0 at the index", NULL, "sum of g at the index"}};
 wg_tensor *wg_index_fill(wg_tensor *x, int64_t dim, wg_tensor *index, wg_tensor *value) {

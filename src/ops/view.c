@@ -202,11 +202,14 @@ static wg_status infer_sizes(const char *op, int64_t numel, const wg_value *v, w
                      wg__sizes_text(text, sizeof(text), g->ndim, v->ints), (long long)numel);
 }
 
-/* Strides for the new sizes, if the old ones allow a view: runs of old dims that step as one are cut anew. */
+/* Strides for the new sizes, if the old ones allow a view: runs of old dims that step as one are cut anew. Dims of size 1
+ * get the strides that PyTorch gives them, also where the tensor counts as row-major whatever they are. */
 static bool view_strides(const wg_tensor *t, wg_geometry *g) {
     const int64_t *strides = wg__strides(t);
-    if (t->numel == 0 || (t->flags & TF_CONTIG)) {
-        wg__row_major(g->ndim, g->sizes, g->strides);
+    if (t->numel == 0 || t->ndim == 0) {
+        bool same = t->ndim == g->ndim && memcmp(t->dims, g->sizes, (size_t)g->ndim * 8) == 0;
+        if (same) memcpy(g->strides, strides, (size_t)g->ndim * 8);
+        else wg__row_major(g->ndim, g->sizes, g->strides);
         return true;
     }
     int v = g->ndim - 1;

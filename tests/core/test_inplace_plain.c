@@ -185,7 +185,9 @@ static void a_repeated_target_takes_one_value_only(void **state) {
         for (size_t i = 0; i < COUNT(unaries); i++)
             if (unaries[i].in_place != fill_ && unaries[i].in_place != wg_zero_)
                 refused(unaries[i].in_place(wide), WG_ERR_RUNTIME, REPEATED);
-        for (size_t i = 0; i < COUNT(binaries); i++) refused(binaries[i].in_place(wide, y), WG_ERR_RUNTIME, REPEATED);
+        for (size_t i = 0; i < COUNT(binaries); i++)
+            if (binaries[i].in_place != masked_) refused(binaries[i].in_place(wide, y), WG_ERR_RUNTIME, REPEATED);
+        refused(wg_fill_(wide, wg_ones(WG_SCALAR_SHAPE, NULL)), WG_ERR_RUNTIME, REPEATED); /* a number only */
         refused(wg_normal_(wide, 0, 1, NULL), WG_ERR_RUNTIME, REPEATED);
         assert_int_equal(wg_version_of(one), 0);
         assert_true(equal(one, wg_ones(WG_SHAPE(2, 1), NULL)));
@@ -196,6 +198,27 @@ static void a_repeated_target_takes_one_value_only(void **state) {
         assert_int_equal(wg_version_of(one), 2);
         wg_tensor *large = wg_expand(wg_ones(WG_SHAPE(1), NULL), 1, L(1 << 20));
         assert_true(equal(wg_fill_(large, wg_s(2)), wg_full(WG_SHAPE(1 << 20), wg_s(2), NULL)));
+    }
+}
+
+/* The ops of x[...] = value still write there, as in PyTorch, which warns. */
+static void indexed_writes_may_repeat(void **state) {
+    (void)state;
+    WG_SCOPE {
+        wg_tensor *one = wg_zeros(WG_SHAPE(2, 1), NULL), *wide = wg_expand(one, 2, L(2, 3)),
+                  *first = wg_to(wg_zeros(WG_SHAPE(1), NULL), WG_INT64), *mask = wg_eq(one, wg_s(0));
+        assert_ptr_equal(wg_index_put_(wide, &first, 1, wg_s(1), false), wide);
+        assert_true(equal(one, wg_from_data((float[]){1, 0}, WG_FLOAT32, WG_SHAPE(2, 1), NULL)));
+        assert_ptr_equal(wg_index_put_(wide, &first, 1, wg_s(1), true), wide);
+        assert_true(equal(one, wg_from_data((float[]){4, 0}, WG_FLOAT32, WG_SHAPE(2, 1), NULL)));
+        wg_arg args[4] = {{.tag = WG_TAG_TENSOR, .v.t = wide}, {.tag = WG_TAG_INT, .v.i = 0},
+                          {.tag = WG_TAG_TENSOR, .v.t = first}, {.tag = WG_TAG_TENSOR, .v.t = wg_s(2)}};
+        wg_tensor *out;
+        int n;
+        assert_int_equal(wg_call_op("index_fill_", args, 4, &out, 1, &n), WG_OK);
+        assert_true(equal(one, wg_from_data((float[]){2, 0}, WG_FLOAT32, WG_SHAPE(2, 1), NULL)));
+        assert_ptr_equal(wg_masked_fill_(wide, mask, wg_s(3)), wide);
+        assert_true(equal(one, wg_full(WG_SHAPE(2, 1), wg_s(3), NULL)));
     }
 }
 
@@ -420,6 +443,7 @@ int main(void) {
         cmocka_unit_test_teardown(other_dtypes_are_converted, live),
         cmocka_unit_test_teardown(operands_may_share_the_target, live),
         cmocka_unit_test_teardown(a_repeated_target_takes_one_value_only, live),
+        cmocka_unit_test_teardown(indexed_writes_may_repeat, live),
         cmocka_unit_test_teardown(failures_write_nothing, live),
         cmocka_unit_test_teardown(nothing_to_write_is_a_write_too, live),
         cmocka_unit_test_teardown(integers_by_definition, live),
