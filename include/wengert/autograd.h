@@ -21,6 +21,8 @@ WG_API wg_tensor *wg_grad_of(const wg_tensor *t);
 /* Tensor.grad = g (NULL clears). Same shape and dtype, else RuntimeError. */
 WG_API WG_MUST_CHECK wg_status wg_set_grad(wg_tensor *t, wg_tensor *g);
 WG_API wg_tensor *wg_detach(wg_tensor *t);  /* Tensor.detach(): shares storage and version, no history */
+/* Tensor.detach_(): t itself loses its history and requires no gradient. RuntimeError for views. Returns t. */
+WG_API wg_tensor *wg_detach_(wg_tensor *t);
 WG_API wg_tensor *wg_data_of(wg_tensor *t); /* Tensor.data: shares storage, a version of its own, no history */
 /* Tensor.data = source: t keeps identity, version and history but takes source's storage, sizes and dtype. */
 WG_API WG_MUST_CHECK wg_status wg_set_data(wg_tensor *t, wg_tensor *source);
@@ -48,6 +50,11 @@ WG_API WG_MUST_CHECK wg_status wg_backward(wg_tensor *out);
 /* Tensor.backward(gradient): gradient has out's shape (another dtype is cast). */
 WG_API WG_MUST_CHECK wg_status wg_backward_with(wg_tensor *out, wg_tensor *gradient);
 
+/* A place where gradients arrive: output nr of node (autograd.graph.GradientEdge). */
+typedef struct wg_edge {
+    wg_node *node;
+    int nr;
+} wg_edge;
 typedef struct wg_walk_opts {
     size_t size;
     bool retain_graph;
@@ -57,6 +64,8 @@ typedef struct wg_walk_opts {
     bool materialize_grads;
     wg_tensor *const *inputs; /* backward: only these accumulate */
     int ninputs;
+    /* For outputs and inputs that are NULL in their arrays: the edges that stand for them. */
+    const wg_edge *output_edges, *input_edges;
 } wg_walk_opts;
 #define WG_WALK(...) (&(wg_walk_opts){.size = sizeof(wg_walk_opts), __VA_ARGS__})
 /* autograd.backward(tensors, grad_tensors): gradients may be NULL, or hold NULL for one-element outputs. */
@@ -67,6 +76,13 @@ WG_API WG_MUST_CHECK wg_status wg_grad(wg_tensor *const *outputs, int n, wg_tens
                                        wg_tensor *const *gradients, const wg_walk_opts *options, wg_tensor **results);
 /* wg_grad of one output of one element and one input: its gradient, poison on failure. */
 WG_API wg_tensor *wg_grad1(wg_tensor *output, wg_tensor *input, bool create_graph);
+
+/* How much there is to do: elements of the outputs of the nodes that a walk from outputs[n] reaches, and 512 for each
+ * node, one that is reached twice counted twice; the counting stops at limit. For a binding that holds a lock. */
+WG_API int64_t wg_walk_weight(wg_tensor *const *outputs, int n, int64_t limit);
+/* From inside a hook: the number of the walk that runs in this thread (0: none), and will it run n, or has it? */
+WG_API uint64_t wg_walk_id(void);
+WG_API bool wg_walk_will_run(const wg_node *n);
 
 /* The walk one node at a time, for debuggers and teaching. Begin takes what wg_backward_opt takes; step runs one node
  * and returns 1 (more to come), 0 (done) or -1 (failed); *node, when not NULL, is the node just run. */
@@ -94,6 +110,18 @@ WG_API wg_tensor *wg_node_variable(const wg_node *n); /* AccumulateGrad: its lea
 /* A value that the node saved, by input number (-1: its output), belonging to the scope, or NULL. Raises, and gives
  * poison, after the graph was freed or the value was written. */
 WG_API wg_tensor *wg_node_saved(wg_node *n, int i);
+/* May its rule read input i (-1: its outputs)? What this call did not need is NULL in wg_node_saved all the same. */
+WG_API bool wg_node_may_save(const wg_node *n, int i);
+/* The schema of the op whose call it is ("mul(Tensor self, Tensor|Scalar other) -> Tensor"); NULL: of none. */
+WG_API const char *wg_node_schema(const wg_node *n);
+/* Number i among the inputs of the schema: was it a Python-like number (wg_s, wg_i)? */
+WG_API bool wg_node_input_is_number(const wg_node *n, int i);
+WG_API int wg_node_outputs(const wg_node *n); /* how many outputs, used or not */
+/* What the cotangent of output nr looks like. sizes are the node's. IndexError when there is no such output. */
+WG_API WG_MUST_CHECK wg_status wg_node_output(const wg_node *n, int nr, wg_dtype *dtype, int *ndim, const int64_t **sizes);
+/* Runs the node alone on cotangents[nout] (NULL: none) and keeps what it saved: grad_fn(*grads). Fills results with the
+ * gradients of next_functions (NULL: none), which belong to the scope; room for wg_node_inputs of them. */
+WG_API WG_MUST_CHECK wg_status wg_node_run(wg_node *n, wg_tensor *const *cotangents, int nout, wg_tensor **results);
 WG_API void *wg_node_site(const wg_node *n); /* the call site's word */
 WG_API void *wg_node_slot(const wg_node *n);
 WG_API void wg_node_set_slot(wg_node *n, void *object);

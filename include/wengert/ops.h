@@ -369,6 +369,9 @@ WG_API WG_MUST_CHECK wg_status wg_op_get(int index, wg_op_info *info);
 WG_API WG_MUST_CHECK wg_status wg_call_op(const char *name, const wg_arg *args, int nargs, wg_tensor **out, int max,
                                           int *n);
 
+/* Argument i of a node's call among those of its schema that are not tensors, in schema order; false: no such one. */
+WG_API bool wg_node_attr(const wg_node *n, int i, wg_arg *value);
+
 /* ---- ops looked up once, for bindings that call them often ------------------------------------------------------- */
 
 typedef struct wg_op wg_op;

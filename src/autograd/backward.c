@@ -277,7 +277,7 @@ static void drop_cots(wg_node *n, wg_node_state *s) {
 
 /* O6: a cotangent must have the shape and dtype of the output it belongs to, or reduce to it. Takes and gives an owned
  * reference; NULL on failure. */
-static wg_tensor *conform(const wg_node *from, int i, const wg_node *to, uint32_t nr, wg_tensor *g) {
+wg_tensor *wg__conform(const wg_node *from, int i, const wg_node *to, uint32_t nr, wg_tensor *g) {
     wg_out_info info = wg__node_out(to, (int)nr);
     if (!wg__has_sizes(g, info.ndim, info.sizes)) {
         wg_tensor *r = wg__reducible(g, info.ndim, info.sizes) ? wg__sum_to(g, info.ndim, info.sizes) : NULL;
@@ -371,16 +371,18 @@ static wg_tensor *copy_for(const wg_tensor *leaf, wg_tensor *g) {
     return wg_is_poison(t) ? NULL : wg__take(t);
 }
 
-static wg_status first_gradient(wg_tensor *leaf, wg_tensor *g) {
-    bool steal = wg__tls.no_grad && exclusively_ours(g) && obeys_layout(leaf, g);
-    wg_tensor *stored = steal ? g : copy_for(leaf, g);
-    if (!steal) wg_release(g);
+/* These two run under the leaf's lock and release nothing there: a handle's end may call the binding, which may wait for
+ * a lock of its own. */
+static wg_status first_gradient(wg_tensor *leaf, wg_tensor **g) {
+    bool steal = wg__tls.no_grad && exclusively_ours(*g) && obeys_layout(leaf, *g);
+    wg_tensor *stored = steal ? *g : copy_for(leaf, *g);
+    if (steal) *g = NULL;
     if (!stored) return rule_failed(leaf->meta->accum);
     leaf->meta->grad = stored;
     return WG_OK;
 }
 
-static wg_status further_gradient(wg_tensor *leaf, wg_tensor *g) {
+static wg_status further_gradient(wg_tensor *leaf, wg_tensor *g, wg_tensor **replaced) {
     wg_tensor *v = leaf->meta->grad;
     wg_status st = WG_OK;
     if (wg__tls.no_grad) {
@@ -396,17 +398,19 @@ static wg_status further_gradient(wg_tensor *leaf, wg_tensor *g) {
         wg_tensor *sum = wg_add(v, g);
         if (wg_is_poison(sum)) st = WG_ERR_RUNTIME;
         else leaf->meta->grad = wg__take(sum);
-        if (st == WG_OK) wg_release(v);
+        if (st == WG_OK) *replaced = v;
     }
-    wg_release(g);
     return st;
 }
 
 wg_status wg__accumulate_grad(wg_tensor *leaf, wg_tensor *g) {
     wg_meta *m = leaf->meta;
     while (atomic_flag_test_and_set_explicit(&m->lock, memory_order_acquire)) sched_yield();
-    wg_status st = m->grad ? further_gradient(leaf, g) : first_gradient(leaf, g);
+    wg_tensor *replaced = NULL;
+    wg_status st = m->grad ? further_gradient(leaf, g, &replaced) : first_gradient(leaf, &g);
     atomic_flag_clear_explicit(&m->lock, memory_order_release);
+    wg__drop(replaced);
+    wg__drop(g);
     return st;
 }
 
@@ -442,7 +446,7 @@ static wg_status deliver(wg_walk *w, wg_node *n, uint32_t i, wg_tensor *g) {
     bool wanted = !w->selective || (s->bits & WS_WANTED);
     if (g && wanted) {
         g = n->nin > MANY_INPUTS ? wg__retain_safe(g) : wg__take(g);
-        if (g) g = conform(n, (int)i, m, n->in[i].nr, g);
+        if (g) g = wg__conform(n, (int)i, m, n->in[i].nr, g);
         if (!g) return rule_failed(n);
         wg_tensor **slot = cot_slot(m, s, n->in[i].nr);
         st = slot ? accumulate(slot, g) : WG_ERR_MEMORY;
@@ -519,7 +523,7 @@ static inline wg_status deliver_simple(wg_walk *w, wg_node *n, uint32_t i, wg_te
     if (m->nout != 1 || !g) return deliver(w, n, i, g ? wg__scope_push(g) : NULL);
     wg_out_info info = wg__node_out(m, 0);
     if (WG_UNLIKELY(g->dtype != info.dtype || !wg__has_sizes(g, info.ndim, info.sizes) || (g->flags & TF_POISON))) {
-        g = conform(n, (int)i, m, n->in[i].nr, g);
+        g = wg__conform(n, (int)i, m, n->in[i].nr, g);
         if (!g) return rule_failed(n);
     }
     wg_status st = WG_OK;
@@ -588,6 +592,11 @@ static wg_status run_node(wg_walk *w, wg_node *n) {
 
 /* ---- the walk ------------------------------------------------------------------------------------------------------------------ */
 
+static inline void enter(struct wg_tls *s, wg_walk *w) {
+    w->outer = s->walk;
+    s->walk = w;
+}
+
 int wg__walk_step(wg_walk *w, wg_node **ran) {
     if (w->status != WG_OK) return -1;
     if (!w->ready.n) return 0;
@@ -597,9 +606,11 @@ int wg__walk_step(wg_walk *w, wg_node **ran) {
     void *site = s->site, *walk_site = s->walk_site;
     s->no_grad = !w->create;
     s->walk_site = w->site;
+    enter(s, w);
     size_t mark = wg_scope_open();
     w->status = run_node(w, n);
     wg_scope_close(mark);
+    s->walk = w->outer;
     s->no_grad = no_grad;
     s->site = site;
     s->walk_site = walk_site;
@@ -615,6 +626,7 @@ static wg_status run_all(wg_walk *w) {
     wg_status st = WG_OK;
     s->no_grad = !w->create;
     s->walk_site = w->site;
+    enter(s, w);
     size_t mark = wg_scope_open();
     for (unsigned count = 0; w->ready.n && st == WG_OK; count++) {
         st = run_node(w, heap_pop(&w->ready));
@@ -622,6 +634,7 @@ static wg_status run_all(wg_walk *w) {
         if ((count & 63) == 63 && wg__poll()) st = wg__raise(WG_ERR_INTERRUPTED, "backward", "backward was interrupted");
     }
     wg_scope_close(mark);
+    s->walk = w->outer;
     s->no_grad = no_grad;
     s->site = site;
     s->walk_site = walk_site;
@@ -684,7 +697,7 @@ static void forget(wg_walk *w) {
 }
 
 void wg__walk_end(wg_walk *w) {
-    bool clean = w->status == WG_OK && !w->ready.n;
+    bool clean = w->status == WG_OK && !w->ready.n && !w->leftover;
     if (w->started && !clean) forget(w);
     if (w->started) wg__tls.in_backward--;
     if (w->in_node) atomic_flag_clear_explicit(&in_node_taken, memory_order_release);
@@ -714,44 +727,68 @@ static void take_state(wg_walk *w) {
 
 /* ---- roots and seeds ------------------------------------------------------------------------------------------------------------- */
 
-static wg_tensor *implicit_seed(const wg_tensor *out) {
-    if (out->numel != 1) {
+static wg_out_info info_of(const wg_tensor *t) {
+    return (wg_out_info){.dtype = t->dtype, .ndim = t->ndim, .sizes = t->dims};
+}
+
+static wg_tensor *implicit_seed(wg_out_info out) {
+    if (wg__numel(out.ndim, out.sizes) != 1) {
         char text[256];
         wg__raise(WG_ERR_RUNTIME, "backward", WG_MSG_SCALAR_ROOT ". This output has shape %s: reduce it first, or give "
-                  "backward a gradient of that shape", wg__sizes_text(text, sizeof(text), out->ndim, out->dims));
+                  "backward a gradient of that shape", wg__sizes_text(text, sizeof(text), out.ndim, out.sizes));
         return NULL;
     }
-    wg_tensor *seed = wg__tensor_new((wg_dtype)out->dtype, out->ndim, out->dims, NULL);
+    wg_tensor *seed = wg__tensor_new((wg_dtype)out.dtype, out.ndim, out.sizes, NULL);
     if (seed) wg__store_double(seed->data, (wg_dtype)seed->dtype, 1);
     return seed;
 }
 
-static wg_tensor *explicit_seed(const wg_tensor *out, wg_tensor *g, int i) {
+static wg_tensor *explicit_seed(wg_out_info out, wg_tensor *g, int i) {
     char a[256], b[256];
-    if (!wg__same_sizes(out, g)) {
+    if (!wg__has_sizes(g, out.ndim, out.sizes)) {
         wg__raise(WG_ERR_RUNTIME, "backward", WG_MSG_SEED_SHAPE, i, wg__sizes_text(a, sizeof(a), g->ndim, g->dims), i,
-                  wg__sizes_text(b, sizeof(b), out->ndim, out->dims));
+                  wg__sizes_text(b, sizeof(b), out.ndim, out.sizes));
         return NULL;
     }
-    if (g->dtype == out->dtype) return wg__retain_safe(g);
-    wg_tensor *cast = wg__take(wg_to(g, (wg_dtype)out->dtype));
+    if (g->dtype == out.dtype) return wg__retain_safe(g);
+    wg_tensor *cast = wg__take(wg_to(g, (wg_dtype)out.dtype));
     return wg_is_poison(cast) ? NULL : cast;
+}
+
+static wg_status seed_node(wg_walk *w, wg_node *n, uint32_t nr, wg_tensor *seed) {
+    if (!seed) return WG_ERR_RUNTIME;
+    w->roots[w->nroots++] = wg__node_retain(n);
+    wg_node_state *s = state_of(w, n);
+    wg_tensor **slot = s ? cot_slot(n, s, nr) : NULL;
+    if (!slot) {
+        wg_release(seed);
+        return no_room();
+    }
+    return accumulate(slot, seed);
 }
 
 static wg_status seed_root(wg_walk *w, wg_tensor *out, wg_tensor *g, int i) {
     wg_node *n = (out->flags & TF_VIEW) ? wg__grad_fn(out) : out->grad_fn;
     if (!n && wg__requires(out)) n = wg__accumulator(out);
     if (!n) return wg__raise(WG_ERR_RUNTIME, "backward", WG_MSG_NO_GRAD_ROOT, i);
-    wg_tensor *seed = g ? explicit_seed(out, g, i) : implicit_seed(out);
-    if (!seed) return WG_ERR_RUNTIME;
-    w->roots[w->nroots++] = wg__node_retain(n);
-    wg_node_state *s = state_of(w, n);
-    wg_tensor **slot = s ? cot_slot(n, s, out->output_nr) : NULL;
-    if (!slot) {
-        wg_release(seed);
-        return no_room();
-    }
-    return accumulate(slot, seed);
+    return seed_node(w, n, out->output_nr, g ? explicit_seed(info_of(out), g, i) : implicit_seed(info_of(out)));
+}
+
+static const wg_edge *output_edges(const wg_walk_opts *o) { return WG_GIVEN(wg_walk_opts, o, output_edges) ? o->output_edges : NULL; }
+static const wg_edge *input_edges(const wg_walk_opts *o) { return WG_GIVEN(wg_walk_opts, o, input_edges) ? o->input_edges : NULL; }
+
+static wg_status check_edge(const char *who, const wg_edge *e) {
+    if (!e->node) return wg__raise(WG_ERR_RUNTIME, who, "%s(): a gradient edge without a node", who);
+    if (e->nr < 0 || e->nr >= e->node->nout)
+        return wg__raise(WG_ERR_INDEX, who, "%s(): %s has no output %d", who, wg_node_name(e->node), e->nr);
+    return WG_OK;
+}
+
+static wg_status seed_edge(wg_walk *w, const wg_edge *e, wg_tensor *g, int i) {
+    wg_status st = check_edge("backward", e);
+    if (st != WG_OK) return st;
+    wg_out_info info = wg__node_out(e->node, e->nr);
+    return seed_node(w, e->node, (uint32_t)e->nr, g ? explicit_seed(info, g, i) : implicit_seed(info));
 }
 
 static wg_status discover(wg_walk *w) {
@@ -763,6 +800,7 @@ static wg_status discover(wg_walk *w) {
         bool twice = false;
         for (int q = 0; q < r; q++) twice |= w->roots[q] == w->roots[r];
         bool wanted = !w->selective || (s->bits & WS_WANTED);
+        w->leftover |= !wanted;
         if (s->bits < WS_EDGE && wanted && !twice && !heap_push(&w->ready, w->roots[r])) st = no_room();
     }
     return st;
@@ -786,6 +824,22 @@ static wg_status capture(wg_walk *w, wg_tensor *t, bool accumulate_mode) {
     }
     w->captures[w->ncaptures++] = (wg_capture){.node = wg__node_retain(n), .nr = t->output_nr};
     return WG_OK;
+}
+
+static wg_status capture_edge(wg_walk *w, const wg_edge *e, bool accumulate_mode) {
+    wg_status st = check_edge(accumulate_mode ? "backward" : "grad", e);
+    if (st != WG_OK) return st;
+    wg_node_state *s = state_of(w, e->node);
+    if (!s) return no_room();
+    s->bits |= WS_CAPTURED;
+    if (accumulate_mode) s->bits |= WS_NEEDED; /* a leaf's accumulates, another one runs, which stores nothing */
+    else w->captures[w->ncaptures++] = (wg_capture){.node = wg__node_retain(e->node), .nr = (uint32_t)e->nr};
+    return WG_OK;
+}
+
+static wg_status capture_input(wg_walk *w, const wg_walk_opts *o, int k, bool accumulate_mode) {
+    if (o->inputs[k]) return capture(w, o->inputs[k], accumulate_mode);
+    return capture_edge(w, &input_edges(o)[k], accumulate_mode);
 }
 
 static wg_status allocate_walk(wg_walk *w, int n, const wg_walk_opts *o) {
@@ -815,8 +869,10 @@ wg_status wg__walk_begin(wg_walk *w, wg_tensor *const *out, int n, wg_tensor *co
     wg_status st = allocate_walk(w, n, o);
     take_state(w);
     w->started = true;
-    for (int k = 0; w->selective && k < o->ninputs && st == WG_OK; k++) st = capture(w, o->inputs[k], accumulate_mode);
-    for (int i = 0; i < n && st == WG_OK; i++) st = seed_root(w, out[i], g ? g[i] : NULL, i);
+    for (int k = 0; w->selective && k < o->ninputs && st == WG_OK; k++)
+        st = capture_input(w, o, k, accumulate_mode);
+    for (int i = 0; i < n && st == WG_OK; i++)
+        st = out[i] ? seed_root(w, out[i], g ? g[i] : NULL, i) : seed_edge(w, &output_edges(o)[i], g ? g[i] : NULL, i);
     if (st == WG_OK) st = discover(w);
     w->discovered = st == WG_OK;
     w->status = st;
@@ -825,32 +881,32 @@ wg_status wg__walk_begin(wg_walk *w, wg_tensor *const *out, int n, wg_tensor *co
 
 /* ---- public -------------------------------------------------------------------------------------------------------------------------- */
 
-static wg_status check_roots(const char *who, wg_tensor *const *out, int n, wg_tensor *const *g) {
+static wg_status check_roots(const char *who, wg_tensor *const *out, int n, wg_tensor *const *g, const wg_walk_opts *o) {
     wg_status st = WG_OK;
     if (n <= 0 || !out) return wg__raise(WG_ERR_RUNTIME, who, "%s(): there is no output to start from", who);
     for (int i = 0; i < n && st == WG_OK; i++) {
-        if (!out[i]) return wg__raise(WG_ERR_TYPE, who, "%s(): output %d is NULL", who, i);
-        st = wg__sink_check(who, out[i]);
+        if (!out[i] && !output_edges(o)) return wg__raise(WG_ERR_TYPE, who, "%s(): output %d is NULL", who, i);
+        if (out[i]) st = wg__sink_check(who, out[i]);
         if (st == WG_OK && g && g[i] && wg_is_poison(g[i])) st = wg__sink_check(who, g[i]);
     }
     return st;
 }
 
-static wg_status check_inputs(const char *who, wg_tensor *const *in, int n) {
+static wg_status check_inputs(const char *who, wg_tensor *const *in, int n, const wg_walk_opts *o) {
     wg_status st = WG_OK;
     for (int i = 0; i < n && st == WG_OK; i++) {
-        if (!in[i]) return wg__raise(WG_ERR_TYPE, who, "%s(): input %d is NULL", who, i);
-        st = wg__sink_check(who, in[i]);
+        if (!in[i] && !input_edges(o)) return wg__raise(WG_ERR_TYPE, who, "%s(): input %d is NULL", who, i);
+        if (in[i]) st = wg__sink_check(who, in[i]);
     }
     return st;
 }
 
 static wg_status backward(wg_tensor *const *out, int n, wg_tensor *const *g, const wg_walk_opts *o, void *site) {
     wg_status st = WG_CHECK_STRUCT(wg_walk_opts, o, "backward");
-    if (st == WG_OK) st = check_roots("backward", out, n, g);
+    if (st == WG_OK) st = check_roots("backward", out, n, g, o);
     if (st == WG_OK && o && o->inputs) {
         if (o->ninputs <= 0) return wg__raise(WG_ERR_RUNTIME, "backward", WG_MSG_EMPTY_INPUTS, "backward()");
-        st = check_inputs("backward", o->inputs, o->ninputs);
+        st = check_inputs("backward", o->inputs, o->ninputs, o);
     }
     if (st != WG_OK) return st;
     wg_walk w;
@@ -877,6 +933,7 @@ static wg_status collect(wg_walk *w, wg_tensor *const *in, const wg_walk_opts *o
         results[k] = v ? wg__retain(v) : NULL;
         if (v) continue;
         if (o->materialize_grads) {
+            if (!in[k]) return wg__raise(WG_ERR_RUNTIME, "grad", WG_MSG_MATERIALIZE_EDGE);
             results[k] = wg__take(wg_zeros_like(in[k], WG_OPT(.requires_grad = o->create_graph)));
             if (wg_is_poison(results[k])) return WG_ERR_RUNTIME;
         } else if (!o->allow_unused) {
@@ -893,9 +950,9 @@ static wg_status grad(wg_tensor *const *out, int n, wg_tensor *const *in, int ni
     wg_status st = WG_CHECK_STRUCT(wg_walk_opts, given, "grad");
     if (st == WG_OK && given) WG_COPY_STRUCT(&o, given);
     o.size = sizeof(o);
-    if (st == WG_OK) st = check_roots("grad", out, n, g);
+    if (st == WG_OK) st = check_roots("grad", out, n, g, given);
     if (st == WG_OK && nin <= 0) st = wg__raise(WG_ERR_RUNTIME, "grad", WG_MSG_EMPTY_INPUTS, "grad()");
-    if (st == WG_OK) st = check_inputs("grad", in, nin);
+    if (st == WG_OK) st = check_inputs("grad", in, nin, given);
     if (st != WG_OK) return st;
     o.inputs = in;
     o.ninputs = nin;
@@ -930,6 +987,27 @@ wg_tensor *wg_grad1(wg_tensor *output, wg_tensor *input, bool create_graph) {
     return st == WG_OK && r ? r : WG_POISON;
 }
 
+/* ---- the walk under way, for hooks ---------------------------------------------------------------------------------------------------- */
+
+uint64_t wg_walk_id(void) {
+    static _Atomic uint64_t last;
+    wg_walk *w = wg__tls.walk;
+    if (w && !w->id) w->id = atomic_fetch_add(&last, 1) + 1;
+    return w ? w->id : 0;
+}
+
+static const wg_node_state *known_state(const wg_walk *w, const wg_node *n) {
+    if (w->in_node) return n->state.mark == w->mark ? &n->state : NULL;
+    for (size_t k = hash(n) & (w->side_cap - 1); w->side_cap && w->side[k].node; k = (k + 1) & (w->side_cap - 1))
+        if (w->side[k].node == n) return &w->side[k].state;
+    return NULL;
+}
+bool wg_walk_will_run(const wg_node *n) {
+    const wg_walk *w = wg__tls.walk;
+    const wg_node_state *s = w && n ? known_state(w, n) : NULL;
+    return s && (s->bits & WS_VISITED) && (!w->selective || (s->bits & WS_WANTED));
+}
+
 /* ---- one step at a time ---------------------------------------------------------------------------------------------------------------- */
 
 struct wg_stepper {
@@ -938,7 +1016,7 @@ struct wg_stepper {
 };
 
 wg_stepper *wg_stepper_begin(wg_tensor *const *outputs, int n, wg_tensor *const *gradients, const wg_walk_opts *options) {
-    if (WG_CHECK_STRUCT(wg_walk_opts, options, "stepper") != WG_OK || check_roots("stepper", outputs, n, gradients) != WG_OK)
+    if (WG_CHECK_STRUCT(wg_walk_opts, options, "stepper") != WG_OK || check_roots("stepper", outputs, n, gradients, options) != WG_OK)
         return NULL;
     wg_stepper *s = wg__calloc(sizeof(*s));
     if (!s) {

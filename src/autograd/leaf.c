@@ -105,6 +105,19 @@ static wg_tensor *bare(const char *who, wg_tensor *t, bool fresh_version) {
 wg_tensor *wg_detach(wg_tensor *t) { return bare("detach", t, false); }
 wg_tensor *wg_data_of(wg_tensor *t) { return bare("data", t, true); }
 
+wg_tensor *wg_detach_(wg_tensor *t) {
+    if (!t) return wg__fail(WG_ERR_TYPE, "detach_", "detach_: the tensor is NULL");
+    if (!wg__ok(t)) return t;
+    if (t->flags & TF_VIEW) return wg__fail(WG_ERR_RUNTIME, "detach_", WG_MSG_DETACH_VIEW);
+    wg_node *n = t->grad_fn;
+    if (n && n->cold && n->cold->retaining && n->cold->retaining[t->output_nr] == t) n->cold->retaining[t->output_nr] = NULL;
+    t->grad_fn = NULL;
+    t->output_nr = 0;
+    t->flags &= (uint16_t) ~(TF_REQUIRES | TF_RETAINS);
+    wg_node_release(n);
+    return t;
+}
+
 wg_status wg_set_data(wg_tensor *t, wg_tensor *source) {
     wg_status st = t && source ? wg__sink_check("data", t)
                                : wg__raise(WG_ERR_TYPE, "data", "Variable data has to be a tensor, but got NoneType");

@@ -217,6 +217,8 @@ wg_node *wg__record_begin(const wg_op *op, wg_tensor *const *in, int nin, const 
                           wg_tensor *self, void *site);
 /* What begin would save: USE bits. */
 unsigned wg__saved_mask(const wg_op *op, wg_tensor *const *in, int nin);
+/* Does a call with that mask save input i? */
+bool wg__saves_input(unsigned mask, const wg_op *op, int i);
 /* Second half: hangs the node on the outputs, saves them if the rule reads them. Consumes the node. */
 wg_status wg__record_end(wg_node *n, wg_tensor *const *out, int nout);
 wg_status wg__record(const wg_op *op, wg_tensor *const *in, int nin, const wg_value *attr, int nattr,
@@ -268,6 +270,8 @@ wg_tensor *wg__saved_output(wg_node *n, int o);
 wg_status wg__run_rule(wg_node *n, wg_tensor *const *g, wg_tensor **out, const bool *need, bool consume);
 wg_status wg__run_rule_as(wg_node *n, wg_node *maker, wg_tensor *const *g, wg_tensor **out, const bool *need,
                           bool consume);
+/* g as output nr of to must have it (O6): result i of from. Takes and gives an owned reference; NULL on failure. */
+wg_tensor *wg__conform(const wg_node *from, int i, const wg_node *to, uint32_t nr, wg_tensor *g);
 /* g times partial i (or its transpose: the same, elementwise). */
 wg_tensor *wg__partial_product(const wg_call *c, wg_tensor *g, int i);
 /* Accumulates g, whose reference is the caller's and is consumed, into leaf's grad (A1). */

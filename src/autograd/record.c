@@ -40,7 +40,7 @@ unsigned wg__saved_mask(const wg_op *op, wg_tensor *const *in, int nin) {
     return mask;
 }
 
-static bool saves_input(unsigned mask, const wg_op *op, int i) {
+bool wg__saves_input(unsigned mask, const wg_op *op, int i) {
     if (op->traits & WG_LIST) /* X: the first, Y: the fixed ones after it, W: the list */
         return mask & (i == 0 ? WG_USE_X : i < op->nin ? WG_USE_Y : op->nin > 1 ? WG_USE_W : WG_USE_Y);
     return i < 7 && (mask >> i & 1);
@@ -66,7 +66,7 @@ wg_node *wg__record_begin(const wg_op *op, wg_tensor *const *in, int nin, const 
             n->columns |= columns_together(in[i]) << i;
         }
         if (takes_gradient(op, i) && wg__node_set_edge(n, i, in[i]) != WG_OK) goto failed;
-        if (!saves_input(mask, op, i)) continue;
+        if (!wg__saves_input(mask, op, i)) continue;
         wg_tensor *t = i == 0 && self ? self : in[i];
         n->in[i].saved = wg__retain_safe(t);
         if (!n->in[i].saved) goto failed;
@@ -202,11 +202,20 @@ static wg_status modified_out(const wg_node *n, int o, const wg_tensor *saved, u
 
 static wg_node *current_maker(wg_tensor *t) { return (t->flags & TF_VIEW) ? wg__grad_fn(t) : t->grad_fn; }
 
-static wg_status __attribute__((noinline)) input_modified(const wg_node *n, int i, wg_tensor *t) {
-    return wg__modified(n, t, current_maker(t), (int)t->output_nr, n->in[i].version);
+/* S4: an input that had a history when it was saved, and was detached in place since. */
+static wg_status detached_since(const wg_node *n) {
+    char here[160];
+    wg_site_text(n->site, here, sizeof(here));
+    return wg__raise(WG_ERR_RUNTIME, n->op->name, WG_MSG_DETACHED_SAVED, wg_node_name(n), here);
+}
+
+static wg_status __attribute__((noinline)) input_changed(const wg_node *n, int i, wg_tensor *t) {
+    if (wg__version(t) != n->in[i].version) return wg__modified(n, t, current_maker(t), (int)t->output_nr, n->in[i].version);
+    return t->grad_fn || (n->in[i].node->flags & NF_ACCUMULATE) ? WG_OK : detached_since(n);
 }
 static inline wg_status check_input(const wg_node *n, int i, wg_tensor *t) {
-    return WG_LIKELY(wg__version(t) == n->in[i].version) ? WG_OK : input_modified(n, i, t);
+    bool as_it_was = wg__version(t) == n->in[i].version && (!n->in[i].node || wg__requires(t));
+    return WG_LIKELY(as_it_was) ? WG_OK : input_changed(n, i, t);
 }
 
 /* A fresh handle on the saved alias, with its maker as its history when a graph is being made. */

@@ -27,8 +27,11 @@ typedef struct wg_walk {
     uint32_t mark;
     bool in_node; /* state stands in the nodes; else in the side table */
     bool started, discovered, selective, keep, create;
+    bool leftover; /* a root leads to no input: its seed is still there */
     wg_status status;
-    void *site; /* of the call to backward */
+    uint64_t id;           /* given when it is asked for */
+    struct wg_walk *outer; /* the walk of this thread that ours runs inside of */
+    void *site;            /* of the call to backward */
     wg_node *one_root, **roots;
     int nroots, roots_cap;
     wg_capture *captures;

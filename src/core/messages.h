@@ -25,6 +25,13 @@
     "is the desired behavior."
 #define WG_MSG_MATERIALIZE                                                                                             \
     "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
+#define WG_MSG_MATERIALIZE_EDGE "materialize_grads cannot be used when the given input is a GradientEdge"
+#define WG_MSG_DETACH_VIEW                                                                                             \
+    "Can't detach views in-place. Use detach() instead. (The view shares its elements with a tensor that keeps its "  \
+    "history; detach() makes a new one without)"
+#define WG_MSG_DETACHED_SAVED                                                                                          \
+    "Trying to use a saved tensor that has been detached in-place, i.e. with .detach_().This is not supported, please "\
+    "use out-of-place `.detach()` instead. (%s, made at %s, saved it)"
 #define WG_MSG_INPLACE_LEAF                                                                                            \
     "a leaf Variable that requires grad is being used in an in-place operation. (%s: write it under no_grad, or use " \
     "the out-of-place op)"

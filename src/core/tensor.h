@@ -140,6 +140,7 @@ struct wg_tls {
     int maps;             /* of these, by wg_vmap */
     void *site;           /* pinned call site, or NULL */
     void *walk_site;      /* of the call to backward that is running */
+    struct wg_walk *walk; /* the innermost walk that is running */
     uint64_t seq;         /* next sequence number */
     _Atomic int64_t live_tensors, live_nodes; /* written by this thread only */
 #ifndef NDEBUG
