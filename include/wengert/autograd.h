@@ -165,6 +165,18 @@ WG_API int wg_visit_hooks(const wg_tensor *t, void (*destroy)(void *user), int (
                           void *arg);
 WG_API int wg_node_visit_hooks(const wg_node *n, void (*destroy)(void *user), int (*visit)(void *user, void *arg),
                                void *arg);
+/* The same along the graph, as far as this tensor (or node) alone keeps it: hooks with the given destroy function, and
+ * the objects that nodes carry (wg_node_slot). Looks at most at limit nodes. The same rule about other threads. */
+typedef struct wg_visitor {
+    size_t size;
+    void (*destroy)(void *user);
+    int (*hook)(void *user, void *arg);
+    int (*slot)(void *object, void *arg);
+    void *arg;
+    int limit;
+} wg_visitor;
+WG_API int wg_visit_history(const wg_tensor *t, const wg_visitor *v);
+WG_API int wg_node_visit_history(const wg_node *n, const wg_visitor *v);
 /* Owners of the node right now: a hint for collectors. */
 WG_API uint32_t wg_node_owner_count(const wg_node *n);
 

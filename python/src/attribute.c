@@ -409,15 +409,6 @@ static PyObject *resize(const wgpy_call *c) {
     return wgpy_check(st) ? NULL : Py_NewRef(c->object[0]);
 }
 
-/* Until autograd.c has them. */
-static PyObject *get_requires_grad(PyObject *self, void *u) { return (void)u, PyBool_FromLong(wg_requires_grad(T(self))); }
-static PyObject *get_grad(PyObject *self, void *u) { return (void)u, wgpy_wrap_borrowed(wg_grad_of(T(self))); }
-static PyObject *backward(PyObject *self, PyObject *unused) {
-    (void)unused;
-    if (wgpy_check(wg_backward(T(self)))) return NULL;
-    Py_RETURN_NONE;
-}
-
 /* ---- tables ----------------------------------------------------------------------------------------------------------------------------------- */
 
 #define BOTH (WGPY_FUNCTION | WGPY_METHOD)
@@ -468,12 +459,10 @@ PyMethodDef wgpy_attribute_methods[] = {
     {"pin_memory", method_self, METH_NOARGS, "x itself: there is no other device to copy to."},
     {"share_memory_", method_self, METH_NOARGS, "x itself: threads see it as it is."},
     {"cuda", (PyCFunction)(void (*)(void))cuda, METH_FASTCALL | METH_KEYWORDS, "There is no CUDA: raises AssertionError."},
-    {"backward", backward, METH_NOARGS, NULL},
     {"__format__", format, METH_O, NULL},
     {NULL, NULL, 0, NULL}};
 
 PyGetSetDef wgpy_attribute_getset[] = {
-    {"requires_grad", get_requires_grad, NULL, NULL, NULL}, {"grad", get_grad, NULL, NULL, NULL},
     {"shape", get_shape, NULL, "The sizes: a torch.Size.", NULL}, {"ndim", get_ndim, NULL, "How many dims.", NULL},
     {"dtype", get_dtype, NULL, "The elements' type.", NULL}, {"device", get_device, NULL, "Where it lies.", NULL},
     {"layout", get_layout, NULL, "torch.strided", NULL}, {"itemsize", get_itemsize, NULL, "Bytes of an element.", NULL},

@@ -89,7 +89,7 @@ static void tensor_released(void *object) {
 
 int wgpy_init_host(void) {
     wg_host host = {.size = sizeof(host), .warn = host_warn, .should_stop = host_should_stop};
-    wg_binding binding = {.size = sizeof(binding), .tensor_released = tensor_released, .node_released = wgpy_decref};
+    wg_binding binding = {.size = sizeof(binding), .tensor_released = tensor_released, .node_released = wgpy_node_released};
     if (wgpy_check(wg_set_host(&host)) || wgpy_check(wg_set_binding(&binding))) return -1;
     return wgpy_init_site();
 }

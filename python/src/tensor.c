@@ -381,28 +381,13 @@ static PyObject *repr(PyObject *self) {
 
 /* ---- life and death -------------------------------------------------------------------------------------------------------- */
 
-static int visit_one(void *object, void *arg) {
-    struct visiting {
-        visitproc visit;
-        void *arg;
-    } *v = arg;
-    return v->visit(object, v->arg);
-}
-
 /* What only this object keeps alive: hooks, and the object of a grad_fn that nobody else holds (a Function's context). */
 static int traverse(PyObject *object, visitproc visit, void *arg) {
     wgpy_tensor *self = (wgpy_tensor *)object;
-    struct {
-        visitproc visit;
-        void *arg;
-    } v = {visit, arg};
     Py_VISIT(Py_TYPE(object));
     Py_VISIT(self->dict);
     Py_VISIT(self->backward_hooks);
     if (!self->t || wg_is_poison(self->t) || wg_owner_count(self->t) != 1) return 0;
-    int stop = wg_visit_hooks(self->t, wgpy_decref, visit_one, &v);
-    if (stop) return stop;
-    extern int wgpy_visit_history(wg_tensor *t, visitproc visit, void *arg); /* autograd.c */
     return wgpy_visit_history(self->t, visit, arg);
 }
 

@@ -59,10 +59,16 @@ typedef struct wgpy_generator {
     wg_generator *g;
 } wgpy_generator;
 
-typedef struct wgpy_node { /* a grad_fn */
+/* A grad_fn: owns a reference to its node, whose slot points back. When Python lets go of one that must be remembered
+ * (it has metadata) while the graph still holds the node, roles change as for a Tensor: the node keeps the object.
+ * A Function's context begins with this struct and has is_context set: from wgpy_node_attach on it is the grad_fn of its
+ * node, which owns it as long as it lives; the context does not own the node, as in PyTorch, so that there is no cycle. */
+typedef struct wgpy_node {
     PyObject_HEAD
-    wg_node *n; /* owned */
-    PyObject *dict, *weakrefs;
+    wg_node *n; /* NULL once the graph is gone */
+    PyObject *dict, *weakrefs, *metadata;
+    bool kept;      /* the node keeps us */
+    bool is_context;
 } wgpy_node;
 
 typedef struct wgpy_state {
@@ -316,7 +322,51 @@ PyObject *wgpy_override(const wgpy_overloads *family, PyObject *self, PyObject *
 
 int wgpy_init_tensor(PyObject *module);
 int wgpy_init_override(PyObject *module);
-int wgpy_init_autograd(PyObject *module);  /* grad modes, backward, grad, nodes, hooks, Function, forward_ad */
+int wgpy_init_autograd(PyObject *module);  /* backward, grad */
+int wgpy_init_history(PyObject *module);   /* history's attributes of Tensor */
+PyObject *wgpy_tensor_backward(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+int wgpy_init_mode(PyObject *module);      /* no_grad and its kin */
+int wgpy_init_node(PyObject *module);      /* grad_fn objects */
+int wgpy_init_hooks(PyObject *module);
+
+/* node.c. The object of a node (borrowed): a new reference; None for NULL. */
+PyObject *wgpy_wrap_node(wg_node *n);
+/* self, which has no node yet, becomes the grad_fn of n (borrowed), whose slot is free. */
+void wgpy_node_attach(wgpy_node *self, wg_node *n);
+/* For types made on wgpy.node (a Function's context): what their slots call. */
+int wgpy_node_traverse(PyObject *self, visitproc visit, void *arg);
+int wgpy_node_clear(PyObject *self);
+void wgpy_node_dealloc(PyObject *self);
+void wgpy_node_released(void *object); /* the library: a node died that kept its object */
+int wgpy_visit_history(wg_tensor *t, visitproc visit, void *arg); /* a Tensor's traverse: what its handle alone keeps */
+
+/* hooks.c: Python functions as the library's hooks. Objects that the library holds for Python, in hooks and kept
+ * nodes: while there are none, the collector need not look at graphs. */
+extern int64_t wgpy_held;
+void wgpy_hook_dropped(void *fn);
+PyObject *wgpy_register_hook(PyObject *self, PyObject *fn); /* Tensor.register_hook */
+PyObject *wgpy_register_post_accumulate(PyObject *self, PyObject *fn);
+PyObject *wgpy_node_register_hook(PyObject *self, PyObject *fn);
+PyObject *wgpy_node_register_prehook(PyObject *self, PyObject *fn);
+/* What the library's callbacks do around Python code: takes the GIL, lets calls name their own lines again. */
+typedef struct wgpy_entry {
+    PyGILState_STATE gil;
+    void *pinned;
+} wgpy_entry;
+static inline wgpy_entry wgpy_enter_python(void) {
+    wgpy_entry e = {.gil = PyGILState_Ensure()};
+    e.pinned = wg_pin_site(NULL);
+    return e;
+}
+static inline void wgpy_leave_python(wgpy_entry e) {
+    wg_pin_site(e.pinned);
+    PyGILState_Release(e.gil);
+}
+extern wg_tensor *wgpy_poison; /* what a failed callback returns */
+/* An object's tensor as a result of a callback: an owner of its own in the innermost scope. */
+static inline wg_tensor *wgpy_give(PyObject *o) { return wg_give(wg_keep(wgpy_handle(o))); }
+/* Inside a backward of this thread? Runs fn after the innermost one. */
+PyObject *wgpy_queue_callback(PyObject *module, PyObject *fn);
 int wgpy_init_create(PyObject *module);
 int wgpy_init_functions(PyObject *module);
 int wgpy_init_random(PyObject *module);    /* Generator */

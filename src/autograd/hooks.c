@@ -325,5 +325,41 @@ int wg_visit_hooks(const wg_tensor *t, void (*destroy)(void *), int (*visit)(voi
     return stop;
 }
 uint32_t wg_node_owner_count(const wg_node *n) {
-    return n ? atomic_load_explicit(&((wg_node *)(uintptr_t)n)->refs, memory_order_relaxed) : 0;
+    if (!n) return 0;
+    if (n->flags & NF_ACCUMULATE) return wg_owner_count(n->inline_in[0].saved);
+    return atomic_load_explicit(&((wg_node *)(uintptr_t)n)->refs, memory_order_relaxed);
+}
+
+static int visit_node(const wg_node *n, const wg_visitor *v) {
+    if (!n->cold && !(n->flags & NF_ACCUMULATE)) return 0;
+    int stop = n->cold ? visit_list(n->cold->hooks, v->destroy, v->hook, v->arg) : 0;
+    if (!stop && n->cold && n->cold->slot) stop = v->slot(n->cold->slot, v->arg);
+    if (!stop && (n->flags & NF_ACCUMULATE)) /* the node owns its leaf */
+        stop = visit_list(n->inline_in[0].saved->meta->post_accumulate, v->destroy, v->hook, v->arg);
+    return stop;
+}
+
+/* From a node that one owner keeps: what only it keeps is a tree, so that nothing is seen twice. */
+int wg_node_visit_history(const wg_node *n, const wg_visitor *v) {
+    enum { ROOM = 64 };
+    const wg_node *stack[ROOM];
+    int top = 0, stop = 0, seen = 0;
+    if (n) stack[top++] = n;
+    while (top && !stop && seen++ < v->limit) {
+        n = stack[--top];
+        if (wg_node_owner_count(n) != 1) continue;
+        stop = visit_node(n, v);
+        for (uint32_t i = 0; i < n->nin && top < ROOM; i++)
+            if (n->in[i].node) stack[top++] = n->in[i].node;
+    }
+    return stop;
+}
+
+int wg_visit_history(const wg_tensor *t, const wg_visitor *v) {
+    if (!t || !wg__ok(t)) return 0;
+    const wg_node *accum = t->meta ? atomic_load_explicit(&t->meta->accum, memory_order_acquire) : NULL;
+    int stop = accum && accum->cold ? visit_list(accum->cold->hooks, v->destroy, v->hook, v->arg) : 0;
+    if (!stop && accum && accum->cold && accum->cold->slot) stop = v->slot(accum->cold->slot, v->arg);
+    if (!stop && t->meta) stop = visit_list(t->meta->post_accumulate, v->destroy, v->hook, v->arg);
+    return stop ? stop : wg_node_visit_history(t->grad_fn, v);
 }
