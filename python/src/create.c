@@ -49,8 +49,8 @@ static bool check_out(const wgpy_call *c, wgpy_factory *f, PyObject *out) {
         return false;
     }
     if (wg_requires_grad(f->out) && wg_grad_enabled()) {
-        PyErr_Format(PyExc_RuntimeError, "%s(): functions with out=... arguments don't support automatic differentiation, but one of the arguments "
-                                         "requires grad.", c->family->name);
+        PyErr_Format(PyExc_RuntimeError, "%s%s(): functions with out=... arguments don't support automatic differentiation, but one of the arguments "
+                                         "requires grad.", c->sig->p[0].type == PT_TENSOR ? "" : "aten::", c->family->name);
         return false;
     }
     f->options.dtype = d;
@@ -190,7 +190,7 @@ static PyObject *scalar_tensor(const wgpy_call *c) {
 static PyObject *eye(const wgpy_call *c) {
     wgpy_factory f;
     int64_t m = c->sig->npos == 2 ? wgpy_int(c, 1, -1) : -1;
-    if (c->sig->npos == 2 && m < 0) {
+    if (c->sig->npos == 2 && m < 0 && wgpy_int(c, 0, 0) >= 0) {
         PyErr_Format(PyExc_RuntimeError, "m must be greater or equal to 0, got %lld", (long long)m);
         return NULL;
     }
@@ -311,8 +311,14 @@ static PyObject *new_empty(const wgpy_call *c) {
     wgpy_factory f;
     return new_factory(c, &f) ? wgpy_made(&f, wg_empty(SIZES(c, 1), &f.options)) : NULL;
 }
+static bool negative_size(const wg_arg *a) {
+    for (uint32_t i = 0; i < a->n; i++)
+        if (a->v.ints[i] < 0) return true;
+    return false;
+}
 static PyObject *new_zeros(const wgpy_call *c) {
     wgpy_factory f;
+    if (negative_size(&c->arg[1])) return new_empty(c); /* which says so in other words than torch.zeros */
     return new_factory(c, &f) ? wgpy_made(&f, wg_zeros(SIZES(c, 1), &f.options)) : NULL;
 }
 static PyObject *new_ones(const wgpy_call *c) {
@@ -391,6 +397,7 @@ static bool is_buffer(PyObject *o) {
 static wg_tensor *sharing(PyObject *o, const wish *w) {
     if (wgpy_is_tensor(o)) return wgpy_handle(o);
     if (wgpy_is_array(o)) return wgpy_from_array(o);
+    if (wgpy_is_array_scalar(o)) return wgpy_from_object(o, WG_DTYPE_NONE);
     if (PyObject_HasAttrString(o, "__dlpack__")) return wgpy_share_object(o, WG_DTYPE_NONE);
     if (wgpy_is_number(o) || !is_buffer(o)) return NULL;
     return wgpy_from_buffer(o, w->dtype == WG_DTYPE_NONE ? WG_UINT8 : w->dtype, -1, 0);

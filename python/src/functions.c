@@ -208,8 +208,14 @@ static PyObject *make_grid(PyObject *const *args, Py_ssize_t n, bool xy) {
 }
 
 static int indexing_of(PyObject *value, bool *xy) {
-    if (PyUnicode_Check(value) && PyUnicode_CompareWithASCIIString(value, "xy") == 0) *xy = true;
-    else if (!PyUnicode_Check(value) || PyUnicode_CompareWithASCIIString(value, "ij")) {
+    if (!PyUnicode_Check(value)) {
+        PyObject *name = wgpy_type_name(value);
+        PyErr_Format(PyExc_TypeError, "meshgrid(): argument 'indexing' must be str, not %V", name, "?");
+        Py_XDECREF(name);
+        return -1;
+    }
+    if (PyUnicode_CompareWithASCIIString(value, "xy") == 0) *xy = true;
+    else if (PyUnicode_CompareWithASCIIString(value, "ij")) {
         PyErr_Format(PyExc_RuntimeError, "torch.meshgrid: indexing must be one of \"xy\" or \"ij\", but received: %S", value);
         return -1;
     }

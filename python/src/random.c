@@ -322,7 +322,9 @@ static wg_tensor *parameter(const wgpy_call *c, int i, double otherwise) {
 /* out= of a function of tensors; its dtype is its own affair. */
 static bool with_out(const wgpy_call *c, wgpy_factory *f) {
     if (!wgpy_factory_of(c, f)) return false;
-    if (!f->out || !wg_grad_enabled() || !wg_requires_grad(c->arg[0].v.t)) return true;
+    bool history = false;
+    for (int i = 0; i < 2; i++) history |= c->arg[i].tag == WG_TAG_TENSOR && wg_requires_grad(c->arg[i].v.t);
+    if (!f->out || !wg_grad_enabled() || !history) return true;
     PyErr_Format(PyExc_RuntimeError, "%s(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires "
                                      "grad.", c->family->name);
     return false;
@@ -330,7 +332,7 @@ static bool with_out(const wgpy_call *c, wgpy_factory *f) {
 
 static PyObject *normal(const wgpy_call *c) {
     wgpy_factory f;
-    if (!wgpy_factory_of(c, &f)) return NULL;
+    if (!with_out(c, &f)) return NULL;
     wg_tensor *mean = parameter(c, 0, 0), *std = parameter(c, 1, 1);
     unlocked p = begin(wg_numel(mean) + wg_numel(std));
     wg_tensor *r = wg_normal_tensor(mean, std, f.generator);

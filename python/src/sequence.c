@@ -25,13 +25,13 @@ static bool is_plain(PyObject *o) { /* Python's own, as nearly always */
     return t == &PyFloat_Type || t == &PyLong_Type || t == &PyBool_Type || t == &PyList_Type || t == &PyTuple_Type;
 }
 
+bool wgpy_is_array_scalar(PyObject *o) {
+    static PyObject *generic;
+    return !is_plain(o) && is_a(o, numpy_type("generic", &generic));
+}
 bool wgpy_is_array(PyObject *o) {
     static PyObject *ndarray;
     return !is_plain(o) && is_a(o, numpy_type("ndarray", &ndarray));
-}
-static bool is_array_scalar(PyObject *o) {
-    static PyObject *generic;
-    return !is_plain(o) && is_a(o, numpy_type("generic", &generic));
 }
 
 /* The kind letter and size of a dtype or of a buffer's format; WG_DTYPE_NONE for what no tensor holds. */
@@ -77,7 +77,7 @@ static int numpy_dtype(PyObject *o, wg_dtype *d) {
         wg_dtype dtype;
     } seen[16];
     static int nseen;
-    bool scalar = is_array_scalar(o);
+    bool scalar = wgpy_is_array_scalar(o);
     for (int i = 0; scalar && i < nseen; i++)
         if (seen[i].type == Py_TYPE(o)) return *d = seen[i].dtype, 0;
     PyObject *dtype = PyObject_GetAttrString(o, "dtype"), *letter = dtype ? PyObject_GetAttrString(dtype, "char") : NULL;
@@ -122,22 +122,31 @@ static wg_tensor *over_view(Py_buffer *view, wg_dtype d, int ndim, const int64_t
                                                     .read_only = view->readonly != 0));
 }
 
-static int array_strides(const Py_buffer *view, int64_t *sizes, int64_t *strides) {
-    for (int i = 0; i < view->ndim; i++) {
-        sizes[i] = view->shape[i];
-        if (view->strides[i] % view->itemsize) {
-            PyErr_SetString(PyExc_ValueError, "given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate "
-                                              "the memory.");
-            return -1;
-        }
-        strides[i] = view->strides[i] / view->itemsize;
-        if (strides[i] >= 0) continue;
-        PyErr_SetString(PyExc_ValueError, "At least one stride in the given numpy array is negative, and tensors with negative strides are not "
-                                          "currently supported. (You can probably work around this by making a copy of your array  with "
-                                          "array.copy().) ");
+static int one_stride(int64_t bytes, int64_t item, int64_t *stride) {
+    if (bytes % item) {
+        PyErr_SetString(PyExc_ValueError, "given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate "
+                                          "the memory.");
         return -1;
     }
-    return 0;
+    *stride = bytes / item;
+    if (*stride >= 0) return 0;
+    PyErr_SetString(PyExc_ValueError, "At least one stride in the given numpy array is negative, and tensors with negative strides are not "
+                                      "currently supported. (You can probably work around this by making a copy of your array  with "
+                                      "array.copy().) ");
+    return -1;
+}
+
+/* As the array tells them: its buffer straightens those that do not matter. */
+static int array_strides(PyObject *array, const Py_buffer *view, int64_t *sizes, int64_t *strides) {
+    PyObject *told = PyObject_GetAttrString(array, "strides");
+    int st = told && PyTuple_Check(told) && PyTuple_Size(told) == view->ndim && view->ndim <= WG_MAX_DIMS ? 0 : -1;
+    if (st < 0 && !PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "the array does not tell its strides");
+    for (int i = 0; i < view->ndim && st == 0; i++) {
+        sizes[i] = view->shape[i];
+        st = one_stride(PyLong_AsLongLong(PyTuple_GetItem(told, i)), view->itemsize, &strides[i]);
+    }
+    Py_XDECREF(told);
+    return st;
 }
 
 static wg_tensor *share_view(PyObject *array, Py_buffer *view) {
@@ -147,7 +156,7 @@ static wg_tensor *share_view(PyObject *array, Py_buffer *view) {
         PyErr_SetString(PyExc_ValueError, "given numpy array has byte order different from the native byte order. Conversion between byte orders is "
                                           "currently not supported.");
     else if (of_format(format, view->itemsize) == WG_DTYPE_NONE) refuse_array(array);
-    else if (usable(of_format(format, view->itemsize)) == 0 && array_strides(view, sizes, strides) == 0)
+    else if (usable(of_format(format, view->itemsize)) == 0 && array_strides(array, view, sizes, strides) == 0)
         return over_view(view, of_format(format, view->itemsize), view->ndim, sizes, strides, 0);
     PyBuffer_Release(view);
     return NULL;
@@ -324,9 +333,9 @@ static int no_dtype(PyObject *o) {
 }
 
 static int infer(PyObject *o, wg_dtype *d) {
-    if (PyFloat_Check(o) && !is_array_scalar(o)) return *d = wg_default_dtype(), 0; /* numpy.float64 is a float, too */
+    if (PyFloat_Check(o) && !wgpy_is_array_scalar(o)) return *d = wg_default_dtype(), 0; /* numpy.float64 is a float, too */
     if (o == Py_True || o == Py_False) return *d = WG_BOOL, 0;
-    if (wgpy_is_array(o) || (is_array_scalar(o) && !PyUnicode_Check(o) && !PyBytes_Check(o))) return numpy_dtype(o, d);
+    if (wgpy_is_array(o) || (wgpy_is_array_scalar(o) && !PyUnicode_Check(o) && !PyBytes_Check(o))) return numpy_dtype(o, d);
     if (PyLong_Check(o)) return *d = WG_INT64, 0;
     if (PyUnicode_Check(o) || PyBytes_Check(o)) return invalid_type(o);
     if (wgpy_is_tensor(o)) return *d = wg_dtype_of(wgpy_handle(o)), 0;
@@ -346,28 +355,40 @@ static int does_not_fit(wg_dtype to) {
     return -1;
 }
 
-/* Bounds as PyTorch checks them: a negative number may wrap round into uint8. */
+/* Bounds as PyTorch checks them: a negative int may wrap round into uint8, a float may not. */
 static const int64_t lowest[] = {0, -UINT8_MAX, INT8_MIN, INT16_MIN, INT32_MIN, INT64_MIN};
 static const int64_t highest[] = {1, UINT8_MAX, INT8_MAX, INT16_MAX, INT32_MAX, INT64_MAX};
 
 static int integer_of(PyObject *o, wg_dtype to, int64_t *v) {
     if (PyFloat_Check(o)) {
-        double f = PyFloat_AsDouble(o), top = to == WG_INT64 ? 0x1p63 : (double)highest[to] + (to == WG_UINT8 ? 1 : 0);
-        bool fits = to == WG_INT64 ? f >= -0x1p63 && f < top : to == WG_UINT8 ? f > (double)lowest[to] - 1 && f <= highest[to] : f >= (double)lowest[to] && f <= top;
+        double f = PyFloat_AsDouble(o), low = to == WG_UINT8 ? 0 : (double)lowest[to];
+        bool fits = to == WG_INT64 ? f >= low && f < 0x1p63 : f >= low && f <= (double)highest[to];
         if (!fits) return does_not_fit(to);
         *v = (int64_t)f;
         return 0;
     }
     int overflow;
-    PyObject *i = PyNumber_Index(o);
+    bool plain = Py_TYPE(o) == &PyLong_Type;
+    PyObject *i = plain ? o : PyNumber_Index(o);
     if (!i) return -1;
     *v = PyLong_AsLongLongAndOverflow(i, &overflow);
-    Py_DECREF(i);
+    if (!plain) Py_DECREF(i);
     if (overflow) {
         PyErr_SetString(PyExc_ValueError, "Overflow when unpacking long long");
         return -1;
     }
     return *v < lowest[to] || *v > highest[to] ? does_not_fit(to) : 0;
+}
+
+static int truth_of(PyObject *o) {
+    wg_dtype d;
+    if (PyFloat_Check(o) || PyLong_Check(o)) return PyObject_IsTrue(o);
+    if (wgpy_is_array_scalar(o) && numpy_dtype(o, &d) == 0 && d == WG_BOOL) return PyObject_IsTrue(o);
+    PyErr_Clear();
+    PyObject *i = PyNumber_Index(o);
+    int truth = i ? PyObject_IsTrue(i) : -1;
+    Py_XDECREF(i);
+    return truth;
 }
 
 static int store_one(sink *s, PyObject *o) {
@@ -380,7 +401,7 @@ static int store_one(sink *s, PyObject *o) {
     } else if (s->to != WG_BOOL && integer_of(o, s->to, &v) < 0) return -1;
     switch (s->to) {
     case WG_BOOL:
-        if ((truth = PyObject_IsTrue(o)) < 0) return -1;
+        if ((truth = truth_of(o)) < 0) return -1;
         *s->at = (char)truth;
         break;
     case WG_UINT8: case WG_INT8: *(uint8_t *)s->at = (uint8_t)v; break;
@@ -473,9 +494,9 @@ static wg_tensor *copied(wg_tensor *t, wg_dtype d) {
 /* Sharing memory where data has some; fresh: it has none. */
 static wg_tensor *source(PyObject *data, wg_dtype d, bool *fresh) {
     *fresh = false;
-    if (PyUnicode_Check(data)) return invalid_type(data), NULL;
+    if (PyUnicode_Check(data) || PyBytes_Check(data)) return invalid_type(data), NULL;
     if (wgpy_is_array(data)) return wgpy_from_array(data);
-    if (!is_plain(data) && !is_array_scalar(data) && PyObject_HasAttrString(data, "__dlpack__")) {
+    if (!is_plain(data) && !wgpy_is_array_scalar(data) && PyObject_HasAttrString(data, "__dlpack__")) {
         PyObject *o = PyObject_CallMethod(wgpy.module, "from_dlpack", "O", data);
         wg_tensor *t = o && wgpy_is_tensor(o) ? wg_give(wg_keep(wgpy_handle(o))) : NULL;
         Py_XDECREF(o);

@@ -143,6 +143,16 @@ static bool is_integer(PyObject *o) { /* also NumPy's, and tensors of one intege
     return !PyFloat_Check(o) && o != Py_True && o != Py_False && o != Py_None && PyIndex_Check(o) && wgpy_is_number(o);
 }
 
+/* What may stand at the start of a list of sizes or dims. */
+static bool is_index(PyObject *o) {
+    if (is_integer(o)) return true;
+    if (o == Py_True || o == Py_False || wgpy_is_tensor(o) || !PyIndex_Check(o)) return false;
+    PyObject *i = PyNumber_Index(o); /* NumPy's arrays may refuse */
+    if (!i) PyErr_Clear();
+    Py_XDECREF(i);
+    return i != NULL;
+}
+
 /* Numbers that stand for values overflow in Python's words, sizes and dims in PyTorch's. */
 static int to_int(PyObject *o, int64_t *v, bool is_value) {
     int overflow = 0;
@@ -165,6 +175,7 @@ static int put_int(wg_arg *a, PyObject *o) {
 /* The first element decides whether it is a list of ints; what is wrong with a later one ends the search for an overload. */
 static int bad_element(const wgpy_call *c, const wg_arg *a, Py_ssize_t at, PyObject *item) {
     const char *name = c->sig->p[a - c->arg].name;
+    if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_ValueError)) return -1; /* its __index__ raised */
     if (PyErr_Occurred()) { /* it does not fit 64 bits */
         PyErr_Clear();
         PyErr_Format(PyExc_TypeError, "%s(): argument '%s' failed to unpack the object at pos %zd with error \"Overflow when unpacking long long\"",
@@ -186,7 +197,7 @@ static int put_ints_from(wgpy_call *c, wg_arg *a, PyObject *const *items, Py_ssi
     }
     if (v == c->ints + c->nints) c->nints += (int)n;
     for (Py_ssize_t i = 0; i < n; i++) {
-        if (!is_integer(items[i])) return i ? bad_element(c, a, i, items[i]) : 0;
+        if (i ? !PyIndex_Check(items[i]) : !is_index(items[i])) return i ? bad_element(c, a, i, items[i]) : 0;
         if (to_int(items[i], &v[i], false) < 0) return bad_element(c, a, i, items[i]);
     }
     a->tag = WG_TAG_INTS;
@@ -211,6 +222,10 @@ static int put_ints(wgpy_call *c, wg_arg *a, PyObject *o, bool one) {
     }
     for (Py_ssize_t i = 0; i < n; i++) items[i] = item_of(o, i);
     int fits = put_ints_from(c, a, items, n);
+    if (fits < 0 && strcmp(c->family->name, "new") == 0) { /* Tensor([1, 2.5]): data */
+        PyErr_Clear();
+        fits = 0;
+    }
     if (items != small) free(items);
     return fits;
 }
@@ -375,7 +390,7 @@ static int find_key(const wgpy_signature *s, PyObject *key, int from) {
 
 /* x.view(2, 3): the ints that follow stand for one list, where that is the only positional argument. */
 static bool takes_the_rest(const wgpy_signature *s, int i, int first, PyObject *arg) {
-    return s->p[i].type == PT_INTS && i == first && i + 1 == s->npos && is_integer(arg);
+    return s->p[i].type == PT_INTS && i == first && i + 1 == s->npos && is_index(arg);
 }
 
 static int positional(wgpy_call *c, int first, PyObject *const *args, Py_ssize_t nargs, misfit *why) {
@@ -514,7 +529,8 @@ static void say_missing(const wgpy_call *c, const misfit *why) {
         PyObject *more = PyUnicode_FromFormat("%U%s\"%s\"", names, PyUnicode_GetLength(names) ? ", " : "", c->sig->p[i].name);
         WGPY_SET(names, more);
     }
-    PyErr_Format(PyExc_TypeError, "%s() missing %d required positional arguments: %U", c->family->name, why->missing, names);
+    PyErr_Format(PyExc_TypeError, "%s() missing %d required positional argument%s: %U", c->family->name, why->missing,
+                 why->missing == 1 ? "s" : "", names); /* PyTorch's plural */
     Py_XDECREF(names);
 }
 

@@ -286,7 +286,8 @@ wg_tensor *wgpy_from_object(PyObject *data, wg_dtype dtype);
 wg_tensor *wgpy_share_object(PyObject *data, wg_dtype dtype); /* torch.as_tensor: shares memory where it can */
 wg_tensor *wgpy_from_array(PyObject *array);                  /* over the memory of a NumPy array */
 wg_tensor *wgpy_from_buffer(PyObject *o, wg_dtype dtype, int64_t count, int64_t offset); /* torch.frombuffer */
-bool wgpy_is_array(PyObject *o); /* a numpy.ndarray */
+bool wgpy_is_array(PyObject *o);        /* a numpy.ndarray */
+bool wgpy_is_array_scalar(PyObject *o); /* a numpy.generic */
 
 /* create.c: what the keywords of factories say; false with an exception. The generator is borrowed, NULL: default. */
 typedef struct wgpy_factory {

@@ -180,9 +180,9 @@ static wg_status sequence_dtype(const char *who, wg_dtype d) {
 
 static wg_status arange_check(double a, double b, double step) {
     if (step == 0) return wg__raise(WG_ERR_RUNTIME, "arange", "step must be nonzero");
+    if (!isfinite(step)) return wg__raise(WG_ERR_RUNTIME, "arange", "step must be finite but got %g", step);
     if (!isfinite(a) || !isfinite(b))
         return wg__raise(WG_ERR_RUNTIME, "arange", "unsupported range: %g -> %g", a, b);
-    if (!isfinite(step)) return wg__raise(WG_ERR_RUNTIME, "arange", "step must be finite but got %g", step);
     if ((step > 0 && a > b) || (step < 0 && a < b))
         return wg__raise(WG_ERR_RUNTIME, "arange",
                          "upper bound and lower bound inconsistent with step sign. start %g, end %g, step %g", a, b, step);
