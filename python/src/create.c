@@ -1,11 +1,12 @@
-/* create.c - torch.tensor and the factories (zeros, full, arange …), their forms *_like and new_*, the legacy constructors
- * (Tensor, FloatTensor …), and the default device. What becomes of data is in sequence.c.
+/* create.c - torch.tensor and the factories (zeros, full, arange …), their forms *_like and new_*, the legacy
+ * constructors (Tensor, FloatTensor …), and the default device. What becomes of data is in sequence.c.
  */
 #include <string.h>
 
 #include "wgpy.h"
 
-/* ---- the default device --------------------------------------------------------------------------------------------------- */
+/* ---- the default device
+ * --------------------------------------------------------------------------------------------------- */
 
 static PyObject *default_device; /* NULL: none was set */
 static PyObject *entered;        /* list: those in force before each `with` */
@@ -17,7 +18,9 @@ static PyObject *set_default_device(PyObject *m, PyObject *o) {
     WGPY_SET(default_device, device);
     Py_RETURN_NONE;
 }
-static PyObject *get_default_device(PyObject *m, PyObject *u) { return (void)m, (void)u, Py_NewRef(default_device ? default_device : wgpy.cpu); }
+static PyObject *get_default_device(PyObject *m, PyObject *u) {
+    return (void)m, (void)u, Py_NewRef(default_device ? default_device : wgpy.cpu);
+}
 
 PyObject *wgpy_device_enter(PyObject *device, PyObject *unused) {
     (void)unused;
@@ -36,21 +39,27 @@ PyObject *wgpy_device_exit(PyObject *device, PyObject *args) {
     Py_RETURN_NONE;
 }
 
-/* ---- keywords ----------------------------------------------------------------------------------------------------------------- */
+/* ---- keywords
+ * ----------------------------------------------------------------------------------------------------------------- */
 
-static const char *const cxx_names[] = {"Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "BFloat16", "Float", "Double"};
+static const char *const cxx_names[] = {"Bool", "Byte", "Char",     "Short", "Int",
+                                        "Long", "Half", "BFloat16", "Float", "Double"};
 
 static bool check_out(const wgpy_call *c, wgpy_factory *f, PyObject *out) {
     f->out_object = out;
     f->out = wgpy_handle(out);
     wg_dtype d = wg_dtype_of(f->out);
     if (f->options.has_dtype && f->options.dtype != d) {
-        PyErr_Format(PyExc_RuntimeError, "dtype %s does not match dtype of out parameter (%s)", cxx_names[f->options.dtype], cxx_names[d]);
+        PyErr_Format(PyExc_RuntimeError, "dtype %s does not match dtype of out parameter (%s)",
+                     cxx_names[f->options.dtype], cxx_names[d]);
         return false;
     }
     if (wg_requires_grad(f->out) && wg_grad_enabled()) {
-        PyErr_Format(PyExc_RuntimeError, "%s%s(): functions with out=... arguments don't support automatic differentiation, but one of the arguments "
-                                         "requires grad.", c->sig->p[0].type == PT_TENSOR ? "" : "aten::", c->family->name);
+        PyErr_Format(PyExc_RuntimeError,
+                     "%s%s(): functions with out=... arguments don't support automatic differentiation, but one of the "
+                     "arguments "
+                     "requires grad.",
+                     c->sig->p[0].type == PT_TENSOR ? "" : "aten::", c->family->name);
         return false;
     }
     f->options.dtype = d;
@@ -60,9 +69,12 @@ static bool check_out(const wgpy_call *c, wgpy_factory *f, PyObject *out) {
 }
 
 static bool read_bool(wgpy_factory *f, const wgpy_call *c, int i) {
-    if (c->sig->p[i].name[0] == 'r') f->options.requires_grad = c->arg[i].v.i != 0;
+    if (c->sig->p[i].name[0] == 'r')
+        f->options.requires_grad = c->arg[i].v.i != 0;
     else if (c->arg[i].v.i && strcmp(c->sig->p[i].name, "pin_memory") == 0) {
-        PyErr_SetString(PyExc_RuntimeError, "Cannot access accelerator device when none is available. pin_memory=True has no use on the cpu");
+        PyErr_SetString(
+            PyExc_RuntimeError,
+            "Cannot access accelerator device when none is available. pin_memory=True has no use on the cpu");
         return false;
     }
     return true;
@@ -100,8 +112,10 @@ static PyObject *into_out(const wgpy_factory *f, wg_tensor *r) {
     bool grad = wg_set_grad_enabled(false);
     wg_tensor *w = f->out;
     wg_status st = WG_OK;
-    if (same_sizes(f->out, r)) w = wg_copy_(f->out, r);
-    else st = wg_set_data(f->out, r);
+    if (same_sizes(f->out, r))
+        w = wg_copy_(f->out, r);
+    else
+        st = wg_set_data(f->out, r);
     wg_set_grad_enabled(grad);
     if (st != WG_OK || wg_is_poison(w)) return wgpy_error();
     if (f->out_grad && wg_is_poison(wg_set_requires_grad(f->out, true))) return wgpy_error();
@@ -113,13 +127,15 @@ PyObject *wgpy_made(const wgpy_factory *f, wg_tensor *r) {
     return f->out ? into_out(f, r) : wgpy_result(r);
 }
 
-/* ---- memory formats --------------------------------------------------------------------------------------------------------------- */
+/* ---- memory formats
+ * --------------------------------------------------------------------------------------------------------------- */
 
 /* Strides with the second dim innermost (of 4 or 5 dims). */
 static bool channels_last(PyObject *format, int ndim, const int64_t *sizes, int64_t *strides) {
     int wanted = format == wgpy.channels_last ? 4 : 5;
     if (ndim != wanted) {
-        PyErr_Format(PyExc_RuntimeError, "required rank %d tensor to use channels_last%s format", wanted, wanted == 5 ? "_3d" : "");
+        PyErr_Format(PyExc_RuntimeError, "required rank %d tensor to use channels_last%s format", wanted,
+                     wanted == 5 ? "_3d" : "");
         return false;
     }
     int64_t step = 1;
@@ -146,17 +162,21 @@ wg_tensor *wgpy_empty_like(const wgpy_factory *f, wg_tensor *t) {
     return empty_in(f->format, wg_ndim(t), wg_sizes(t), &o);
 }
 
-/* ---- numbers among the arguments ------------------------------------------------------------------------------------------------------ */
+/* ---- numbers among the arguments
+ * ------------------------------------------------------------------------------------------------------ */
 
 /* A Scalar as a number of the scope: what a tensor holds counts as a Python number. */
 static wg_tensor *scalar(const wgpy_call *c, int i) {
     const wg_arg *a = &c->arg[i];
-    if (c->object[i] && wgpy_is_tensor(c->object[i]) && wg_dtype_of(wgpy_handle(c->object[i])) == WG_BOOL) return wg_b(wgpy_double(c, i, 0) != 0);
+    if (c->object[i] && wgpy_is_tensor(c->object[i]) && wg_dtype_of(wgpy_handle(c->object[i])) == WG_BOOL)
+        return wg_b(wgpy_double(c, i, 0) != 0);
     if (a->tag == WG_TAG_INT) return wg_i(a->v.i);
     return a->tag == WG_TAG_BOOL ? wg_b(a->v.i != 0) : wg_s(wgpy_double(c, i, 0));
 }
 
-/* ---- factories -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- factories
+ * --------------------------------------------------------------------------------------------------------------------------
+ */
 
 #define SIZES(c, i) (int)(c)->arg[i].n, (c)->arg[i].v.ints
 
@@ -200,10 +220,14 @@ static PyObject *eye(const wgpy_call *c) {
 static int warn_wrong_count(const wgpy_factory *f, wg_tensor *r) {
     if (!f->out || !r || wg_is_poison(r) || wg_numel(f->out) == 0 || wg_numel(f->out) == wg_numel(r)) return 0;
     PyObject *sizes = wgpy_size(wg_ndim(f->out), wg_sizes(f->out)), *list = sizes ? PySequence_List(sizes) : NULL;
-    int st = list ? PyErr_WarnFormat(PyExc_UserWarning, 1, "The number of elements in the out tensor of shape %S is %lld which does not match the "
-                                     "computed number of elements %lld. Note that this may occur as a result of rounding error. The out tensor will be "
-                                     "resized to a tensor of shape (%lld,).", list, (long long)wg_numel(f->out), (long long)wg_numel(r),
-                                     (long long)wg_numel(r)) : -1;
+    int st =
+        list ? PyErr_WarnFormat(PyExc_UserWarning, 1,
+                                "The number of elements in the out tensor of shape %S is %lld which does not match the "
+                                "computed number of elements %lld. Note that this may occur as a result of rounding "
+                                "error. The out tensor will be "
+                                "resized to a tensor of shape (%lld,).",
+                                list, (long long)wg_numel(f->out), (long long)wg_numel(r), (long long)wg_numel(r))
+             : -1;
     Py_XDECREF(sizes);
     Py_XDECREF(list);
     return st;
@@ -214,7 +238,8 @@ static PyObject *arange(const wgpy_call *c) {
     wgpy_factory f;
     if (!wgpy_factory_of(c, &f)) return NULL;
     int n = c->sig->npos;
-    wg_tensor *start = n > 1 ? scalar(c, 0) : wg_i(0), *end = scalar(c, n > 1), *step = n > 2 && wgpy_given(c, 2) ? scalar(c, 2) : wg_i(1);
+    wg_tensor *start = n > 1 ? scalar(c, 0) : wg_i(0), *end = scalar(c, n > 1),
+              *step = n > 2 && wgpy_given(c, 2) ? scalar(c, 2) : wg_i(1);
     wg_tensor *r = wg_arange(start, end, step, &f.options);
     return warn_wrong_count(&f, r) < 0 ? NULL : wgpy_made(&f, r);
 }
@@ -223,7 +248,8 @@ static bool end_of(const wgpy_call *c, int i, double *v) {
     if (c->arg[i].tag != WG_TAG_TENSOR) return *v = wgpy_double(c, i, 0), true;
     const wg_tensor *t = c->arg[i].v.t;
     if (wg_ndim(t) == 0) return wgpy_check(wg_item(t, v)) == 0;
-    PyErr_Format(PyExc_RuntimeError, "linspace only supports 0-dimensional start and end tensors, but got %s with %d dimension(s).",
+    PyErr_Format(PyExc_RuntimeError,
+                 "linspace only supports 0-dimensional start and end tensors, but got %s with %d dimension(s).",
                  i ? "end" : "start", wg_ndim(t));
     return false;
 }
@@ -236,8 +262,8 @@ static PyObject *linspace(const wgpy_call *c) {
 
 static PyObject *empty_with_strides(const wgpy_call *c, int i, wgpy_factory *f) {
     if (c->arg[i].n != c->arg[i + 1].n) {
-        PyErr_Format(PyExc_RuntimeError, "dimensionality of sizes (%u) must match dimensionality of strides (%u)", (unsigned)c->arg[i].n,
-                     (unsigned)c->arg[i + 1].n);
+        PyErr_Format(PyExc_RuntimeError, "dimensionality of sizes (%u) must match dimensionality of strides (%u)",
+                     (unsigned)c->arg[i].n, (unsigned)c->arg[i + 1].n);
         return NULL;
     }
     return wgpy_made(f, wg_empty_strided(SIZES(c, i), c->arg[i + 1].v.ints, &f->options));
@@ -264,12 +290,16 @@ static PyObject *empty_permuted(const wgpy_call *c) {
         if (__builtin_mul_overflow(step, sizes[order[i]] > 1 ? sizes[order[i]] : 1, &step)) good = false;
     }
     if (good) return wgpy_made(&f, wg_empty_strided(n, sizes, strides, &f.options));
-    PyErr_SetString(PyExc_RuntimeError, "Number of dimensions in size does not match the length of the physical_layout; i.e. the physical layout names "
-                                        "each dim of the size once");
+    PyErr_SetString(
+        PyExc_RuntimeError,
+        "Number of dimensions in size does not match the length of the physical_layout; i.e. the physical layout names "
+        "each dim of the size once");
     return NULL;
 }
 
-/* ---- like another ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- like another
+ * ----------------------------------------------------------------------------------------------------------------------------
+ */
 
 static bool keeps_strides(const wgpy_factory *f) { return !f->format || f->format == wgpy.preserve_format; }
 
@@ -298,7 +328,8 @@ static PyObject *ones_like(const wgpy_call *c) {
 static PyObject *full_like(const wgpy_call *c) {
     wgpy_factory f;
     if (!wgpy_factory_of(c, &f)) return NULL;
-    return keeps_strides(&f) ? wgpy_made(&f, wg_full_like(c->arg[0].v.t, scalar(c, 1), &f.options)) : filled_like(c, &f, scalar(c, 1));
+    return keeps_strides(&f) ? wgpy_made(&f, wg_full_like(c->arg[0].v.t, scalar(c, 1), &f.options))
+                             : filled_like(c, &f, scalar(c, 1));
 }
 
 /* x.new_zeros(…): x's dtype unless one is given */
@@ -334,12 +365,15 @@ static PyObject *new_empty_strided(const wgpy_call *c) {
     return new_factory(c, &f) ? empty_with_strides(c, 1, &f) : NULL;
 }
 
-/* ---- from data ----------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- from data
+ * -----------------------------------------------------------------------------------------------------------------------------------
+ */
 
 static int warn_of_copy(PyObject *data) {
     if (!wgpy_is_tensor(data)) return 0;
-    return wgpy_warn(PyExc_UserWarning, "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
-                                        "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).");
+    return wgpy_warn(PyExc_UserWarning,
+                     "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
+                     "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).");
 }
 
 static PyObject *requiring(wg_tensor *t, bool grad) {
@@ -378,7 +412,8 @@ static PyObject *frombuffer(const wgpy_call *c) {
     return requiring(t, f.options.requires_grad);
 }
 
-/* ---- asarray: shares what it can, and says whether it must ------------------------------------------------------------------------------------------ */
+/* ---- asarray: shares what it can, and says whether it must
+ * ------------------------------------------------------------------------------------------ */
 
 typedef struct wish { /* what asarray was asked for */
     wg_dtype dtype;
@@ -389,8 +424,10 @@ static bool is_buffer(PyObject *o) {
     if (PyUnicode_Check(o) || PyList_Check(o) || PyTuple_Check(o) || PyLong_Check(o) || PyFloat_Check(o)) return false;
     Py_buffer view;
     bool is = PyObject_GetBuffer(o, &view, PyBUF_SIMPLE) == 0;
-    if (is) PyBuffer_Release(&view);
-    else PyErr_Clear();
+    if (is)
+        PyBuffer_Release(&view);
+    else
+        PyErr_Clear();
     return is;
 }
 
@@ -404,7 +441,8 @@ static wg_tensor *sharing(PyObject *o, const wish *w) {
 }
 
 static int refuse_alias(const wg_tensor *t, const wish *w) {
-    PyErr_Format(PyExc_ValueError, "can't alias tensor with dtype '%s' into dtype '%s'.", cxx_names[wg_dtype_of(t)], cxx_names[w->dtype]);
+    PyErr_Format(PyExc_ValueError, "can't alias tensor with dtype '%s' into dtype '%s'.", cxx_names[wg_dtype_of(t)],
+                 cxx_names[w->dtype]);
     return -1;
 }
 
@@ -419,15 +457,16 @@ static int warn_of_grad(const wg_tensor *t, const wish *w) {
     static bool said;
     if (said || w->grad_given || !wg_requires_grad(t)) return 0;
     said = true;
-    return wgpy_warn(PyExc_UserWarning, "torch.asarray: unspecified requires_grad now defaults to obj.requires_grad instead of False. Pass requires_grad "
+    return wgpy_warn(PyExc_UserWarning, "torch.asarray: unspecified requires_grad now defaults to obj.requires_grad "
+                                        "instead of False. Pass requires_grad "
                                         "to be explicit.");
 }
 
 static PyObject *asarray(const wgpy_call *c) {
     wgpy_factory f;
     if (!wgpy_factory_of(c, &f)) return NULL;
-    wish w = {f.options.has_dtype ? f.options.dtype : WG_DTYPE_NONE, !wgpy_given(c, 3) || wgpy_bool(c, 3, true), wgpy_bool(c, 3, false), wgpy_given(c, 4),
-              wgpy_bool(c, 4, false)};
+    wish w = {f.options.has_dtype ? f.options.dtype : WG_DTYPE_NONE, !wgpy_given(c, 3) || wgpy_bool(c, 3, true),
+              wgpy_bool(c, 3, false), wgpy_given(c, 4), wgpy_bool(c, 4, false)};
     wg_tensor *t = sharing(c->object[0], &w);
     if (!t && PyErr_Occurred()) return NULL;
     if (!t && !w.may_copy) {
@@ -442,7 +481,8 @@ static PyObject *asarray(const wgpy_call *c) {
     return wgpy_result_or_error(t);
 }
 
-/* ---- the legacy constructors: Tensor(2, 3), Tensor([2, 3]), FloatTensor(…), x.new(…) ------------------------------------------------------------------- */
+/* ---- the legacy constructors: Tensor(2, 3), Tensor([2, 3]), FloatTensor(…), x.new(…)
+ * ------------------------------------------------------------------- */
 
 static int legacy_sequence(PyObject *data) {
     if (wgpy_is_array(data) || PyUnicode_Check(data) || (PySequence_Check(data) && !wgpy_is_tensor(data))) return 0;
@@ -453,13 +493,16 @@ static int legacy_sequence(PyObject *data) {
 }
 
 static const char *c_name(wg_dtype d) {
-    static const char *const names[] = {"bool", "unsigned char", "signed char", "short int", "int", "long int", "c10::Half", "c10::BFloat16", "float", "double"};
+    static const char *const names[] = {"bool",     "unsigned char", "signed char",   "short int", "int",
+                                        "long int", "c10::Half",     "c10::BFloat16", "float",     "double"};
     return names[d];
 }
 static wg_tensor *legacy_other(wg_tensor *t, wg_dtype d, bool any) {
-    static const char rest[] = "device=cpu, layout=Strided, requires_grad=false (default), pinned_memory=false (default), memory_format=(nullopt)";
+    static const char rest[] = "device=cpu, layout=Strided, requires_grad=false (default), pinned_memory=false "
+                               "(default), memory_format=(nullopt)";
     if (any || wg_dtype_of(t) == d) return wg_alias(t);
-    PyErr_Format(PyExc_TypeError, "expected TensorOptions(dtype=%s, %s) (got TensorOptions(dtype=%s, %s))", c_name(d), rest, c_name(wg_dtype_of(t)), rest);
+    PyErr_Format(PyExc_TypeError, "expected TensorOptions(dtype=%s, %s) (got TensorOptions(dtype=%s, %s))", c_name(d),
+                 rest, c_name(wg_dtype_of(t)), rest);
     return NULL;
 }
 
@@ -475,9 +518,10 @@ static wg_tensor *legacy(const wgpy_call *c, int first, wg_dtype d, bool any, bo
     return legacy_sequence(given) < 0 ? NULL : wgpy_share_object(given, d);
 }
 
-#define LEGACY(self)                                                                                                          \
-    "new(" self "*, Device? device=None) -> Tensor", "new(" self "Tensor other) -> Tensor",                                   \
-        "new(" self "int[] size, *, Device? device=None) -> Tensor", "new(" self "Any data, *, Device? device=None) -> Tensor"
+#define LEGACY(self)                                                                        \
+    "new(" self "*, Device? device=None) -> Tensor", "new(" self "Tensor other) -> Tensor", \
+        "new(" self "int[] size, *, Device? device=None) -> Tensor",                        \
+        "new(" self "Any data, *, Device? device=None) -> Tensor"
 
 static wgpy_overloads *legacy_family(void) {
     static const char *const schemas[] = {LEGACY("")};
@@ -508,7 +552,8 @@ static wg_tensor *legacy_call(PyObject *args, PyObject *kwargs, wg_dtype d, bool
         PyTuple_SetItem(names, i, Py_NewRef(key));
     }
     wgpy_factory options;
-    if (wgpy_bind(&c, f, NULL, all, n, k ? names : NULL) == 0 && wgpy_factory_of(&c, &options)) r = legacy(&c, 0, d, any, n == 0);
+    if (wgpy_bind(&c, f, NULL, all, n, k ? names : NULL) == 0 && wgpy_factory_of(&c, &options))
+        r = legacy(&c, 0, d, any, n == 0);
     wgpy_unbind(&c);
     Py_DECREF(names);
     PyMem_Free(all);
@@ -521,7 +566,9 @@ static PyObject *legacy_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     wg_scope_close(scope);
     return t ? wgpy_wrap_as(type, t) : wgpy_error();
 }
-PyObject *wgpy_tensor_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) { return legacy_new(type, args, kwargs, wg_default_dtype(), true); }
+PyObject *wgpy_tensor_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    return legacy_new(type, args, kwargs, wg_default_dtype(), true);
+}
 
 static PyObject *method_new(const wgpy_call *c) {
     wgpy_factory f;
@@ -530,15 +577,18 @@ static PyObject *method_new(const wgpy_call *c) {
 
 /* torch.FloatTensor: called it makes tensors, and isinstance asks it about the dtype. */
 typedef struct tensortype {
-    PyObject_HEAD
-    wg_dtype dtype;
+    PyObject_HEAD wg_dtype dtype;
     const char *name;
 } tensortype;
 static PyTypeObject *tensortype_type;
 static wg_dtype type_code(PyObject *self) { return ((tensortype *)self)->dtype; }
 
-static PyObject *tensortype_call(PyObject *self, PyObject *args, PyObject *kwargs) { return legacy_new(wgpy.tensor, args, kwargs, type_code(self), false); }
-static PyObject *tensortype_repr(PyObject *self) { return PyUnicode_FromFormat("<class 'torch.%s'>", ((tensortype *)self)->name); }
+static PyObject *tensortype_call(PyObject *self, PyObject *args, PyObject *kwargs) {
+    return legacy_new(wgpy.tensor, args, kwargs, type_code(self), false);
+}
+static PyObject *tensortype_repr(PyObject *self) {
+    return PyUnicode_FromFormat("<class 'torch.%s'>", ((tensortype *)self)->name);
+}
 static void tensortype_dealloc(PyObject *self) {
     PyTypeObject *type = Py_TYPE(self);
     PyObject_Free(self);
@@ -548,27 +598,42 @@ static PyObject *is_instance(PyObject *self, PyObject *o) {
     return PyBool_FromLong(wgpy_is_tensor(o) && wg_dtype_of(wgpy_handle(o)) == type_code(self));
 }
 static PyObject *is_subclass(PyObject *self, PyObject *o) { return PyBool_FromLong(self == o); }
-static PyObject *tensortype_reduce(PyObject *self, PyObject *u) { return (void)u, PyUnicode_FromString(((tensortype *)self)->name); }
+static PyObject *tensortype_reduce(PyObject *self, PyObject *u) {
+    return (void)u, PyUnicode_FromString(((tensortype *)self)->name);
+}
 static PyObject *tensortype_dtype(PyObject *self, void *u) { return (void)u, wgpy_dtype_object(type_code(self)); }
 static PyObject *tensortype_layout(PyObject *self, void *u) { return (void)self, (void)u, Py_NewRef(wgpy.strided); }
-static PyObject *tensortype_name(PyObject *self, void *u) { return (void)u, PyUnicode_FromString(((tensortype *)self)->name); }
-static PyObject *tensortype_module(PyObject *self, void *u) { return (void)self, (void)u, PyUnicode_FromString("torch"); }
+static PyObject *tensortype_name(PyObject *self, void *u) {
+    return (void)u, PyUnicode_FromString(((tensortype *)self)->name);
+}
+static PyObject *tensortype_module(PyObject *self, void *u) {
+    return (void)self, (void)u, PyUnicode_FromString("torch");
+}
 static PyObject *no(PyObject *self, void *u) { return (void)self, (void)u, Py_NewRef(Py_False); }
 
-static PyMethodDef tensortype_methods[] = {{"__instancecheck__", is_instance, METH_O, NULL}, {"__subclasscheck__", is_subclass, METH_O, NULL},
-                                           {"__reduce__", tensortype_reduce, METH_NOARGS, NULL}, {NULL, NULL, 0, NULL}};
-static PyGetSetDef tensortype_getset[] = {{"dtype", tensortype_dtype, NULL, NULL, NULL}, {"layout", tensortype_layout, NULL, NULL, NULL},
-                                          {"is_cuda", no, NULL, NULL, NULL}, {"is_xpu", no, NULL, NULL, NULL}, {"is_sparse", no, NULL, NULL, NULL},
-                                          {"__name__", tensortype_name, NULL, NULL, NULL}, {"__qualname__", tensortype_name, NULL, NULL, NULL},
-                                          {"__module__", tensortype_module, NULL, NULL, NULL}, {NULL, NULL, NULL, NULL, NULL}};
+static PyMethodDef tensortype_methods[] = {{"__instancecheck__", is_instance, METH_O, NULL},
+                                           {"__subclasscheck__", is_subclass, METH_O, NULL},
+                                           {"__reduce__", tensortype_reduce, METH_NOARGS, NULL},
+                                           {NULL, NULL, 0, NULL}};
+static PyGetSetDef tensortype_getset[] = {{"dtype", tensortype_dtype, NULL, NULL, NULL},
+                                          {"layout", tensortype_layout, NULL, NULL, NULL},
+                                          {"is_cuda", no, NULL, NULL, NULL},
+                                          {"is_xpu", no, NULL, NULL, NULL},
+                                          {"is_sparse", no, NULL, NULL, NULL},
+                                          {"__name__", tensortype_name, NULL, NULL, NULL},
+                                          {"__qualname__", tensortype_name, NULL, NULL, NULL},
+                                          {"__module__", tensortype_module, NULL, NULL, NULL},
+                                          {NULL, NULL, NULL, NULL, NULL}};
 
-static const char *const type_names[] = {"BoolTensor", "ByteTensor", "CharTensor", "ShortTensor", "IntTensor", "LongTensor", "HalfTensor", "BFloat16Tensor",
-                                         "FloatTensor", "DoubleTensor"};
+static const char *const type_names[] = {"BoolTensor", "ByteTensor", "CharTensor",     "ShortTensor", "IntTensor",
+                                         "LongTensor", "HalfTensor", "BFloat16Tensor", "FloatTensor", "DoubleTensor"};
 
 static int add_tensortypes(PyObject *module) {
-    PyType_Slot slots[] = {{Py_tp_call, tensortype_call}, {Py_tp_repr, tensortype_repr}, {Py_tp_dealloc, tensortype_dealloc},
-                           {Py_tp_methods, tensortype_methods}, {Py_tp_getset, tensortype_getset}, {0, NULL}};
-    PyType_Spec spec = {"torch.tensortype", sizeof(tensortype), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
+    PyType_Slot slots[] = {{Py_tp_call, tensortype_call},       {Py_tp_repr, tensortype_repr},
+                           {Py_tp_dealloc, tensortype_dealloc}, {Py_tp_methods, tensortype_methods},
+                           {Py_tp_getset, tensortype_getset},   {0, NULL}};
+    PyType_Spec spec = {"torch.tensortype", sizeof(tensortype), 0,
+                        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
     tensortype_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
     for (int d = WG_BOOL; tensortype_type && d <= WG_FLOAT64; d++) {
         tensortype *t = PyObject_New(tensortype, tensortype_type);
@@ -590,8 +655,11 @@ static int float_type(PyObject *o) {
         PyOS_snprintf(full, sizeof(full), "torch.%s", type_names[d]);
         if (PyUnicode_CompareWithASCIIString(o, full) == 0) return d;
     }
-    if (PyUnicode_Check(o)) PyErr_Format(PyExc_ModuleNotFoundError, "No module named '%U'", o);
-    else PyErr_SetString(PyExc_TypeError, "invalid type object: only floating-point types are supported as the default type");
+    if (PyUnicode_Check(o))
+        PyErr_Format(PyExc_ModuleNotFoundError, "No module named '%U'", o);
+    else
+        PyErr_SetString(PyExc_TypeError,
+                        "invalid type object: only floating-point types are supported as the default type");
     return -1;
 }
 static PyObject *set_default_tensor_type(PyObject *m, PyObject *o) {
@@ -599,8 +667,11 @@ static PyObject *set_default_tensor_type(PyObject *m, PyObject *o) {
     (void)m;
     int d = float_type(o);
     if (d < 0) return NULL;
-    if (!said && wgpy_warn(PyExc_UserWarning, "torch.set_default_tensor_type() is deprecated as of PyTorch 2.1, please use torch.set_default_dtype() and "
-                                              "torch.set_default_device() as alternatives.") < 0)
+    if (!said &&
+        wgpy_warn(
+            PyExc_UserWarning,
+            "torch.set_default_tensor_type() is deprecated as of PyTorch 2.1, please use torch.set_default_dtype() and "
+            "torch.set_default_device() as alternatives.") < 0)
         return NULL;
     said = true;
     if (!wg_dtype_is_floating((wg_dtype)d)) {
@@ -611,69 +682,103 @@ static PyObject *set_default_tensor_type(PyObject *m, PyObject *o) {
     Py_RETURN_NONE;
 }
 
-/* ---- tables ---------------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- tables
+ * ----------------------------------------------------------------------------------------------------------------------------------------------
+ */
 
-#define OPTIONS "ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=False, bool? requires_grad=False) -> Tensor"
+#define OPTIONS                                                                                        \
+    "ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=False, bool? " \
+    "requires_grad=False) -> Tensor"
 #define OUT_OPTIONS "Tensor? out=None, " OPTIONS
 #define FORMAT_OPTIONS "MemoryFormat? memory_format=None, " OPTIONS
 
 const wgpy_builtin wgpy_create_builtins[] = {
-    {"tensor(Any data, *, ScalarType? dtype=None, Device? device=None, bool pin_memory=False, bool requires_grad=False) -> Tensor",
-     "tensor(data, *, dtype=None, requires_grad=False) -> Tensor\n\nA new tensor of the data: numbers, nested lists, arrays.\n\n"
-     ">>> torch.tensor([[1., 2.], [3., 4.]])", WGPY_FUNCTION | WGPY_PLAIN, tensor},
+    {"tensor(Any data, *, ScalarType? dtype=None, Device? device=None, bool pin_memory=False, bool "
+     "requires_grad=False) -> Tensor",
+     "tensor(data, *, dtype=None, requires_grad=False) -> Tensor\n\nA new tensor of the data: numbers, nested lists, "
+     "arrays.\n\n"
+     ">>> torch.tensor([[1., 2.], [3., 4.]])",
+     WGPY_FUNCTION | WGPY_PLAIN, tensor},
     {"as_tensor(Any data, *, ScalarType? dtype=None, Device? device=None) -> Tensor",
-     "as_tensor(data, *, dtype=None) -> Tensor\n\nThe data as a tensor, without a copy where that can be.", WGPY_FUNCTION | WGPY_PLAIN, as_tensor},
-    {"asarray(Any obj, *, ScalarType? dtype=None, Device? device=None, bool? copy=None, bool? requires_grad=None) -> Tensor",
-     "asarray(obj, *, dtype=None, copy=None, requires_grad=None) -> Tensor\n\nThe object as a tensor; copy says whether memory may be shared.",
+     "as_tensor(data, *, dtype=None) -> Tensor\n\nThe data as a tensor, without a copy where that can be.",
+     WGPY_FUNCTION | WGPY_PLAIN, as_tensor},
+    {"asarray(Any obj, *, ScalarType? dtype=None, Device? device=None, bool? copy=None, bool? requires_grad=None) -> "
+     "Tensor",
+     "asarray(obj, *, dtype=None, copy=None, requires_grad=None) -> Tensor\n\nThe object as a tensor; copy says "
+     "whether memory may be shared.",
      WGPY_FUNCTION | WGPY_PLAIN, asarray},
     {"frombuffer(Any buffer, *, ScalarType dtype, int count=-1, int offset=0, bool requires_grad=False) -> Tensor",
-     "frombuffer(buffer, *, dtype, count=-1, offset=0) -> Tensor\n\nA tensor over the memory of a buffer.", WGPY_FUNCTION | WGPY_PLAIN, frombuffer},
-    {"scalar_tensor(Scalar s, *, " OPTIONS, "scalar_tensor(s) -> Tensor\n\nA number as a 0-d tensor of the default dtype.", WGPY_FUNCTION, scalar_tensor},
-    {"empty(int[] size, *, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=False, "
+     "frombuffer(buffer, *, dtype, count=-1, offset=0) -> Tensor\n\nA tensor over the memory of a buffer.",
+     WGPY_FUNCTION | WGPY_PLAIN, frombuffer},
+    {"scalar_tensor(Scalar s, *, " OPTIONS,
+     "scalar_tensor(s) -> Tensor\n\nA number as a 0-d tensor of the default dtype.", WGPY_FUNCTION, scalar_tensor},
+    {"empty(int[] size, *, Tensor? out=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? "
+     "pin_memory=False, "
      "bool? requires_grad=False, MemoryFormat? memory_format=None) -> Tensor",
-     "empty(*size) -> Tensor\n\nElements that nobody has set.\n\n>>> torch.empty(2, 3).shape\ntorch.Size([2, 3])", WGPY_FUNCTION, empty},
-    {"zeros(int[] size, *, " OUT_OPTIONS, "zeros(*size) -> Tensor\n\nAll 0.\n\n>>> torch.zeros(2)\ntensor([0., 0.])", WGPY_FUNCTION, zeros},
-    {"ones(int[] size, *, " OUT_OPTIONS, "ones(*size) -> Tensor\n\nAll 1.\n\n>>> torch.ones(2)\ntensor([1., 1.])", WGPY_FUNCTION, ones},
-    {"full(int[] size, Scalar fill_value, *, " OUT_OPTIONS, "full(size, fill_value) -> Tensor\n\nAll the same.\n\n>>> torch.full((2,), 7)\ntensor([7, 7])",
-     WGPY_FUNCTION, full},
+     "empty(*size) -> Tensor\n\nElements that nobody has set.\n\n>>> torch.empty(2, 3).shape\ntorch.Size([2, 3])",
+     WGPY_FUNCTION, empty},
+    {"zeros(int[] size, *, " OUT_OPTIONS, "zeros(*size) -> Tensor\n\nAll 0.\n\n>>> torch.zeros(2)\ntensor([0., 0.])",
+     WGPY_FUNCTION, zeros},
+    {"ones(int[] size, *, " OUT_OPTIONS, "ones(*size) -> Tensor\n\nAll 1.\n\n>>> torch.ones(2)\ntensor([1., 1.])",
+     WGPY_FUNCTION, ones},
+    {"full(int[] size, Scalar fill_value, *, " OUT_OPTIONS,
+     "full(size, fill_value) -> Tensor\n\nAll the same.\n\n>>> torch.full((2,), 7)\ntensor([7, 7])", WGPY_FUNCTION,
+     full},
     {"eye(int n, *, " OUT_OPTIONS, "eye(n, m=n) -> Tensor\n\n1 on the diagonal, else 0.", WGPY_FUNCTION, eye},
     {"eye.m(int n, int m, *, " OUT_OPTIONS, NULL, WGPY_FUNCTION, eye},
-    {"arange(Scalar end, *, " OUT_OPTIONS, "arange(start=0, end, step=1) -> Tensor\n\nFrom start towards end, which is left out.\n\n"
-     ">>> torch.arange(1, 4)\ntensor([1, 2, 3])", WGPY_FUNCTION, arange},
+    {"arange(Scalar end, *, " OUT_OPTIONS,
+     "arange(start=0, end, step=1) -> Tensor\n\nFrom start towards end, which is left out.\n\n"
+     ">>> torch.arange(1, 4)\ntensor([1, 2, 3])",
+     WGPY_FUNCTION, arange},
     {"arange.start(Scalar start, Scalar end, *, " OPTIONS, NULL, WGPY_FUNCTION, arange},
     {"arange.step(Scalar start, Scalar end, Scalar step=1, *, " OUT_OPTIONS, NULL, WGPY_FUNCTION, arange},
-    {"linspace(Tensor start, Tensor end, int steps, *, " OUT_OPTIONS, "linspace(start, end, steps) -> Tensor\n\nEvenly spaced, both ends included.",
-     WGPY_FUNCTION, linspace},
+    {"linspace(Tensor start, Tensor end, int steps, *, " OUT_OPTIONS,
+     "linspace(start, end, steps) -> Tensor\n\nEvenly spaced, both ends included.", WGPY_FUNCTION, linspace},
     {"linspace.end(Scalar start, Tensor end, int steps, *, " OUT_OPTIONS, NULL, WGPY_FUNCTION, linspace},
     {"linspace.start(Tensor start, Scalar end, int steps, *, " OUT_OPTIONS, NULL, WGPY_FUNCTION, linspace},
     {"linspace.numbers(Scalar start, Scalar end, int steps, *, " OUT_OPTIONS, NULL, WGPY_FUNCTION, linspace},
-    {"empty_strided(int[] size, int[] stride, *, " OPTIONS, "empty_strided(size, stride) -> Tensor\n\nempty with the strides named.", WGPY_FUNCTION,
-     empty_strided},
+    {"empty_strided(int[] size, int[] stride, *, " OPTIONS,
+     "empty_strided(size, stride) -> Tensor\n\nempty with the strides named.", WGPY_FUNCTION, empty_strided},
     {"empty_permuted(int[] size, int[] physical_layout, *, " OPTIONS,
-     "empty_permuted(size, physical_layout) -> Tensor\n\nempty whose dims lie in the order named, outermost first.", WGPY_FUNCTION, empty_permuted},
-    {"empty_like(Tensor self, *, " FORMAT_OPTIONS, "empty_like(input) -> Tensor\n\nempty of input's sizes, dtype and strides.", WGPY_FUNCTION, empty_like},
-    {"zeros_like(Tensor self, *, " FORMAT_OPTIONS, "zeros_like(input) -> Tensor\n\nzeros of input's sizes and dtype.", WGPY_FUNCTION, zeros_like},
-    {"ones_like(Tensor self, *, " FORMAT_OPTIONS, "ones_like(input) -> Tensor\n\nones of input's sizes and dtype.", WGPY_FUNCTION, ones_like},
-    {"full_like(Tensor self, Scalar fill_value, *, " FORMAT_OPTIONS, "full_like(input, fill_value) -> Tensor\n\nfull of input's sizes and dtype.",
-     WGPY_FUNCTION, full_like},
-    {"new_tensor(Tensor self, Any data, *, ScalarType? dtype=None, Device? device=None, bool pin_memory=False, bool requires_grad=False) -> Tensor",
+     "empty_permuted(size, physical_layout) -> Tensor\n\nempty whose dims lie in the order named, outermost first.",
+     WGPY_FUNCTION, empty_permuted},
+    {"empty_like(Tensor self, *, " FORMAT_OPTIONS,
+     "empty_like(input) -> Tensor\n\nempty of input's sizes, dtype and strides.", WGPY_FUNCTION, empty_like},
+    {"zeros_like(Tensor self, *, " FORMAT_OPTIONS, "zeros_like(input) -> Tensor\n\nzeros of input's sizes and dtype.",
+     WGPY_FUNCTION, zeros_like},
+    {"ones_like(Tensor self, *, " FORMAT_OPTIONS, "ones_like(input) -> Tensor\n\nones of input's sizes and dtype.",
+     WGPY_FUNCTION, ones_like},
+    {"full_like(Tensor self, Scalar fill_value, *, " FORMAT_OPTIONS,
+     "full_like(input, fill_value) -> Tensor\n\nfull of input's sizes and dtype.", WGPY_FUNCTION, full_like},
+    {"new_tensor(Tensor self, Any data, *, ScalarType? dtype=None, Device? device=None, bool pin_memory=False, bool "
+     "requires_grad=False) -> Tensor",
      "new_tensor(data) -> Tensor\n\ntorch.tensor with x's dtype.", WGPY_METHOD, new_tensor},
-    {"new_empty(Tensor self, int[] size, *, " OPTIONS, "new_empty(*size) -> Tensor\n\nempty of x's dtype.", WGPY_METHOD, new_empty},
-    {"new_zeros(Tensor self, int[] size, *, " OPTIONS, "new_zeros(*size) -> Tensor\n\nzeros of x's dtype.", WGPY_METHOD, new_zeros},
-    {"new_ones(Tensor self, int[] size, *, " OPTIONS, "new_ones(*size) -> Tensor\n\nones of x's dtype.", WGPY_METHOD, new_ones},
-    {"new_full(Tensor self, int[] size, Scalar fill_value, *, " OPTIONS, "new_full(size, fill_value) -> Tensor\n\nfull of x's dtype.", WGPY_METHOD, new_full},
-    {"new_empty_strided(Tensor self, int[] size, int[] stride, *, " OPTIONS, "new_empty_strided(size, stride) -> Tensor\n\nempty_strided of x's dtype.",
-     WGPY_METHOD, new_empty_strided},
-    {"new(Tensor self, *, Device? device=None) -> Tensor", "new(…) -> Tensor\n\nThe constructor of x's dtype: sizes, or a sequence.", WGPY_METHOD, method_new},
+    {"new_empty(Tensor self, int[] size, *, " OPTIONS, "new_empty(*size) -> Tensor\n\nempty of x's dtype.", WGPY_METHOD,
+     new_empty},
+    {"new_zeros(Tensor self, int[] size, *, " OPTIONS, "new_zeros(*size) -> Tensor\n\nzeros of x's dtype.", WGPY_METHOD,
+     new_zeros},
+    {"new_ones(Tensor self, int[] size, *, " OPTIONS, "new_ones(*size) -> Tensor\n\nones of x's dtype.", WGPY_METHOD,
+     new_ones},
+    {"new_full(Tensor self, int[] size, Scalar fill_value, *, " OPTIONS,
+     "new_full(size, fill_value) -> Tensor\n\nfull of x's dtype.", WGPY_METHOD, new_full},
+    {"new_empty_strided(Tensor self, int[] size, int[] stride, *, " OPTIONS,
+     "new_empty_strided(size, stride) -> Tensor\n\nempty_strided of x's dtype.", WGPY_METHOD, new_empty_strided},
+    {"new(Tensor self, *, Device? device=None) -> Tensor",
+     "new(…) -> Tensor\n\nThe constructor of x's dtype: sizes, or a sequence.", WGPY_METHOD, method_new},
     {"new.tensor(Tensor self, Tensor other) -> Tensor", NULL, WGPY_METHOD, method_new},
     {"new.size(Tensor self, int[] size, *, Device? device=None) -> Tensor", NULL, WGPY_METHOD, method_new},
     {"new.data(Tensor self, Any data, *, Device? device=None) -> Tensor", NULL, WGPY_METHOD, method_new},
     {NULL, NULL, 0, NULL}};
 
 static PyMethodDef functions[] = {
-    {"set_default_device", set_default_device, METH_O, "set_default_device(device)\n\nWhere factories that name no device make tensors: the cpu."},
-    {"get_default_device", get_default_device, METH_NOARGS, "get_default_device() -> device\n\nWhere factories make tensors."},
-    {"set_default_tensor_type", set_default_tensor_type, METH_O, "set_default_tensor_type(t)\n\nset_default_dtype by the type's old name."},
+    {"set_default_device", set_default_device, METH_O,
+     "set_default_device(device)\n\nWhere factories that name no device make tensors: the cpu."},
+    {"get_default_device", get_default_device, METH_NOARGS,
+     "get_default_device() -> device\n\nWhere factories make tensors."},
+    {"set_default_tensor_type", set_default_tensor_type, METH_O,
+     "set_default_tensor_type(t)\n\nset_default_dtype by the type's old name."},
     {NULL, NULL, 0, NULL}};
 
-int wgpy_init_create(PyObject *module) { return PyModule_AddFunctions(module, functions) < 0 ? -1 : add_tensortypes(module); }
+int wgpy_init_create(PyObject *module) {
+    return PyModule_AddFunctions(module, functions) < 0 ? -1 : add_tensortypes(module);
+}

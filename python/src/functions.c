@@ -6,12 +6,15 @@
 
 #include "wgpy.h"
 
-/* ---- questions -------------------------------------------------------------------------------------------------------------- */
+/* ---- questions
+ * -------------------------------------------------------------------------------------------------------------- */
 
 static PyObject *is_tensor(PyObject *m, PyObject *o) { return (void)m, PyBool_FromLong(wgpy_is_tensor(o)); }
 static PyObject *is_storage(PyObject *m, PyObject *o) { return (void)m, (void)o, Py_NewRef(Py_False); }
 static PyObject *numel(const wgpy_call *c) { return PyLong_FromLongLong(wg_numel(c->arg[0].v.t)); }
-static PyObject *is_floating_point(const wgpy_call *c) { return PyBool_FromLong(wg_dtype_is_floating(wg_dtype_of(c->arg[0].v.t))); }
+static PyObject *is_floating_point(const wgpy_call *c) {
+    return PyBool_FromLong(wg_dtype_is_floating(wg_dtype_of(c->arg[0].v.t)));
+}
 static PyObject *is_signed(const wgpy_call *c) {
     wg_dtype d = wg_dtype_of(c->arg[0].v.t);
     return PyBool_FromLong(d != WG_BOOL && d != WG_UINT8);
@@ -26,7 +29,9 @@ static PyObject *is_same_size(const wgpy_call *c) {
     return PyBool_FromLong(wg_ndim(a) == wg_ndim(b) && memcmp(wg_sizes(a), wg_sizes(b), (size_t)wg_ndim(a) * 8) == 0);
 }
 
-/* ---- dtypes ------------------------------------------------------------------------------------------------------------------- */
+/* ---- dtypes
+ * -------------------------------------------------------------------------------------------------------------------
+ */
 
 /* Stands for an argument where only dtypes and the number of dims count. */
 static wg_tensor *stand_in(const wgpy_call *c, int i) {
@@ -42,20 +47,27 @@ static PyObject *result_type(const wgpy_call *c) {
     wg_dtype d = wg_dtype_of(r);
     return wgpy_dtype_object(numbers && wg_dtype_is_floating(d) ? wg_default_dtype() : d);
 }
-static PyObject *promote_types(const wgpy_call *c) { return wgpy_dtype_object(wg_promote_types(wgpy_dtype_arg(c, 0), wgpy_dtype_arg(c, 1))); }
+static PyObject *promote_types(const wgpy_call *c) {
+    return wgpy_dtype_object(wg_promote_types(wgpy_dtype_arg(c, 0), wgpy_dtype_arg(c, 1)));
+}
 static PyObject *can_cast(const wgpy_call *c) {
     wg_dtype from = wgpy_dtype_arg(c, 0), to = wgpy_dtype_arg(c, 1);
     bool falls = (wg_dtype_is_floating(from) && !wg_dtype_is_floating(to)) || (from != WG_BOOL && to == WG_BOOL);
     return PyBool_FromLong(!falls);
 }
 
-/* ---- shapes -------------------------------------------------------------------------------------------------------------------- */
+/* ---- shapes
+ * --------------------------------------------------------------------------------------------------------------------
+ */
 
 static int not_broadcastable(int64_t size, int dim, Py_ssize_t which, PyObject *shape, int n, const int64_t *sizes) {
     PyObject *size_object = wgpy_size(n, sizes), *list = size_object ? PySequence_List(size_object) : NULL;
     if (list)
-        PyErr_Format(PyExc_RuntimeError, "Attempting to broadcast a dimension of length %lld at %d! Mismatching argument at index %zd had %S; but "
-                                         "expected shape should be broadcastable to %S", (long long)size, dim, which, shape, list);
+        PyErr_Format(
+            PyExc_RuntimeError,
+            "Attempting to broadcast a dimension of length %lld at %d! Mismatching argument at index %zd had %S; but "
+            "expected shape should be broadcastable to %S",
+            (long long)size, dim, which, shape, list);
     Py_XDECREF(size_object);
     Py_XDECREF(list);
     return -1;
@@ -109,7 +121,8 @@ static PyObject *broadcast_shapes(PyObject *m, PyObject *const *args, Py_ssize_t
     return shapes && st == 0 ? wgpy_size(n, sizes) : NULL;
 }
 
-/* ---- lists of tensors -------------------------------------------------------------------------------------------------------------- */
+/* ---- lists of tensors
+ * -------------------------------------------------------------------------------------------------------------- */
 
 static int expect_tensors(PyObject *const *args, Py_ssize_t n) {
     for (Py_ssize_t i = 0; i < n; i++) {
@@ -123,15 +136,17 @@ static int expect_tensors(PyObject *const *args, Py_ssize_t n) {
 }
 
 static int too_different(int64_t a, int64_t b, int dim) {
-    PyErr_Format(PyExc_RuntimeError, "The size of tensor a (%lld) must match the size of tensor b (%lld) at non-singleton dimension %d", (long long)a,
-                 (long long)b, dim);
+    PyErr_Format(PyExc_RuntimeError,
+                 "The size of tensor a (%lld) must match the size of tensor b (%lld) at non-singleton dimension %d",
+                 (long long)a, (long long)b, dim);
     return -1;
 }
 
 /* The shape that all of them broadcast to. */
 static int common_shape(PyObject *const *args, Py_ssize_t nargs, int *ndim, int64_t *sizes) {
     *ndim = 0;
-    for (Py_ssize_t i = 0; i < nargs; i++) *ndim = wg_ndim(wgpy_handle(args[i])) > *ndim ? wg_ndim(wgpy_handle(args[i])) : *ndim;
+    for (Py_ssize_t i = 0; i < nargs; i++)
+        *ndim = wg_ndim(wgpy_handle(args[i])) > *ndim ? wg_ndim(wgpy_handle(args[i])) : *ndim;
     for (int d = 0; d < *ndim; d++) sizes[d] = 1;
     for (Py_ssize_t i = 0; i < nargs; i++) {
         const wg_tensor *t = wgpy_handle(args[i]);
@@ -154,25 +169,32 @@ static PyObject *broadcast_tensors(PyObject *m, PyObject *const *args, Py_ssize_
     size_t scope = wg_scope_open();
     for (Py_ssize_t i = 0; r && i < nargs; i++) {
         PyObject *o = wgpy_result(wg_expand(wgpy_handle(args[i]), ndim, sizes));
-        if (o) PyTuple_SetItem(r, i, o);
-        else Py_CLEAR(r);
+        if (o)
+            PyTuple_SetItem(r, i, o);
+        else
+            Py_CLEAR(r);
     }
     wg_scope_close(scope);
     return r;
 }
 
-static PyObject *broadcast_to(const wgpy_call *c) { return wgpy_result(wg_expand(c->arg[0].v.t, (int)c->arg[1].n, c->arg[1].v.ints)); }
+static PyObject *broadcast_to(const wgpy_call *c) {
+    return wgpy_result(wg_expand(c->arg[0].v.t, (int)c->arg[1].n, c->arg[1].v.ints));
+}
 
 static int check_grid(PyObject *const *args, Py_ssize_t n) {
     if (expect_tensors(args, n) < 0) return -1;
     if (n == 0 || n > WG_MAX_DIMS) {
-        PyErr_SetString(PyExc_RuntimeError, n ? "meshgrid: too many tensors" : "meshgrid expects a non-empty TensorList");
+        PyErr_SetString(PyExc_RuntimeError,
+                        n ? "meshgrid: too many tensors" : "meshgrid expects a non-empty TensorList");
         return -1;
     }
     for (Py_ssize_t i = 0; i < n; i++) {
         const wg_tensor *t = wgpy_handle(args[i]);
         if (wg_ndim(t) > 1) {
-            PyErr_Format(PyExc_RuntimeError, "torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: one of %d dims", wg_ndim(t));
+            PyErr_Format(PyExc_RuntimeError,
+                         "torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: one of %d dims",
+                         wg_ndim(t));
             return -1;
         }
         if (wg_dtype_of(t) == wg_dtype_of(wgpy_handle(args[0]))) continue;
@@ -200,8 +222,10 @@ static PyObject *make_grid(PyObject *const *args, Py_ssize_t n, bool xy) {
     size_t scope = wg_scope_open();
     for (Py_ssize_t i = 0; r && i < n; i++) {
         PyObject *o = wgpy_result(grid(args, (int)n, (int)i, sizes, swap));
-        if (o) PyTuple_SetItem(r, i, o);
-        else Py_CLEAR(r);
+        if (o)
+            PyTuple_SetItem(r, i, o);
+        else
+            Py_CLEAR(r);
     }
     wg_scope_close(scope);
     return r;
@@ -214,9 +238,11 @@ static int indexing_of(PyObject *value, bool *xy) {
         Py_XDECREF(name);
         return -1;
     }
-    if (PyUnicode_CompareWithASCIIString(value, "xy") == 0) *xy = true;
+    if (PyUnicode_CompareWithASCIIString(value, "xy") == 0)
+        *xy = true;
     else if (PyUnicode_CompareWithASCIIString(value, "ij")) {
-        PyErr_Format(PyExc_RuntimeError, "torch.meshgrid: indexing must be one of \"xy\" or \"ij\", but received: %S", value);
+        PyErr_Format(PyExc_RuntimeError, "torch.meshgrid: indexing must be one of \"xy\" or \"ij\", but received: %S",
+                     value);
         return -1;
     }
     return 0;
@@ -226,7 +252,8 @@ static int warn_of_indexing(void) {
     static bool said;
     if (said) return 0;
     said = true;
-    return wgpy_warn(PyExc_UserWarning, "torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.");
+    return wgpy_warn(PyExc_UserWarning,
+                     "torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.");
 }
 
 static PyObject *meshgrid(PyObject *m, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
@@ -275,41 +302,50 @@ static PyObject *cartesian_prod(PyObject *m, PyObject *const *args, Py_ssize_t n
     return r;
 }
 
-/* ---- tables ----------------------------------------------------------------------------------------------------------------------------- */
+/* ---- tables
+ * -----------------------------------------------------------------------------------------------------------------------------
+ */
 
 enum { BOTH = WGPY_FUNCTION | WGPY_METHOD };
 const wgpy_builtin wgpy_function_builtins[] = {
     {"numel(Tensor self) -> Any", "numel(input) -> int\n\nHow many elements.", WGPY_FUNCTION, numel},
-    {"is_floating_point(Tensor self) -> Any", "is_floating_point(input) -> bool\n\nIs the dtype a floating one?", WGPY_FUNCTION, is_floating_point},
-    {"is_signed(Tensor self) -> Any", "is_signed(input) -> bool\n\nCan the dtype hold negative numbers?", WGPY_FUNCTION, is_signed},
+    {"is_floating_point(Tensor self) -> Any", "is_floating_point(input) -> bool\n\nIs the dtype a floating one?",
+     WGPY_FUNCTION, is_floating_point},
+    {"is_signed(Tensor self) -> Any", "is_signed(input) -> bool\n\nCan the dtype hold negative numbers?", WGPY_FUNCTION,
+     is_signed},
     {"is_complex(Tensor self) -> Any", "is_complex(input) -> bool\n\nIs the dtype complex?", WGPY_FUNCTION, no},
     {"is_conj(Tensor self) -> Any", NULL, WGPY_FUNCTION, no},
     {"is_neg(Tensor self) -> Any", NULL, WGPY_FUNCTION, no},
     {"is_distributed(Tensor self) -> Any", NULL, BOTH, no},
     {"is_inference(Tensor self) -> Any", "is_inference(input) -> bool\n\nWas it made in inference mode?", BOTH, no},
     {"is_nonzero(Tensor self) -> Any", "is_nonzero(input) -> bool\n\nIs the one element not zero?", BOTH, is_nonzero},
-    {"is_same_size(Tensor self, Tensor other) -> Any", "is_same_size(input, other) -> bool\n\nSame sizes?", WGPY_FUNCTION, is_same_size},
-    {"result_type(Tensor tensor, Tensor other) -> Any", "result_type(tensor1, tensor2) -> dtype\n\nThe dtype that an operation on them computes in.",
-     WGPY_FUNCTION, result_type},
+    {"is_same_size(Tensor self, Tensor other) -> Any", "is_same_size(input, other) -> bool\n\nSame sizes?",
+     WGPY_FUNCTION, is_same_size},
+    {"result_type(Tensor tensor, Tensor other) -> Any",
+     "result_type(tensor1, tensor2) -> dtype\n\nThe dtype that an operation on them computes in.", WGPY_FUNCTION,
+     result_type},
     {"result_type.scalar(Scalar scalar, Tensor tensor) -> Any", NULL, WGPY_FUNCTION, result_type},
     {"result_type.other(Tensor tensor, Scalar other) -> Any", NULL, WGPY_FUNCTION, result_type},
     {"result_type.numbers(Scalar scalar1, Scalar scalar2) -> Any", NULL, WGPY_FUNCTION, result_type},
-    {"promote_types(ScalarType type1, ScalarType type2) -> Any", "promote_types(type1, type2) -> dtype\n\nThe smallest dtype that holds both.", WGPY_FUNCTION,
-     promote_types},
-    {"can_cast(ScalarType from_, ScalarType to) -> Any", "can_cast(from_, to) -> bool\n\nMay an in-place operation make the one of the other?", WGPY_FUNCTION,
-     can_cast},
-    {"broadcast_to(Tensor self, int[] size) -> Tensor", "broadcast_to(input, size) -> Tensor\n\nexpand by another name.", BOTH, broadcast_to},
+    {"promote_types(ScalarType type1, ScalarType type2) -> Any",
+     "promote_types(type1, type2) -> dtype\n\nThe smallest dtype that holds both.", WGPY_FUNCTION, promote_types},
+    {"can_cast(ScalarType from_, ScalarType to) -> Any",
+     "can_cast(from_, to) -> bool\n\nMay an in-place operation make the one of the other?", WGPY_FUNCTION, can_cast},
+    {"broadcast_to(Tensor self, int[] size) -> Tensor",
+     "broadcast_to(input, size) -> Tensor\n\nexpand by another name.", BOTH, broadcast_to},
     {NULL, NULL, 0, NULL}};
 
-static PyMethodDef functions[] = {
-    {"is_tensor", is_tensor, METH_O, "is_tensor(obj) -> bool\n\nIs it a Tensor?"},
-    {"is_storage", is_storage, METH_O, "is_storage(obj) -> bool\n\nIs it a storage?"},
-    {"broadcast_shapes", (PyCFunction)(void (*)(void))broadcast_shapes, METH_FASTCALL, "broadcast_shapes(*shapes) -> Size\n\nWhat the shapes broadcast to."},
-    {"broadcast_tensors", (PyCFunction)(void (*)(void))broadcast_tensors, METH_FASTCALL,
-     "broadcast_tensors(*tensors) -> tuple of Tensors\n\nViews of one shape."},
-    {"cartesian_prod", (PyCFunction)(void (*)(void))cartesian_prod, METH_FASTCALL, "cartesian_prod(*tensors) -> Tensor\n\nEvery combination, as rows."},
-    {"meshgrid", (PyCFunction)(void (*)(void))meshgrid, METH_FASTCALL | METH_KEYWORDS,
-     "meshgrid(*tensors, indexing='ij') -> tuple of Tensors\n\nThe coordinates of a grid: tensor i varies along dim i."},
-    {NULL, NULL, 0, NULL}};
+static PyMethodDef functions[] = {{"is_tensor", is_tensor, METH_O, "is_tensor(obj) -> bool\n\nIs it a Tensor?"},
+                                  {"is_storage", is_storage, METH_O, "is_storage(obj) -> bool\n\nIs it a storage?"},
+                                  {"broadcast_shapes", (PyCFunction)(void (*)(void))broadcast_shapes, METH_FASTCALL,
+                                   "broadcast_shapes(*shapes) -> Size\n\nWhat the shapes broadcast to."},
+                                  {"broadcast_tensors", (PyCFunction)(void (*)(void))broadcast_tensors, METH_FASTCALL,
+                                   "broadcast_tensors(*tensors) -> tuple of Tensors\n\nViews of one shape."},
+                                  {"cartesian_prod", (PyCFunction)(void (*)(void))cartesian_prod, METH_FASTCALL,
+                                   "cartesian_prod(*tensors) -> Tensor\n\nEvery combination, as rows."},
+                                  {"meshgrid", (PyCFunction)(void (*)(void))meshgrid, METH_FASTCALL | METH_KEYWORDS,
+                                   "meshgrid(*tensors, indexing='ij') -> tuple of Tensors\n\nThe coordinates of a "
+                                   "grid: tensor i varies along dim i."},
+                                  {NULL, NULL, 0, NULL}};
 
 int wgpy_init_functions(PyObject *module) { return PyModule_AddFunctions(module, functions); }

@@ -8,7 +8,8 @@
 
 #include "wgpy.h"
 
-/* ---- NumPy ------------------------------------------------------------------------------------------------------------ */
+/* ---- NumPy
+ * ------------------------------------------------------------------------------------------------------------ */
 
 /* numpy.NAME when somebody has imported NumPy; borrowed, kept for good. */
 static PyObject *numpy_type(const char *name, PyObject **known) {
@@ -19,7 +20,9 @@ static PyObject *numpy_type(const char *name, PyObject **known) {
     if (!*known) PyErr_Clear();
     return *known;
 }
-static bool is_a(PyObject *o, PyObject *type) { return type && PyType_Check(type) && PyType_IsSubtype(Py_TYPE(o), (PyTypeObject *)type); }
+static bool is_a(PyObject *o, PyObject *type) {
+    return type && PyType_Check(type) && PyType_IsSubtype(Py_TYPE(o), (PyTypeObject *)type);
+}
 static bool is_plain(PyObject *o) { /* Python's own, as nearly always */
     PyTypeObject *t = Py_TYPE(o);
     return t == &PyFloat_Type || t == &PyLong_Type || t == &PyBool_Type || t == &PyList_Type || t == &PyTuple_Type;
@@ -40,21 +43,27 @@ static wg_dtype of_format(const char *format, Py_ssize_t size) {
         const char *letters;
         Py_ssize_t size;
         wg_dtype dtype;
-    } formats[] = {{"?", 1, WG_BOOL}, {"bhilq", 1, WG_INT8}, {"bhilq", 2, WG_INT16}, {"bhilq", 4, WG_INT32}, {"bhilq", 8, WG_INT64},
-                   {"BHILQ", 1, WG_UINT8}, {"BHILQ", 2, WG_UINT16}, {"BHILQ", 4, WG_UINT32}, {"BHILQ", 8, WG_UINT64}, {"e", 2, WG_FLOAT16},
-                   {"f", 4, WG_FLOAT32}, {"d", 8, WG_FLOAT64}, {"FZ", 8, WG_COMPLEX64}, {"DZ", 16, WG_COMPLEX128}};
+    } formats[] = {{"?", 1, WG_BOOL},       {"bhilq", 1, WG_INT8},    {"bhilq", 2, WG_INT16},  {"bhilq", 4, WG_INT32},
+                   {"bhilq", 8, WG_INT64},  {"BHILQ", 1, WG_UINT8},   {"BHILQ", 2, WG_UINT16}, {"BHILQ", 4, WG_UINT32},
+                   {"BHILQ", 8, WG_UINT64}, {"e", 2, WG_FLOAT16},     {"f", 4, WG_FLOAT32},    {"d", 8, WG_FLOAT64},
+                   {"FZ", 8, WG_COMPLEX64}, {"DZ", 16, WG_COMPLEX128}};
     while (*format && strchr("@=<|", *format)) format++;
     for (size_t i = 0; *format && i < sizeof(formats) / sizeof(*formats); i++)
-        if (strchr(formats[i].letters, *format) && formats[i].size == size && (format[1] == 0 || *format == 'Z')) return formats[i].dtype;
+        if (strchr(formats[i].letters, *format) && formats[i].size == size && (format[1] == 0 || *format == 'Z'))
+            return formats[i].dtype;
     return WG_DTYPE_NONE;
 }
 
 static int refuse_array(PyObject *array) {
-    PyObject *dtype = PyObject_GetAttrString(array, "dtype"), *type = dtype ? PyObject_GetAttrString(dtype, "type") : NULL;
+    PyObject *dtype = PyObject_GetAttrString(array, "dtype"),
+             *type = dtype ? PyObject_GetAttrString(dtype, "type") : NULL;
     PyObject *name = type ? PyObject_GetAttrString(type, "__name__") : NULL;
     PyErr_Clear();
-    PyErr_Format(PyExc_TypeError, "can't convert np.ndarray of type numpy.%V. The only supported types are: float64, float32, float16, complex64, "
-                                  "complex128, int64, int32, int16, int8, uint64, uint32, uint16, uint8, and bool.", name, "?");
+    PyErr_Format(PyExc_TypeError,
+                 "can't convert np.ndarray of type numpy.%V. The only supported types are: float64, float32, float16, "
+                 "complex64, "
+                 "complex128, int64, int32, int16, int8, uint64, uint32, uint16, uint8, and bool.",
+                 name, "?");
     Py_XDECREF(name);
     Py_XDECREF(type);
     Py_XDECREF(dtype);
@@ -80,7 +89,8 @@ static int numpy_dtype(PyObject *o, wg_dtype *d) {
     bool scalar = wgpy_is_array_scalar(o);
     for (int i = 0; scalar && i < nseen; i++)
         if (seen[i].type == Py_TYPE(o)) return *d = seen[i].dtype, 0;
-    PyObject *dtype = PyObject_GetAttrString(o, "dtype"), *letter = dtype ? PyObject_GetAttrString(dtype, "char") : NULL;
+    PyObject *dtype = PyObject_GetAttrString(o, "dtype"),
+             *letter = dtype ? PyObject_GetAttrString(dtype, "char") : NULL;
     PyObject *size = letter ? PyObject_GetAttrString(dtype, "itemsize") : NULL;
     const char *text = size && PyUnicode_Check(letter) ? PyUnicode_AsUTF8AndSize(letter, NULL) : NULL;
     *d = text ? of_format(text, PyLong_AsSsize_t(size)) : WG_DTYPE_NONE;
@@ -97,7 +107,8 @@ static int numpy_dtype(PyObject *o, wg_dtype *d) {
     return 0;
 }
 
-/* ---- memory of others --------------------------------------------------------------------------------------------------- */
+/* ---- memory of others
+ * --------------------------------------------------------------------------------------------------- */
 
 static void release_view(void *user) {
     if (!Py_IsInitialized()) return;
@@ -110,7 +121,8 @@ static void release_view(void *user) {
 }
 
 /* A tensor over a buffer, which is given back with it. The view is consumed. */
-static wg_tensor *over_view(Py_buffer *view, wg_dtype d, int ndim, const int64_t *sizes, const int64_t *strides, size_t offset) {
+static wg_tensor *over_view(Py_buffer *view, wg_dtype d, int ndim, const int64_t *sizes, const int64_t *strides,
+                            size_t offset) {
     Py_buffer *kept = malloc(sizeof(*kept));
     if (!kept) {
         PyBuffer_Release(view);
@@ -118,21 +130,26 @@ static wg_tensor *over_view(Py_buffer *view, wg_dtype d, int ndim, const int64_t
         return NULL;
     }
     *kept = *view;
-    return wg_from_memory(d, ndim, sizes, WG_MEMORY(.data = (char *)view->buf + offset, .strides = strides, .release = release_view, .user = kept,
-                                                    .read_only = view->readonly != 0));
+    return wg_from_memory(d, ndim, sizes,
+                          WG_MEMORY(.data = (char *)view->buf + offset, .strides = strides, .release = release_view,
+                                    .user = kept, .read_only = view->readonly != 0));
 }
 
 static int one_stride(int64_t bytes, int64_t item, int64_t *stride) {
     if (bytes % item) {
-        PyErr_SetString(PyExc_ValueError, "given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate "
-                                          "the memory.");
+        PyErr_SetString(
+            PyExc_ValueError,
+            "given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate "
+            "the memory.");
         return -1;
     }
     *stride = bytes / item;
     if (*stride >= 0) return 0;
-    PyErr_SetString(PyExc_ValueError, "At least one stride in the given numpy array is negative, and tensors with negative strides are not "
-                                      "currently supported. (You can probably work around this by making a copy of your array  with "
-                                      "array.copy().) ");
+    PyErr_SetString(
+        PyExc_ValueError,
+        "At least one stride in the given numpy array is negative, and tensors with negative strides are not "
+        "currently supported. (You can probably work around this by making a copy of your array  with "
+        "array.copy().) ");
     return -1;
 }
 
@@ -153,9 +170,12 @@ static wg_tensor *share_view(PyObject *array, Py_buffer *view) {
     int64_t sizes[WG_MAX_DIMS], strides[WG_MAX_DIMS];
     const char *format = view->format ? view->format : "B";
     if ((*format == '>' || *format == '!') && view->itemsize > 1)
-        PyErr_SetString(PyExc_ValueError, "given numpy array has byte order different from the native byte order. Conversion between byte orders is "
-                                          "currently not supported.");
-    else if (of_format(format, view->itemsize) == WG_DTYPE_NONE) refuse_array(array);
+        PyErr_SetString(
+            PyExc_ValueError,
+            "given numpy array has byte order different from the native byte order. Conversion between byte orders is "
+            "currently not supported.");
+    else if (of_format(format, view->itemsize) == WG_DTYPE_NONE)
+        refuse_array(array);
     else if (usable(of_format(format, view->itemsize)) == 0 && array_strides(array, view, sizes, strides) == 0)
         return over_view(view, of_format(format, view->itemsize), view->ndim, sizes, strides, 0);
     PyBuffer_Release(view);
@@ -182,16 +202,22 @@ static int64_t elements_of(int64_t bytes, int64_t count, int64_t offset, int64_t
     if (bytes == 0 || count == 0)
         return frombuffer_error("both buffer length (%lld) and count (%lld) must not be 0", bytes, count, 0);
     if (offset < 0 || offset >= bytes)
-        return frombuffer_error("offset (%lld bytes) must be non-negative and no greater than buffer length (%lld bytes) minus 1", offset, bytes, 0);
+        return frombuffer_error(
+            "offset (%lld bytes) must be non-negative and no greater than buffer length (%lld bytes) minus 1", offset,
+            bytes, 0);
     if (count < 0) {
         if ((bytes - offset) % item == 0) return (bytes - offset) / item;
-        return frombuffer_error("buffer length (%lld bytes) after offset (%lld bytes) must be a multiple of element size (%lld)", bytes - offset, offset,
-                                item);
+        return frombuffer_error(
+            "buffer length (%lld bytes) after offset (%lld bytes) must be a multiple of element size (%lld)",
+            bytes - offset, offset, item);
     }
     if (count <= (bytes - offset) / item) return count;
     char text[256];
-    PyOS_snprintf(text, sizeof(text), "requested buffer length (%lld * %lld bytes) after offset (%lld bytes) must not be greater than actual buffer "
-                                      "length (%lld bytes)", (long long)count, (long long)item, (long long)offset, (long long)bytes);
+    PyOS_snprintf(
+        text, sizeof(text),
+        "requested buffer length (%lld * %lld bytes) after offset (%lld bytes) must not be greater than actual buffer "
+        "length (%lld bytes)",
+        (long long)count, (long long)item, (long long)offset, (long long)bytes);
     PyErr_SetString(PyExc_ValueError, text);
     return -1;
 }
@@ -200,8 +226,10 @@ static int warn_read_only(void) {
     static bool said;
     if (said) return 0;
     said = true;
-    return wgpy_warn(PyExc_UserWarning, "The given buffer is not writable, and PyTorch does not support non-writable tensors. Here the tensor is "
-                                        "read-only: in-place operations on it raise. Copy the buffer to write to the tensor.");
+    return wgpy_warn(
+        PyExc_UserWarning,
+        "The given buffer is not writable, and PyTorch does not support non-writable tensors. Here the tensor is "
+        "read-only: in-place operations on it raise. Copy the buffer to write to the tensor.");
 }
 
 wg_tensor *wgpy_from_buffer(PyObject *o, wg_dtype d, int64_t count, int64_t offset) {
@@ -221,7 +249,8 @@ wg_tensor *wgpy_from_buffer(PyObject *o, wg_dtype d, int64_t count, int64_t offs
     return over_view(&view, d, 1, &n, NULL, (size_t)offset);
 }
 
-/* ---- shape -------------------------------------------------------------------------------------------------------------- */
+/* ---- shape
+ * -------------------------------------------------------------------------------------------------------------- */
 
 typedef struct shape {
     int n;
@@ -281,7 +310,8 @@ static int shape_of(PyObject *o, shape *s) {
     return st;
 }
 
-/* ---- dtype ----------------------------------------------------------------------------------------------------------------- */
+/* ---- dtype
+ * ----------------------------------------------------------------------------------------------------------------- */
 
 static int infer(PyObject *o, wg_dtype *d);
 
@@ -302,7 +332,9 @@ static int infer_items(PyObject *o, wg_dtype *d) {
         PyObject *item = tuple ? PyTuple_GetItem(o, i) : PyList_GetItem(o, i);
         if (WGPY_LIKELY(Py_TYPE(item) == last)) continue;
         if (infer_item(item, d) < 0) return -1;
-        last = Py_TYPE(item) == &PyFloat_Type || Py_TYPE(item) == &PyLong_Type || Py_TYPE(item) == &PyBool_Type ? Py_TYPE(item) : NULL;
+        last = Py_TYPE(item) == &PyFloat_Type || Py_TYPE(item) == &PyLong_Type || Py_TYPE(item) == &PyBool_Type
+                   ? Py_TYPE(item)
+                   : NULL;
     }
     return 0;
 }
@@ -314,7 +346,8 @@ static int infer_sequence(PyObject *o, wg_dtype *d) {
     for (Py_ssize_t i = 0; i < PySequence_Size(items) && !itself; i++)
         itself = (PyTuple_Check(items) ? PyTuple_GetItem(items, i) : PyList_GetItem(items, i)) == o;
     int st = -1;
-    if (itself) PyErr_SetString(PyExc_TypeError, "new(): self-referential lists are incompatible");
+    if (itself)
+        PyErr_SetString(PyExc_TypeError, "new(): self-referential lists are incompatible");
     else if (Py_EnterRecursiveCall(" while reading nested data") == 0) {
         st = infer_items(items, d);
         Py_LeaveRecursiveCall();
@@ -333,16 +366,19 @@ static int no_dtype(PyObject *o) {
 }
 
 static int infer(PyObject *o, wg_dtype *d) {
-    if (PyFloat_Check(o) && !wgpy_is_array_scalar(o)) return *d = wg_default_dtype(), 0; /* numpy.float64 is a float, too */
+    if (PyFloat_Check(o) && !wgpy_is_array_scalar(o))
+        return *d = wg_default_dtype(), 0; /* numpy.float64 is a float, too */
     if (o == Py_True || o == Py_False) return *d = WG_BOOL, 0;
-    if (wgpy_is_array(o) || (wgpy_is_array_scalar(o) && !PyUnicode_Check(o) && !PyBytes_Check(o))) return numpy_dtype(o, d);
+    if (wgpy_is_array(o) || (wgpy_is_array_scalar(o) && !PyUnicode_Check(o) && !PyBytes_Check(o)))
+        return numpy_dtype(o, d);
     if (PyLong_Check(o)) return *d = WG_INT64, 0;
     if (PyUnicode_Check(o) || PyBytes_Check(o)) return invalid_type(o);
     if (wgpy_is_tensor(o)) return *d = wg_dtype_of(wgpy_handle(o)), 0;
     return is_sequence(o) ? infer_sequence(o, d) : no_dtype(o);
 }
 
-/* ---- elements ---------------------------------------------------------------------------------------------------------------- */
+/* ---- elements
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 typedef struct sink {
     char *at;
@@ -398,13 +434,15 @@ static int store_one(sink *s, PyObject *o) {
     if (wg_dtype_is_floating(s->to)) {
         f = PyFloat_AsDouble(o);
         if (f == -1 && PyErr_Occurred()) return -1;
-    } else if (s->to != WG_BOOL && integer_of(o, s->to, &v) < 0) return -1;
+    } else if (s->to != WG_BOOL && integer_of(o, s->to, &v) < 0)
+        return -1;
     switch (s->to) {
     case WG_BOOL:
         if ((truth = truth_of(o)) < 0) return -1;
         *s->at = (char)truth;
         break;
-    case WG_UINT8: case WG_INT8: *(uint8_t *)s->at = (uint8_t)v; break;
+    case WG_UINT8:
+    case WG_INT8: *(uint8_t *)s->at = (uint8_t)v; break;
     case WG_INT16: *(int16_t *)(void *)s->at = (int16_t)v; break;
     case WG_INT32: *(int32_t *)(void *)s->at = (int32_t)v; break;
     case WG_INT64: *(int64_t *)(void *)s->at = v; break;
@@ -445,7 +483,8 @@ static int store_block(sink *s, PyObject *o, int dim) {
     }
     if (wg_is_poison(t)) return wgpy_error(), -1;
     int rest = s->shape->n - dim;
-    if (wg_ndim(t) != rest || (rest && memcmp(wg_sizes(t), s->shape->sizes + dim, (size_t)rest * 8)) || wg_promote_types(wg_dtype_of(t), s->to) != s->to)
+    if (wg_ndim(t) != rest || (rest && memcmp(wg_sizes(t), s->shape->sizes + dim, (size_t)rest * 8)) ||
+        wg_promote_types(wg_dtype_of(t), s->to) != s->to)
         return 0;
     size_t bytes = (size_t)wg_numel(t) * wg_dtype_size(s->to);
     if (wgpy_check(wg_copy_out(t, s->to, s->at, bytes))) return -1;
@@ -461,8 +500,11 @@ static int store(sink *s, PyObject *o, int dim) {
     if (!items) return -1;
     int64_t n = s->shape->sizes[dim], got = PySequence_Size(items);
     int st = got == n ? 0 : -1;
-    if (st < 0) PyErr_Format(PyExc_ValueError, "expected sequence of length %lld at dim %d (got %lld)", (long long)n, dim, (long long)got);
-    else if (dim + 1 == s->shape->n) st = store_row(s, items, n);
+    if (st < 0)
+        PyErr_Format(PyExc_ValueError, "expected sequence of length %lld at dim %d (got %lld)", (long long)n, dim,
+                     (long long)got);
+    else if (dim + 1 == s->shape->n)
+        st = store_row(s, items, n);
     for (int64_t i = 0; st == 0 && dim + 1 < s->shape->n && i < n; i++) {
         PyObject *item = PySequence_GetItem(items, i);
         st = item ? store(s, item, dim + 1) : -1;
@@ -483,7 +525,8 @@ static wg_tensor *from_nested(PyObject *data, wg_dtype d) {
     return half ? wg_to(t, d) : t;
 }
 
-/* ---- what torch.tensor takes ---------------------------------------------------------------------------------------------------- */
+/* ---- what torch.tensor takes
+ * ---------------------------------------------------------------------------------------------------- */
 
 /* A new handle even when nothing is converted. */
 static wg_tensor *copied(wg_tensor *t, wg_dtype d) {
