@@ -722,7 +722,7 @@ const wgpy_builtin wgpy_create_builtins[] = {
     {"ones(int[] size, *, " OUT_OPTIONS, "ones(*size) -> Tensor\n\nAll 1.\n\n>>> torch.ones(2)\ntensor([1., 1.])",
      WGPY_FUNCTION, ones},
     {"full(int[] size, Scalar fill_value, *, " OUT_OPTIONS,
-     "full(size, fill_value) -> Tensor\n\nAll the same.\n\n>>> torch.full((2,), 7)\ntensor([7, 7])", WGPY_FUNCTION,
+     "full(size, fill_value) -> Tensor\n\nAll the same.\n\n>>> torch.full((2,), 7)\ntensor([7, 7])", WGPY_FUNCTION | WGPY_PLAIN,
      full},
     {"eye(int n, *, " OUT_OPTIONS, "eye(n, m=n) -> Tensor\n\n1 on the diagonal, else 0.", WGPY_FUNCTION, eye},
     {"eye.m(int n, int m, *, " OUT_OPTIONS, NULL, WGPY_FUNCTION, eye},

@@ -160,10 +160,28 @@ static int common_shape(PyObject *const *args, Py_ssize_t nargs, int *ndim, int6
     return 0;
 }
 
+/* The functions below take any number of tensors: no schema says so, so overriding is asked for here. */
+static PyObject *overridden(const char *name, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+                            bool *handled) {
+    *handled = false;
+    bool may = wgpy.overrides;
+    for (Py_ssize_t i = 0; i < nargs && !may; i++) may = !wgpy_is_exact(args[i]) && wgpy_may_override(args[i]);
+    if (!may) return NULL;
+    PyObject *function = PyObject_GetAttrString(wgpy.module, name);
+    if (!function) return *handled = true, NULL;
+    wgpy_overloads family = {.name = name, .function = function};
+    PyObject *r = wgpy_override(&family, NULL, args, nargs, kwnames, handled);
+    Py_DECREF(function);
+    return r;
+}
+
 static PyObject *broadcast_tensors(PyObject *m, PyObject *const *args, Py_ssize_t nargs) {
     int64_t sizes[WG_MAX_DIMS];
     int ndim;
+    bool handled;
     (void)m;
+    PyObject *other = overridden("broadcast_tensors", args, nargs, NULL, &handled);
+    if (handled) return other;
     if (expect_tensors(args, nargs) < 0 || common_shape(args, nargs, &ndim, sizes) < 0) return NULL;
     PyObject *r = PyTuple_New(nargs);
     size_t scope = wg_scope_open();
@@ -257,8 +275,10 @@ static int warn_of_indexing(void) {
 }
 
 static PyObject *meshgrid(PyObject *m, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
-    bool xy = false, given = false;
+    bool xy = false, given = false, handled;
     (void)m;
+    PyObject *other = overridden("meshgrid", args, nargs, kwnames, &handled);
+    if (handled) return other;
     for (Py_ssize_t k = 0; kwnames && k < PyTuple_Size(kwnames); k++) {
         PyObject *key = PyTuple_GetItem(kwnames, k), *value = args[nargs + k];
         if (PyUnicode_CompareWithASCIIString(key, "indexing")) {
@@ -284,7 +304,10 @@ static PyObject *meshgrid(PyObject *m, PyObject *const *args, Py_ssize_t nargs, 
 
 /* Every combination, as rows. */
 static PyObject *cartesian_prod(PyObject *m, PyObject *const *args, Py_ssize_t n) {
+    bool handled;
     (void)m;
+    PyObject *other = overridden("cartesian_prod", args, n, NULL, &handled);
+    if (handled) return other;
     for (Py_ssize_t i = 0; expect_tensors(args, n) == 0 && i < n; i++) {
         if (wg_ndim(wgpy_handle(args[i])) == 1) continue;
         PyErr_Format(PyExc_RuntimeError, "Expect a 1D vector, but got shape of %d dims", wg_ndim(wgpy_handle(args[i])));
