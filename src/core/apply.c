@@ -42,7 +42,8 @@ static const char *kernel_name(const char *op) {
     static const char *const names[][2] = {{"floor_divide", "div_floor_cpu"}, {"pow", "pow"},
                                            {"bitwise_left_shift", "lshift_cpu"}, {"bitwise_right_shift", "rshift_cpu"},
                                            {"floor", "floor_vml_cpu"}, {"ceil", "ceil_vml_cpu"},
-                                           {"round", "round_vml_cpu"}, {"trunc", "trunc_vml_cpu"}};
+                                           {"round", "round_vml_cpu"}, {"trunc", "trunc_vml_cpu"},
+                                           {"clamp.bounds", "clamp_cpu"}};
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
         if (strcmp(names[i][0], op) == 0) return names[i][1];
     return NULL;
@@ -290,7 +291,7 @@ static wg_status make_views(const wg_call *c, const wg_geometry *g) {
     wg_tensor *t = c->in[0];
     for (int o = 0; o < c->nout; o++) {
         wg_tensor *a = wg__alias(t, g[o].ndim, g[o].sizes, g[o].strides, g[o].offset, false);
-        if (a && wg__mark_view(a, t, view_kind(c->op)) != WG_OK) {
+        if (a && !(c->op->traits & WG_OF_TEMPORARY) && wg__mark_view(a, t, view_kind(c->op)) != WG_OK) {
             wg_release(a);
             a = NULL;
         }

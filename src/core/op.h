@@ -84,6 +84,7 @@ enum {
     WG_SAFE_INPLACE = 128, /* pointwise kernel may write over input 0 */
     WG_INT_SECOND = 256,   /* output 1 and on are indices: not differentiable */
     WG_NO_PROMOTE = 512,   /* pointwise, but inputs are not brought to one dtype */
+    WG_OF_TEMPORARY = 1024, /* a view whose input nobody else has: its output is no view to anybody */
 };
 /* What dtypes a pointwise op takes, and gives. */
 enum { WG_K_FLT = 1, WG_K_NUM, WG_K_ANY, WG_K_INT, WG_K_WHOLE, WG_K_FLAG }; /* as in elementwise.def */

@@ -3,6 +3,7 @@
  */
 #include "core/apply.h"
 #include "cpu/gemm.h"
+#include "wengert/autograd.h"
 #include "wengert/ops.h"
 
 /* ---- checks ---------------------------------------------------------------------------------------------------------------- */
@@ -337,8 +338,9 @@ wg_tensor *wg_matmul(wg_tensor *a, wg_tensor *b) {
     if (a->ndim == 1 && b->ndim == 2) return wg__squeeze_inplace_like(wg_mm(wg_unsqueeze(a, 0), b), 0);
     if (a->ndim == 2 && b->ndim == 2) return wg_mm(a, b);
     if (a->ndim > 2 && b->ndim <= 2) return fold_left(a, b);
-    if (b->ndim > 2 && a->ndim <= 2) { /* fold the other way: (b.mT @ a.T).mT */
-        if (a->ndim == 1) return fold_left(wg_mT(b), a);
+    if (b->ndim > 2 && a->ndim == 1) return fold_left(wg_mT(b), a);
+    /* A matrix before many: folded the other way, (b.mT @ a.T).mT, only when its gradient would be as many, as PyTorch */
+    if (b->ndim > 2 && a->ndim == 2 && wg_requires_grad(a)) {
         wg_tensor *r = fold_left(wg_mT(b), wg_t(a));
         return wg_contiguous(wg_mT(r));
     }

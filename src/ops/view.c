@@ -254,14 +254,14 @@ static wg_status view_batch(const wg_call *c, const int *bdim, wg_tensor **out, 
     for (uint32_t k = 0; k < c->attr[0].n; k++) sizes[k + 1] = c->attr[0].ints[k];
     return batched(wg_reshape(v, (int)c->attr[0].n + 1, sizes), out, out_bdim);
 }
-#define VIEW_OP(op_, name_, shown_)                                                                                           \
+#define VIEW_OP(op_, name_, shown_, also)                                                                             \
     static const wg_op op_ = {.name = name_, .schema = name_ "(Tensor self, int[] size) -> Tensor",                   \
-                              .doc = "the same elements in another shape", .traits = WG_VIEW | WG_LINEAR, .nin = 1,   \
-                              .nout = 1, .shape = view_shape, .vjp = view_vjp, .batch = view_batch,                   \
+                              .doc = "the same elements in another shape", .traits = WG_VIEW | WG_LINEAR | (also),    \
+                              .nin = 1, .nout = 1, .shape = view_shape, .vjp = view_vjp, .batch = view_batch,         \
                               .shown = shown_, .formula = {"reshaped back"}};
-VIEW_OP(op_view, "view", WG_METHOD)
-VIEW_OP(op_unsafe_view, "_unsafe_view", WG_HIDDEN)
-VIEW_OP(op_reshape_alias, "_reshape_alias", WG_HIDDEN) /* reshape's view of a tensor that is not contiguous: a name of its own */
+VIEW_OP(op_view, "view", WG_METHOD, 0)
+VIEW_OP(op_unsafe_view, "_unsafe_view", WG_HIDDEN, WG_OF_TEMPORARY)
+VIEW_OP(op_reshape_alias, "_reshape_alias", WG_HIDDEN, 0) /* reshape's view of a tensor that is not contiguous: a name of its own */
 
 wg_tensor *wg_view(wg_tensor *x, int ndim, const int64_t *sizes) {
     wg_value a = WG_VAL_INTS(sizes, ndim);
@@ -419,8 +419,8 @@ WG_COMPOSED(squeeze_dims, "squeeze.dims", "(Tensor self, int[] dim) -> Tensor", 
 /* What matmul does to the row of a vector times a matrix; PyTorch numbers its node apart. */
 static const char *squeeze_row_name(const wg_call *c) { return c ? "SqueezeBackward4" : NULL; }
 static const wg_op op_squeeze_row = {.name = "squeeze_row", .schema = "squeeze_row(Tensor self, int dim) -> Tensor",
-                                     .doc = "drops a dim of size 1", .traits = WG_VIEW | WG_LINEAR, .nin = 1, .nout = 1, .shown = WG_HIDDEN,
-                                     .shape = squeeze_shape, .vjp = view_vjp, .batch = squeeze_batch,
+                                     .doc = "drops a dim of size 1", .traits = WG_VIEW | WG_LINEAR | WG_OF_TEMPORARY, .nin = 1,
+                                     .nout = 1, .shown = WG_HIDDEN, .shape = squeeze_shape, .vjp = view_vjp, .batch = squeeze_batch,
                                      .grad_name = squeeze_row_name, .formula = {"with the dim back"}};
 wg_tensor *wg__squeeze_inplace_like(wg_tensor *x, int64_t dim) {
     return wg__apply(&op_squeeze_row, &x, 1, &WG_VAL_I(dim), 1, WG_SITE);

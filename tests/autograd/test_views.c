@@ -359,6 +359,28 @@ static void test_detached_views(void **state) {
     ASSERT_VALUES(wg_grad_of(x), 1, 1, 1);
 }
 
+/* Results that end with a reshaped temporary belong to nobody else: not views, not even those made under no_grad. */
+static void test_results_are_no_views(void **state) {
+    (void)state;
+    wg_tensor *r[6], *leaf = LEAF(2), *m = wg_ones(WG_SHAPE(2, 3), NULL), *many = wg_ones(WG_SHAPE(2, 3, 1), NULL);
+    WG_NO_GRAD {
+        r[0] = wg_matmul(VEC(1, 2), m);
+        r[1] = wg_matmul(m, many);
+        r[2] = wg_matmul(wg_permute(many, 3, (const int64_t[]){0, 2, 1}), VEC(1, 2, 3));
+        r[3] = wg_matmul(many, wg_ones(WG_SHAPE(2, 1, 3), NULL));
+        r[4] = wg_reshape(wg_t(m), WG_SHAPE(6));
+        r[5] = wg_linear(wg_ones(WG_SHAPE(2, 2, 3), NULL), m, VEC(1, 1));
+    }
+    for (int i = 0; i < 6; i++) {
+        ASSERT_GOOD(r[i]);
+        assert_false(wg_is_view(r[i]));
+        ASSERT_GOOD(wg_mul_(r[i], leaf));
+        ASSERT_GRAPH(r[i], "MulBackward0(None, leaf)");
+    }
+    ASSERT_OK(check_sum_backward(r[0]));
+    ASSERT_VALUES(wg_grad_of(leaf), 9);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         CHECK_TEST(test_base_is_the_root),
@@ -379,6 +401,7 @@ int main(void) {
         CHECK_TEST(test_write_in_no_grad_is_only_a_version),
         CHECK_TEST(test_views_of_leaves),
         CHECK_TEST(test_detached_views),
+        CHECK_TEST(test_results_are_no_views),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
