@@ -244,6 +244,9 @@ wg_node *wg__last_write(const wg_tensor *t);
 wg_status wg__rebase_begin(wg_tensor *t, wg_node *n, wg_node **copy_slices);
 void wg__rebase_end(wg_tensor *t, wg_node *n, wg_node *copy_slices);
 
+/* Nodes that lead to write, the node of a write to target, let go of target's handle: no cycle. stale.c */
+wg_status wg__let_go_of(wg_tensor *target, wg_node *write);
+
 /* ---- unpack: record.c -------------------------------------------------------------------------------------------- */
 
 #define WG_UNPACK_INLINE 4

@@ -211,6 +211,7 @@ static wg_status copy_slices_backward(wg_node *n, wg_tensor *const *g, wg_tensor
                                       bool consume) {
     slices *s = n->u.payload;
     for (uint32_t i = 0; i < n->nin; i++) out[i] = NULL;
+    if (!s) return wg__second_time(n, n->site); /* only a name: stale.c */
     if (!g[0]) return WG_OK;
     wg_tensor *whole = wg__lay_out(g[0], s->base_ndim, base_sizes(s), s->numbers + s->base_ndim);
     wg_tensor *part = wg_as_strided(whole, s->view_ndim, view_sizes(s), view_strides(s), s->offset);
@@ -219,7 +220,7 @@ static wg_status copy_slices_backward(wg_node *n, wg_tensor *const *g, wg_tensor
     bool *inner_need = wg__malloc(n->nin * sizeof(*inner_need));
     wg_status st = inner && inner_need ? WG_OK : wg__no_memory("CopySlices", n->nin * sizeof(*inner));
     if (st == WG_OK) {
-        for (uint32_t i = 0; i < n->nin; i++) inner_need[i] = i == 0 ? true : need[i];
+        memcpy(inner_need, need, n->nin * sizeof(*need)); /* a base without history: what its rule reads was not saved */
         st = run_inner(n, s, rule_g, inner, inner_need, consume);
     }
     if (st == WG_OK && need[0]) {

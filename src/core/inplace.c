@@ -53,11 +53,12 @@ static bool overlaps(const wg_tensor *t, const wg_tensor *other) {
 }
 
 /* What PyTorch refuses: two dense tensors over memory that they share, but not element by element. A 0-d value of an op
- * that is not pointwise (fill_) is read first. */
+ * that is not pointwise (fill_) is read first; copy_ broadcasts it. */
 static wg_status check_overlap(const wg_op *op, wg_tensor *const *in, int nin) {
     const wg_tensor *t = in[0];
+    bool reads_first = !(op->traits & WG_POINTWISE) && strcmp(op->name, "copy_") != 0;
     for (int i = 1; i < nin; i++) {
-        if (!overlaps(t, in[i]) || (in[i]->ndim == 0 && !(op->traits & WG_POINTWISE))) continue;
+        if (!overlaps(t, in[i]) || (in[i]->ndim == 0 && reads_first)) continue;
         if (!wg__is_dense(t->ndim, t->dims, wg__strides(t)) || !wg__is_dense(in[i]->ndim, in[i]->dims, wg__strides(in[i])))
             continue;
         return wg__raise(WG_ERR_RUNTIME, op->name, WG_MSG_PARTIAL_OVERLAP);
@@ -221,7 +222,8 @@ static wg_status history_begin(history *h, write_plan *w, void *site) {
         h->node->u.saved_out = wg__alias(t, t->ndim, t->dims, wg__strides(t), 0, false);
         if (!h->node->u.saved_out) return WG_ERR_MEMORY;
     }
-    return wg__rebase_begin(w->target, h->node, &h->copy_slices);
+    wg_status st = wg__rebase_begin(w->target, h->node, &h->copy_slices);
+    return st == WG_OK ? wg__let_go_of(w->target, h->node) : st;
 }
 
 static void history_end(history *h, wg_tensor *target) {

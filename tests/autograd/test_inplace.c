@@ -192,6 +192,53 @@ static void test_own_operand(void **state) {
                  "[torch.FloatTensor [3]], which is output 0 of Mul, is at version 1; expected version 0 instead.");
 }
 
+#define MODIFIED(type, by)                                                                             \
+    "one of the variables needed for gradient computation has been modified by an inplace operation: " \
+    "[torch.FloatTensor " type "], which is output 0 of " by ", is at version 1; expected version 0 instead."
+
+/* A write that leads to a node which saved the target: a cycle, were the node to keep its handle. CHECK_TEST sees that
+ * nothing stays alive; backward says what PyTorch says. */
+static void test_what_saved_the_target_lets_go(void **state) {
+    (void)state;
+    wg_tensor *x = LEAF(1, 2, 3), *y = wg_clone(x);
+    wg_add_(y, wg_mul(y, y));
+    ASSERT_VALUES(y, 2, 6, 12);
+    ASSERT_FAILS(check_sum_backward(y), WG_ERR_RUNTIME, MODIFIED("[3]", "Add"));
+    wg_tensor *part = wg_clone(x);
+    wg_add_(wg_narrow(part, 0, 0, 2), wg_narrow(wg_mul(part, part), 0, 0, 2));
+    ASSERT_FAILS(check_sum_backward(part), WG_ERR_RUNTIME, MODIFIED("[3]", "torch::autograd::CopySlices"));
+    wg_tensor *base = wg_clone(x), *v = wg_narrow(base, 0, 0, 2);
+    wg_add_(wg_narrow(base, 0, 1, 2), wg_mul(v, v));
+    ASSERT_FAILS(check_sum_backward(base), WG_ERR_RUNTIME, MODIFIED("[2]", "AsStrided"));
+    wg_tensor *plain = VEC(0, 0, 0);
+    wg_add_(plain, wg_mul(x, plain));
+    ASSERT_FAILS(check_sum_backward(plain), WG_ERR_RUNTIME, MODIFIED("[3]", "Add"));
+    for (int i = 0; i < 3; i++) { /* and never a backward */
+        wg_tensor *t = wg_clone(x), *u = wg_narrow(t, 0, 0, 1);
+        if (i == 0) wg_mul_(t, t);
+        if (i == 1) wg_mul_(u, u);
+        if (i == 2) wg_copy_(u, wg_exp(wg_mul(wg_narrow(t, 0, 1, 1), u)));
+    }
+}
+
+static void test_long_way_to_what_saved_the_target(void **state) {
+    (void)state;
+    wg_tensor *x = LEAF(1), *y = wg_clone(x), *z = wg_mul(y, y);
+    for (int i = 0; i < 500; i++) z = wg_add(wg_sin(z), z); /* 2^500 ways */
+    wg_add_(y, z);
+    ASSERT_FAILS(check_sum_backward(y), WG_ERR_RUNTIME, MODIFIED("[1]", "Add"));
+}
+
+/* The rule of the write would read what nobody saved, because the base needs no gradient. */
+static void test_a_part_of_a_constant_is_multiplied(void **state) {
+    (void)state;
+    wg_tensor *w = LEAF(2), *b = VEC(3, 5);
+    wg_mul_(wg_narrow(b, 0, 0, 1), w);
+    ASSERT_VALUES(b, 6, 5);
+    ASSERT_OK(check_sum_backward(b));
+    ASSERT_VALUES(wg_grad_of(w), 3);
+}
+
 static void test_optimizer_step(void **state) {
     (void)state;
     wg_tensor *x = LEAF(1, 2);
@@ -326,6 +373,7 @@ static void test_partial_overlap_is_refused(void **state) {
     ASSERT_POISON(wg_add_(m, wg_t(m)), WG_ERR_RUNTIME, PARTIAL);
     ASSERT_POISON(wg_copy_(m, wg_t(m)), WG_ERR_RUNTIME, PARTIAL);
     ASSERT_POISON(wg_add_(x, wg_select(x, 0, 0)), WG_ERR_RUNTIME, PARTIAL);
+    ASSERT_POISON(wg_copy_(x, wg_select(x, 0, 3)), WG_ERR_RUNTIME, PARTIAL);
     ASSERT_POISON(wg_mul_(x, part(x, 0, 1, 1)), WG_ERR_RUNTIME, PARTIAL);
     ASSERT_POISON(wg_mul_(m, wg_select(m, 0, 0)), WG_ERR_RUNTIME, PARTIAL);
     ASSERT_POISON(wg_clamp_(x, wg_select(x, 0, 1), NULL), WG_ERR_RUNTIME, PARTIAL);
@@ -356,6 +404,9 @@ int main(void) {
         CHECK_TEST(test_history_of_a_plain_tensor),
         CHECK_TEST(test_hooks_bind_to_a_version),
         CHECK_TEST(test_own_operand),
+        CHECK_TEST(test_what_saved_the_target_lets_go),
+        CHECK_TEST(test_long_way_to_what_saved_the_target),
+        CHECK_TEST(test_a_part_of_a_constant_is_multiplied),
         CHECK_TEST(test_optimizer_step),
         CHECK_TEST(test_leaves_are_not_written),
         CHECK_TEST(test_a_failed_write_changes_nothing),
