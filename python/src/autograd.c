@@ -1,5 +1,5 @@
-/* autograd.c - backward and grad (B1-B6): taking the arguments apart, the walk, what comes out. Attributes of Tensor that
- * tell of history are in history.c, modes in mode.c, nodes in node.c, hooks in hooks.c.
+/* autograd.c - backward and grad (B1-B6): taking the arguments apart, the walk, what comes out. Attributes of Tensor
+ * that tell of history are in history.c, modes in mode.c, nodes in node.c, hooks in hooks.c.
  *
  * A short walk keeps the GIL: giving it up costs as much as a few nodes. A long one gives it up; hooks take it back.
  */
@@ -11,7 +11,8 @@
 
 static PyObject *edge_type; /* autograd.graph.GradientEdge, once that module is there */
 
-/* ---- arguments by name ---------------------------------------------------------------------------------------------------- */
+/* ---- arguments by name
+ * ---------------------------------------------------------------------------------------------------- */
 
 typedef struct parameters {
     const char *who;
@@ -36,10 +37,11 @@ static int take_keyword(const parameters *p, PyObject *name, PyObject *value, Py
     return 0;
 }
 
-static int take_arguments(const parameters *p, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, PyObject **out) {
+static int take_arguments(const parameters *p, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+                          PyObject **out) {
     if (nargs > p->npos) {
-        PyErr_Format(PyExc_TypeError, "%s takes from %d to %d positional arguments but %zd were given", p->who, p->required + p->self,
-                     p->npos + p->self, nargs + p->self);
+        PyErr_Format(PyExc_TypeError, "%s takes from %d to %d positional arguments but %zd were given", p->who,
+                     p->required + p->self, p->npos + p->self, nargs + p->self);
         return -1;
     }
     for (Py_ssize_t i = 0; i < nargs; i++) out[i] = args[i];
@@ -56,7 +58,8 @@ static int take_arguments(const parameters *p, PyObject *const *args, Py_ssize_t
 
 static int truth(PyObject *o, bool otherwise) { return !o ? otherwise : PyObject_IsTrue(o); }
 
-/* ---- lists of tensors and edges ---------------------------------------------------------------------------------------------- */
+/* ---- lists of tensors and edges
+ * ---------------------------------------------------------------------------------------------- */
 
 /* Tensors, or edges where t[i] is NULL. owner keeps them alive: hooks may do what they like with the caller's list. */
 typedef struct places {
@@ -142,10 +145,11 @@ static int take_seeds(places *p, PyObject *o, int n) {
     return -1;
 }
 
-/* ---- callbacks that run when a backward ends (O7) ---------------------------------------------------------------------------- */
+/* ---- callbacks that run when a backward ends (O7)
+ * ---------------------------------------------------------------------------- */
 
-static __thread int depth;              /* of walks that Python began in this thread */
-static __thread PyObject *callbacks;    /* of the innermost, NULL: none */
+static __thread int depth;           /* of walks that Python began in this thread */
+static __thread PyObject *callbacks; /* of the innermost, NULL: none */
 
 PyObject *wgpy_queue_callback(PyObject *module, PyObject *fn) {
     (void)module;
@@ -169,7 +173,8 @@ static int run_callbacks(PyObject *list) {
     return 0;
 }
 
-/* ---- the walk ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the walk
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 typedef struct job {
     places out, seed, in;
@@ -228,23 +233,29 @@ static int set_options(job *j, PyObject *retain, PyObject *create) {
     return 0;
 }
 
-/* ---- backward -------------------------------------------------------------------------------------------------------------------- */
+/* ---- backward
+ * --------------------------------------------------------------------------------------------------------------------
+ */
 
 static int warn_of_cycle(void) {
     static bool said;
     if (said) return 0;
     said = true;
-    return wgpy_warn(PyExc_UserWarning,
-                     "Using backward() with create_graph=True will create a reference cycle between the parameter and its gradient which "
-                     "can cause a memory leak. We recommend using autograd.grad when creating the graph to avoid this. If you have to use "
-                     "this function, make sure to reset the .grad fields of your parameters to None after use to break the cycle and avoid "
-                     "the leak.");
+    return wgpy_warn(PyExc_UserWarning, "Using backward() with create_graph=True will create a reference cycle between "
+                                        "the parameter and its gradient which "
+                                        "can cause a memory leak. We recommend using autograd.grad when creating the "
+                                        "graph to avoid this. If you have to use "
+                                        "this function, make sure to reset the .grad fields of your parameters to None "
+                                        "after use to break the cycle and avoid "
+                                        "the leak.");
 }
 
 static int take_backward_inputs(job *j, PyObject *inputs) {
     if (!inputs || inputs == Py_None) return 0;
     PyObject *values = PyDict_CheckExact(inputs) ? PyDict_Values(inputs) : Py_NewRef(inputs);
-    int failed = values ? take_places(&j->in, values, PyExc_RuntimeError, "all inputs have to be Tensors or GradientEdges, but got %U") : -1;
+    int failed = values ? take_places(&j->in, values, PyExc_RuntimeError,
+                                      "all inputs have to be Tensors or GradientEdges, but got %U")
+                        : -1;
     Py_XDECREF(values);
     if (failed) return -1;
     j->o.inputs = j->in.t;
@@ -254,9 +265,11 @@ static int take_backward_inputs(job *j, PyObject *inputs) {
     return -1;
 }
 
-static PyObject *run_backward(PyObject *tensors, PyObject *seeds, PyObject *retain, PyObject *create, PyObject *inputs) {
+static PyObject *run_backward(PyObject *tensors, PyObject *seeds, PyObject *retain, PyObject *create,
+                              PyObject *inputs) {
     job j = {.o.size = 0};
-    int failed = take_backward_inputs(&j, inputs) < 0 || take_places(&j.out, tensors, PyExc_AssertionError, "Expected output to be a torch.Tensor") < 0 ||
+    int failed = take_backward_inputs(&j, inputs) < 0 ||
+                 take_places(&j.out, tensors, PyExc_AssertionError, "Expected output to be a torch.Tensor") < 0 ||
                  take_seeds(&j.seed, seeds, j.out.n) < 0 || set_options(&j, retain, create) < 0;
     if (!failed && j.o.create_graph) failed = warn_of_cycle() < 0;
     if (!failed && j.out.n) failed = as_backward(walk_away, &j);
@@ -280,12 +293,14 @@ static PyObject *overridden(PyObject *self, PyObject *const *args, Py_ssize_t na
     static wgpy_overloads family = {.name = "backward", .is_method = true};
     *handled = false;
     if (!wgpy.overrides && (wgpy_is_exact(self) || !wgpy_may_override(self))) return NULL;
-    if (!family.function && !(family.function = PyObject_GetAttrString((PyObject *)wgpy.tensor, "backward"))) return NULL;
+    if (!family.function && !(family.function = PyObject_GetAttrString((PyObject *)wgpy.tensor, "backward")))
+        return NULL;
     return wgpy_override(&family, self, args, nargs, kwnames, handled);
 }
 
 PyObject *wgpy_tensor_backward(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
-    static const parameters p = {"Tensor.backward()", 4, 4, 0, 1, {"gradient", "retain_graph", "create_graph", "inputs"}};
+    static const parameters p = {
+        "Tensor.backward()", 4, 4, 0, 1, {"gradient", "retain_graph", "create_graph", "inputs"}};
     if (WGPY_UNLIKELY(wgpy.overrides || !wgpy_is_exact(self))) {
         bool handled;
         PyObject *r = overridden(self, args, nargs, kwnames, &handled);
@@ -298,15 +313,23 @@ PyObject *wgpy_tensor_backward(PyObject *self, PyObject *const *args, Py_ssize_t
 }
 
 static PyObject *backward(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
-    static const parameters p = {"backward()", 6, 6, 1, 0, {"tensors", "grad_tensors", "retain_graph", "create_graph", "grad_variables", "inputs"}};
+    static const parameters p = {
+        "backward()",
+        6,
+        6,
+        1,
+        0,
+        {"tensors", "grad_tensors", "retain_graph", "create_graph", "grad_variables", "inputs"}};
     PyObject *v[6] = {0};
     (void)module;
     if (take_arguments(&p, args, nargs, kwnames, v) < 0) return NULL;
     if (v[4] && v[4] != Py_None) {
-        if (wgpy_warn(PyExc_FutureWarning, "`grad_variables` is deprecated. Use `grad_tensors` instead.") < 0) return NULL;
+        if (wgpy_warn(PyExc_FutureWarning, "`grad_variables` is deprecated. Use `grad_tensors` instead.") < 0)
+            return NULL;
         if (v[1] && v[1] != Py_None) {
-            PyErr_SetString(PyExc_RuntimeError, "`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`. "
-                                                "Please only use `grad_tensors`.");
+            PyErr_SetString(PyExc_RuntimeError,
+                            "`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`. "
+                            "Please only use `grad_tensors`.");
             return NULL;
         }
         v[1] = v[4];
@@ -314,7 +337,9 @@ static PyObject *backward(PyObject *module, PyObject *const *args, Py_ssize_t na
     return run_backward(v[0], v[1], v[2], v[3], v[5]);
 }
 
-/* ---- grad ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- grad
+ * ----------------------------------------------------------------------------------------------------------------------------
+ */
 
 static int take_grad_inputs(job *j, PyObject *inputs, PyObject **keys) {
     PyObject *values;
@@ -324,13 +349,17 @@ static int take_grad_inputs(job *j, PyObject *inputs, PyObject **keys) {
         if (!*keys) Py_CLEAR(values);
     } else if (PyObject_HasAttrString(inputs, "keys") && !wgpy_is_tensor(inputs) && !PyTuple_Check(inputs)) {
         PyObject *type = PyType_GetName(Py_TYPE(inputs));
-        PyErr_Format(PyExc_TypeError, "`inputs` argument to `grad()` must be a dict, not %U. Other Mapping types are not supported.", type);
+        PyErr_Format(PyExc_TypeError,
+                     "`inputs` argument to `grad()` must be a dict, not %U. Other Mapping types are not supported.",
+                     type);
         Py_XDECREF(type);
         return -1;
     } else {
         values = Py_NewRef(inputs);
     }
-    int failed = values ? take_places(&j->in, values, PyExc_RuntimeError, "all inputs have to be Tensors or GradientEdges, but got %U") : -1;
+    int failed = values ? take_places(&j->in, values, PyExc_RuntimeError,
+                                      "all inputs have to be Tensors or GradientEdges, but got %U")
+                        : -1;
     Py_XDECREF(values);
     if (failed || j->in.n) return failed;
     PyErr_SetString(PyExc_RuntimeError, "`inputs` argument to `grad()` cannot be empty.");
@@ -338,8 +367,10 @@ static int take_grad_inputs(job *j, PyObject *inputs, PyObject **keys) {
 }
 
 static int unused(int k) {
-    PyErr_Format(PyExc_RuntimeError, "The differentiated Tensor at index %d appears to not have been used in the graph. Set "
-                                     "allow_unused=True if this is the desired behavior.", k);
+    PyErr_Format(PyExc_RuntimeError,
+                 "The differentiated Tensor at index %d appears to not have been used in the graph. Set "
+                 "allow_unused=True if this is the desired behavior.",
+                 k);
     return -1;
 }
 
@@ -347,7 +378,9 @@ static int set_unused(job *j, PyObject *allow, PyObject *materialize) {
     int m = truth(materialize, false), a = truth(allow == Py_None ? NULL : allow, m > 0);
     if (m < 0 || a < 0) return -1;
     if (m && !a) {
-        PyErr_SetString(PyExc_ValueError, "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.");
+        PyErr_SetString(
+            PyExc_ValueError,
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.");
         return -1;
     }
     j->o.allow_unused = a != 0;
@@ -370,14 +403,17 @@ static PyObject *hand_out(const job *j, PyObject *keys) {
     PyObject *all = keys ? PyDict_New() : PyTuple_New(j->in.n);
     for (int k = 0; all && k < j->in.n; k++) {
         PyObject *o = wgpy_wrap_borrowed(j->results[k]);
-        int failed = !o ? -1 : keys ? PyDict_SetItem(all, PyList_GetItem(keys, k), o) : PyTuple_SetItem(all, k, Py_NewRef(o));
+        int failed = !o     ? -1
+                     : keys ? PyDict_SetItem(all, PyList_GetItem(keys, k), o)
+                            : PyTuple_SetItem(all, k, Py_NewRef(o));
         Py_XDECREF(o);
         if (failed) Py_CLEAR(all);
     }
     return all;
 }
 
-/* ---- is_grads_batched (B4): a walk per sample, which vmap makes one walk -------------------------------------------------------------- */
+/* ---- is_grads_batched (B4): a walk per sample, which vmap makes one walk
+ * -------------------------------------------------------------- */
 
 typedef struct batch {
     job *j;
@@ -411,7 +447,8 @@ static wg_tensor *zeros_for(const job *j, int k, int64_t size) {
         return wgpy_poison;
     }
     for (int d = 0; d < wg_ndim(t); d++) sizes[d + 1] = wg_size(t, d);
-    return wg_zeros(wg_ndim(t) + 1, sizes, WG_OPT(.dtype = wg_dtype_of(t), .has_dtype = true, .requires_grad = j->o.create_graph));
+    return wg_zeros(wg_ndim(t) + 1, sizes,
+                    WG_OPT(.dtype = wg_dtype_of(t), .has_dtype = true, .requires_grad = j->o.create_graph));
 }
 
 static wg_status batched_walk(job *j) {
@@ -424,9 +461,12 @@ static wg_status batched_walk(job *j) {
         batch b = {.j = j, .which = k};
         wg_tensor *r = wg_vmap(one_sample, &b, in, dims, n, 0);
         if (wg_is_poison(r)) return wg_error_pending() ? wg_last_status() : WG_ERR_CALLBACK;
-        if (b.none && j->o.materialize_grads) r = zeros_for(j, k, wg_size(in[0], 0));
-        else if (b.none && !j->o.allow_unused) return unused(k), WG_ERR_CALLBACK;
-        else if (b.none) r = NULL;
+        if (b.none && j->o.materialize_grads)
+            r = zeros_for(j, k, wg_size(in[0], 0));
+        else if (b.none && !j->o.allow_unused)
+            return unused(k), WG_ERR_CALLBACK;
+        else if (b.none)
+            r = NULL;
         if (r && wg_is_poison(r)) return WG_ERR_RUNTIME;
         j->results[k] = r;
     }
@@ -436,21 +476,30 @@ static wg_status batched_walk(job *j) {
 static int check_batched_seed(const wg_tensor *g, const wg_tensor *t, int i) {
     int n = g ? wg_ndim(g) : 0;
     if (!g)
-        PyErr_SetString(PyExc_ValueError, "vmap(vjp, in_dims=0, ...)(<inputs>): Got in_dim=0 for some input, but that input is a Tensor of "
-                                          "dimensionality 0 so expected in_dim to satisfy 0 <= in_dim < 0. is_grads_batched=True needs a "
-                                          "gradient for each output");
+        PyErr_SetString(
+            PyExc_ValueError,
+            "vmap(vjp, in_dims=0, ...)(<inputs>): Got in_dim=0 for some input, but that input is a Tensor of "
+            "dimensionality 0 so expected in_dim to satisfy 0 <= in_dim < 0. is_grads_batched=True needs a "
+            "gradient for each output");
     else if (n == 0)
-        PyErr_SetString(PyExc_IndexError, "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to "
-                                          "convert a 0-dim tensor to a number");
+        PyErr_SetString(
+            PyExc_IndexError,
+            "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to "
+            "convert a 0-dim tensor to a number");
     if (n == 0) return -1;
-    if (!t || (wg_ndim(t) == n - 1 && (n == 1 || memcmp(wg_sizes(g) + 1, wg_sizes(t), (size_t)(n - 1) * 8) == 0))) return 0;
+    if (!t || (wg_ndim(t) == n - 1 && (n == 1 || memcmp(wg_sizes(g) + 1, wg_sizes(t), (size_t)(n - 1) * 8) == 0)))
+        return 0;
     PyObject *a = wgpy_size(n - 1, wg_sizes(g) + 1), *b = wgpy_size(wg_ndim(t), wg_sizes(t));
     if (a && b)
         PyErr_Format(PyExc_RuntimeError,
-                     "If `is_grads_batched=True`, we interpret the first dimension of each grad_output as the batch dimension. The sizes of "
-                     "the remaining dimensions are expected to match the shape of corresponding output, but a mismatch was detected: "
-                     "grad_output[%d] has a shape of %R and output[%d] has a shape of %R. If you only want some tensors in `grad_output` to "
-                     "be considered batched, consider using vmap.", i, a, i, b);
+                     "If `is_grads_batched=True`, we interpret the first dimension of each grad_output as the batch "
+                     "dimension. The sizes of "
+                     "the remaining dimensions are expected to match the shape of corresponding output, but a mismatch "
+                     "was detected: "
+                     "grad_output[%d] has a shape of %R and output[%d] has a shape of %R. If you only want some "
+                     "tensors in `grad_output` to "
+                     "be considered batched, consider using vmap.",
+                     i, a, i, b);
     Py_XDECREF(a);
     Py_XDECREF(b);
     return -1;
@@ -474,8 +523,10 @@ static int take_grad(job *j, PyObject **v, PyObject **keys, bool *batched) {
     if (only < 0 || b < 0) return -1;
     *batched = b;
     if (set_unused(j, v[G_ALLOW] ? v[G_ALLOW] : Py_None, v[G_MATERIALIZE]) < 0) return -1;
-    if (!only && wgpy_warn(PyExc_FutureWarning, "only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate gradient "
-                                                "for other parts of the graph, please use torch.autograd.backward.") < 0)
+    if (!only &&
+        wgpy_warn(PyExc_FutureWarning,
+                  "only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate gradient "
+                  "for other parts of the graph, please use torch.autograd.backward.") < 0)
         return -1;
     if (take_grad_inputs(j, v[G_INPUTS], keys) < 0) return -1;
     if (take_places(&j->out, v[G_OUTPUTS], PyExc_AssertionError, "Expected output to be a torch.Tensor") < 0) return -1;
@@ -486,8 +537,13 @@ static int take_grad(job *j, PyObject **v, PyObject **keys, bool *batched) {
 }
 
 static PyObject *grad(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
-    static const parameters p = {"grad()", G_COUNT, G_COUNT, 2, 0, {"outputs", "inputs", "grad_outputs", "retain_graph", "create_graph",
-                                 "only_inputs", "allow_unused", "is_grads_batched", "materialize_grads"}};
+    static const parameters p = {"grad()",
+                                 G_COUNT,
+                                 G_COUNT,
+                                 2,
+                                 0,
+                                 {"outputs", "inputs", "grad_outputs", "retain_graph", "create_graph", "only_inputs",
+                                  "allow_unused", "is_grads_batched", "materialize_grads"}};
     PyObject *v[G_COUNT] = {0}, *keys = NULL, *r = NULL;
     (void)module;
     if (take_arguments(&p, args, nargs, kwnames, v) < 0) return NULL;
@@ -504,7 +560,9 @@ static PyObject *grad(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
     return r;
 }
 
-/* ---- tables --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- tables
+ * ---------------------------------------------------------------------------------------------------------------------------
+ */
 
 static PyObject *set_edge_type(PyObject *module, PyObject *type) {
     (void)module;
@@ -512,16 +570,17 @@ static PyObject *set_edge_type(PyObject *module, PyObject *type) {
     Py_RETURN_NONE;
 }
 
-#define WITH_NAMES(f) (PyCFunction)(void (*)(void))f, METH_FASTCALL | METH_KEYWORDS
-static PyMethodDef functions[] = {
-    {"backward", WITH_NAMES(backward),
-     "backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, grad_variables=None, inputs=None)\n--\n\n"
-     "Sums the gradients of tensors into .grad of the leaves."},
-    {"grad", WITH_NAMES(grad),
-     "grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, only_inputs=True, allow_unused=None, "
-     "is_grads_batched=False, materialize_grads=False)\n--\n\n"
-     "The gradients of outputs with respect to inputs, as a tuple; no .grad is touched."},
-    {NULL, NULL, 0, NULL}};
+#define WITH_NAMES(f) (PyCFunction)(void (*)(void)) f, METH_FASTCALL | METH_KEYWORDS
+static PyMethodDef functions[] = {{"backward", WITH_NAMES(backward),
+                                   "backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, "
+                                   "grad_variables=None, inputs=None)\n--\n\n"
+                                   "Sums the gradients of tensors into .grad of the leaves."},
+                                  {"grad", WITH_NAMES(grad),
+                                   "grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, "
+                                   "only_inputs=True, allow_unused=None, "
+                                   "is_grads_batched=False, materialize_grads=False)\n--\n\n"
+                                   "The gradients of outputs with respect to inputs, as a tuple; no .grad is touched."},
+                                  {NULL, NULL, 0, NULL}};
 static PyMethodDef private_functions[] = {{"_set_edge_type", set_edge_type, METH_O, NULL}, {NULL, NULL, 0, NULL}};
 
 /* torch.autograd.backward and grad: module._autograd, from which wengert/autograd takes them. */
@@ -533,7 +592,8 @@ int wgpy_init_autograd(PyObject *module) {
         Py_XDECREF(f);
     }
     Py_XDECREF(name);
-    int failed = !all || PyModule_AddObjectRef(module, "_autograd", all) < 0 || PyModule_AddFunctions(module, private_functions) < 0;
+    int failed = !all || PyModule_AddObjectRef(module, "_autograd", all) < 0 ||
+                 PyModule_AddFunctions(module, private_functions) < 0;
     Py_XDECREF(all);
     return failed ? -1 : 0;
 }

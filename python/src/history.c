@@ -5,9 +5,12 @@
 
 static wg_tensor *T(PyObject *self) { return wgpy_handle(self); }
 
-/* ---- requires_grad -------------------------------------------------------------------------------------------------------- */
+/* ---- requires_grad
+ * -------------------------------------------------------------------------------------------------------- */
 
-static PyObject *get_requires_grad(PyObject *self, void *u) { return (void)u, PyBool_FromLong(wg_requires_grad(T(self))); }
+static PyObject *get_requires_grad(PyObject *self, void *u) {
+    return (void)u, PyBool_FromLong(wg_requires_grad(T(self)));
+}
 
 static int set_requires_grad(PyObject *self, PyObject *value, void *u) {
     wg_tensor *t = T(self);
@@ -19,9 +22,11 @@ static int set_requires_grad(PyObject *self, PyObject *value, void *u) {
     bool on = value == Py_True;
     if (!wg_is_leaf(t)) {
         wg_clear_error();
-        PyErr_SetString(PyExc_RuntimeError, on ? "you can only change requires_grad flags of leaf variables."
-                                               : "you can only change requires_grad flags of leaf variables. If you want to use a computed "
-                                                 "variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach().");
+        PyErr_SetString(
+            PyExc_RuntimeError,
+            on ? "you can only change requires_grad flags of leaf variables."
+               : "you can only change requires_grad flags of leaf variables. If you want to use a computed "
+                 "variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach().");
         return -1;
     }
     if (on && !wg_dtype_is_floating(wg_dtype_of(t))) {
@@ -38,14 +43,18 @@ static PyObject *requires_grad_(const wgpy_call *c) {
     return wg_is_poison(t) ? wgpy_error() : Py_NewRef(c->object[0]);
 }
 
-/* ---- grad ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- grad
+ * ----------------------------------------------------------------------------------------------------------------------
+ */
 
 static int warn_of_non_leaf(void) {
-    return wgpy_warn(PyExc_UserWarning,
-                     "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be populated during "
-                     "autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf Tensor, use .retain_grad() on the "
-                     "non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure you access the leaf Tensor instead. See "
-                     "github.com/pytorch/pytorch/pull/30531 for more information.");
+    return wgpy_warn(PyExc_UserWarning, "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. "
+                                        "Its .grad attribute won't be populated during "
+                                        "autograd.backward(). If you indeed want the .grad field to be populated for a "
+                                        "non-leaf Tensor, use .retain_grad() on the "
+                                        "non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure you "
+                                        "access the leaf Tensor instead. See "
+                                        "github.com/pytorch/pytorch/pull/30531 for more information.");
 }
 
 static bool is_leaf(wg_tensor *t) {
@@ -90,11 +99,14 @@ static int set_grad_dtype(PyObject *self, PyObject *value, void *u) {
         return -1;
     }
     if (value && value != Py_None && ((wgpy_dtype *)value)->code == wg_dtype_of(t)) return 0;
-    PyErr_SetString(PyExc_NotImplementedError, "grad_dtype other than the tensor's own dtype is missing in this version");
+    PyErr_SetString(PyExc_NotImplementedError,
+                    "grad_dtype other than the tensor's own dtype is missing in this version");
     return -1;
 }
 
-/* ---- history -------------------------------------------------------------------------------------------------------------------- */
+/* ---- history
+ * --------------------------------------------------------------------------------------------------------------------
+ */
 
 static PyObject *get_grad_fn(PyObject *self, void *u) {
     wg_node *n = wg_grad_fn(T(self));
@@ -104,8 +116,12 @@ static PyObject *get_grad_fn(PyObject *self, void *u) {
 }
 static PyObject *get_is_leaf(PyObject *self, void *u) { return (void)u, PyBool_FromLong(is_leaf(T(self))); }
 static PyObject *get_output_nr(PyObject *self, void *u) { return (void)u, PyLong_FromLong(wg_output_nr(T(self))); }
-static PyObject *get_version(PyObject *self, void *u) { return (void)u, PyLong_FromUnsignedLong(wg_version_of(T(self))); }
-static PyObject *get_retains_grad(PyObject *self, void *u) { return (void)u, PyBool_FromLong(wg_retains_grad(T(self))); }
+static PyObject *get_version(PyObject *self, void *u) {
+    return (void)u, PyLong_FromUnsignedLong(wg_version_of(T(self)));
+}
+static PyObject *get_retains_grad(PyObject *self, void *u) {
+    return (void)u, PyBool_FromLong(wg_retains_grad(T(self)));
+}
 static PyObject *get_base(PyObject *self, void *u) { return (void)u, wgpy_wrap_borrowed(wg_base(T(self))); }
 static PyObject *get_none(PyObject *self, void *u) {
     (void)self, (void)u;
@@ -123,7 +139,8 @@ static PyObject *retain_grad(PyObject *self, PyObject *u) {
     Py_RETURN_NONE;
 }
 
-/* ---- without history ----------------------------------------------------------------------------------------------------------- */
+/* ---- without history
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static PyObject *detach(const wgpy_call *c) { return wgpy_result(wg_detach(c->arg[0].v.t)); }
 static PyObject *detach_(const wgpy_call *c) {
@@ -150,7 +167,8 @@ static int set_data(PyObject *self, PyObject *value, void *u) {
     return wgpy_check(wg_set_data(T(self), wgpy_handle(value)));
 }
 
-/* ---- graph.increment_version -------------------------------------------------------------------------------------------------- */
+/* ---- graph.increment_version
+ * -------------------------------------------------------------------------------------------------- */
 
 static PyObject *increment_version(PyObject *module, PyObject *o) {
     (void)module;
@@ -159,7 +177,8 @@ static PyObject *increment_version(PyObject *module, PyObject *o) {
     bool good = all != NULL;
     for (Py_ssize_t i = 0; good && i < PyTuple_Size(all); i++) good = wgpy_is_tensor(PyTuple_GetItem(all, i));
     int failed = 0;
-    for (Py_ssize_t i = 0; good && !failed && i < PyTuple_Size(all); i++) failed = wgpy_check(wg_increment_version(T(PyTuple_GetItem(all, i))));
+    for (Py_ssize_t i = 0; good && !failed && i < PyTuple_Size(all); i++)
+        failed = wgpy_check(wg_increment_version(T(PyTuple_GetItem(all, i))));
     Py_XDECREF(all);
     if (!good) PyErr_SetString(PyExc_RuntimeError, "increment_version expect a Iterable[Tensor] as input");
     if (!good || failed) return NULL;
@@ -176,14 +195,20 @@ static PyObject *gradient_node(PyObject *module, PyObject *o) {
     return n ? wgpy_wrap_node(n) : wgpy_error();
 }
 
-/* ---- tables ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- tables
+ * ------------------------------------------------------------------------------------------------------------------------
+ */
 
 const wgpy_builtin wgpy_autograd_builtins[] = {
-    {"requires_grad_(Tensor self, bool requires_grad=True) -> Tensor", "requires_grad_(requires_grad=True) -> Tensor\n\nRecord what is computed from it; x itself.",
-     WGPY_METHOD, requires_grad_},
-    {"detach(Tensor self) -> Tensor", "detach() -> Tensor\n\nThe same elements without history.", WGPY_FUNCTION | WGPY_METHOD, detach},
-    {"detach_(Tensor self) -> Tensor", "detach_() -> Tensor\n\nx itself loses its history.", WGPY_FUNCTION | WGPY_METHOD, detach_},
-    {"is_inference(Tensor self) -> Any", "False: there are no inference tensors.", WGPY_FUNCTION | WGPY_METHOD, is_inference},
+    {"requires_grad_(Tensor self, bool requires_grad=True) -> Tensor",
+     "requires_grad_(requires_grad=True) -> Tensor\n\nRecord what is computed from it; x itself.", WGPY_METHOD,
+     requires_grad_},
+    {"detach(Tensor self) -> Tensor", "detach() -> Tensor\n\nThe same elements without history.",
+     WGPY_FUNCTION | WGPY_METHOD, detach},
+    {"detach_(Tensor self) -> Tensor", "detach_() -> Tensor\n\nx itself loses its history.",
+     WGPY_FUNCTION | WGPY_METHOD, detach_},
+    {"is_inference(Tensor self) -> Any", "False: there are no inference tensors.", WGPY_FUNCTION | WGPY_METHOD,
+     is_inference},
     {NULL, NULL, 0, NULL}};
 
 PyMethodDef wgpy_autograd_methods[] = {
@@ -194,9 +219,11 @@ PyMethodDef wgpy_autograd_methods[] = {
     {"retain_grad", retain_grad, METH_NOARGS, "retain_grad()\n\nbackward keeps .grad here too, though it is no leaf."},
     {"_is_view", is_view, METH_NOARGS, NULL},
     {"register_hook", wgpy_register_hook, METH_O,
-     "register_hook(fn) -> RemovableHandle\n\nfn(grad) runs when the gradient is complete; a tensor that it returns replaces it."},
+     "register_hook(fn) -> RemovableHandle\n\nfn(grad) runs when the gradient is complete; a tensor that it returns "
+     "replaces it."},
     {"register_post_accumulate_grad_hook", wgpy_register_post_accumulate, METH_O,
-     "register_post_accumulate_grad_hook(fn) -> RemovableHandle\n\nfn(leaf) runs after .grad of this leaf was added to."},
+     "register_post_accumulate_grad_hook(fn) -> RemovableHandle\n\nfn(leaf) runs after .grad of this leaf was added "
+     "to."},
     {NULL, NULL, 0, NULL}};
 
 PyGetSetDef wgpy_autograd_getset[] = {

@@ -18,7 +18,8 @@ void wgpy_hook_dropped(void *fn) {
     PyGILState_Release(gil);
 }
 
-/* ---- results --------------------------------------------------------------------------------------------------------------- */
+/* ---- results
+ * --------------------------------------------------------------------------------------------------------------- */
 
 static PyObject *name_of(PyObject *fn) { /* __name__, for messages */
     PyObject *name = PyObject_GetAttrString(fn, "__name__");
@@ -43,7 +44,8 @@ static bool same_sizes(const wg_tensor *a, const wg_tensor *b) {
 }
 
 static const char *type_name(const wg_tensor *t) {
-    static const char *const names[] = {"Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "BFloat16", "Float", "Double"};
+    static const char *const names[] = {"Bool", "Byte", "Char",     "Short", "Int",
+                                        "Long", "Half", "BFloat16", "Float", "Double"};
     unsigned d = wg_dtype_of(t);
     return d < sizeof(names) / sizeof(*names) ? names[d] : "";
 }
@@ -60,15 +62,18 @@ static int check_result(PyObject *fn, const wg_tensor *g, PyObject *r) {
     bool sizes = same_sizes(g, t);
     if (sizes && wg_dtype_of(g) == wg_dtype_of(t)) return 0;
     PyObject *name = name_of(fn);
-    if (!sizes) PyErr_Format(PyExc_RuntimeError, "hook '%U' has changed the size of value", name);
+    if (!sizes)
+        PyErr_Format(PyExc_RuntimeError, "hook '%U' has changed the size of value", name);
     else
-        PyErr_Format(PyExc_RuntimeError, "hook '%U' has changed the type of value (was torch.%sTensor got torch.%sTensor)", name,
+        PyErr_Format(PyExc_RuntimeError,
+                     "hook '%U' has changed the type of value (was torch.%sTensor got torch.%sTensor)", name,
                      type_name(g), type_name(t));
     Py_XDECREF(name);
     return -1;
 }
 
-/* ---- tensors ------------------------------------------------------------------------------------------------------------------ */
+/* ---- tensors
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 static wg_tensor *run_tensor_hook(PyObject *fn, wg_tensor *g) {
     PyObject *arg = wgpy_wrap_borrowed(g), *r = arg ? PyObject_CallFunctionObjArgs(fn, arg, NULL) : NULL;
@@ -103,14 +108,18 @@ static wg_status leaf_hook(void *user, wg_tensor *leaf) {
     return good ? WG_OK : WG_ERR_CALLBACK;
 }
 
-/* ---- nodes -------------------------------------------------------------------------------------------------------------------- */
+/* ---- nodes
+ * --------------------------------------------------------------------------------------------------------------------
+ */
 
 static PyObject *tuple_of(wg_tensor *const *t, int n) {
     PyObject *all = PyTuple_New(n);
     for (int i = 0; all && i < n; i++) {
         PyObject *o = wgpy_wrap_borrowed(t[i]);
-        if (o) PyTuple_SetItem(all, i, o);
-        else Py_CLEAR(all);
+        if (o)
+            PyTuple_SetItem(all, i, o);
+        else
+            Py_CLEAR(all);
     }
     return all;
 }
@@ -121,7 +130,8 @@ static int take_tuple(PyObject *fn, PyObject *r, wg_tensor **g, int n) {
     if (!PyTuple_Check(r)) return wrong_type("tuple", r);
     if (PyTuple_Size(r) != n) {
         PyObject *name = name_of(fn);
-        PyErr_Format(PyExc_RuntimeError, "hook '%U' has returned an incorrect number of values (got %zd, but expected %d)", name,
+        PyErr_Format(PyExc_RuntimeError,
+                     "hook '%U' has returned an incorrect number of values (got %zd, but expected %d)", name,
                      PyTuple_Size(r), n);
         Py_XDECREF(name);
         return -1;
@@ -130,8 +140,10 @@ static int take_tuple(PyObject *fn, PyObject *r, wg_tensor **g, int n) {
         if (check_result(fn, g[i], PyTuple_GetItem(r, i)) < 0) return -1;
     for (int i = 0; i < n; i++) {
         PyObject *o = PyTuple_GetItem(r, i);
-        if (o == Py_None) g[i] = NULL;
-        else if (wgpy_handle(o) != g[i]) g[i] = wgpy_give(o);
+        if (o == Py_None)
+            g[i] = NULL;
+        else if (wgpy_handle(o) != g[i])
+            g[i] = wgpy_give(o);
     }
     return 0;
 }
@@ -158,7 +170,8 @@ static wg_status node_hook(void *user, wg_tensor **gi, int ni, wg_tensor *const 
     return good ? WG_OK : WG_ERR_CALLBACK;
 }
 
-/* ---- registering ---------------------------------------------------------------------------------------------------------------- */
+/* ---- registering
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 static PyObject *handle_class(void) {
     static PyObject *cls;
@@ -216,7 +229,8 @@ static PyObject *remove_hook(PyObject *module, PyObject *id) {
     Py_RETURN_NONE;
 }
 
-/* ---- what a hook learns of its walk: register_multi_grad_hook is made of these -------------------------------------------------------- */
+/* ---- what a hook learns of its walk: register_multi_grad_hook is made of these
+ * -------------------------------------------------------- */
 
 static PyObject *walk_id(PyObject *module, PyObject *unused) {
     return (void)module, (void)unused, PyLong_FromUnsignedLongLong(wg_walk_id());

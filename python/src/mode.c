@@ -6,9 +6,8 @@
 #include "wgpy.h"
 
 typedef struct mode_object {
-    PyObject_HEAD
-    bool on, inference;           /* what entering sets */
-    bool before, before_inference; /* what leaving sets */
+    PyObject_HEAD bool on, inference; /* what entering sets */
+    bool before, before_inference;    /* what leaving sets */
 } mode_object;
 
 static __thread bool in_inference;
@@ -38,7 +37,8 @@ static PyObject *leave(PyObject *self, PyObject *const *args, Py_ssize_t nargs) 
     Py_RETURN_NONE;
 }
 
-/* ---- making one ------------------------------------------------------------------------------------------------------------- */
+/* ---- making one
+ * ------------------------------------------------------------------------------------------------------------- */
 
 static PyObject *new_mode(PyTypeObject *type, bool on, bool inference) {
     allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
@@ -135,17 +135,22 @@ static PyObject *inference_new(PyTypeObject *type, PyObject *args, PyObject *kwa
     return r;
 }
 
-/* ---- types ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- types
+ * ----------------------------------------------------------------------------------------------------------------------
+ */
 
 static PyObject *get_mode(PyObject *self, void *unused) {
     (void)unused;
     mode_object *m = (mode_object *)self;
     return PyBool_FromLong(Py_TYPE(self) == inference_mode ? m->inference : m->on);
 }
-static PyObject *get_prev(PyObject *self, void *unused) { return (void)unused, PyBool_FromLong(((mode_object *)self)->before); }
+static PyObject *get_prev(PyObject *self, void *unused) {
+    return (void)unused, PyBool_FromLong(((mode_object *)self)->before);
+}
 
 static PyObject *set_repr(PyObject *self) {
-    return PyUnicode_FromFormat("torch.autograd.grad_mode.set_grad_enabled(mode=%s)", ((mode_object *)self)->on ? "True" : "False");
+    return PyUnicode_FromFormat("torch.autograd.grad_mode.set_grad_enabled(mode=%s)",
+                                ((mode_object *)self)->on ? "True" : "False");
 }
 
 static void dealloc(PyObject *self) {
@@ -159,26 +164,40 @@ static PyMethodDef methods[] = {{"__enter__", enter, METH_NOARGS, NULL},
                                 {"__exit__", (PyCFunction)(void (*)(void))leave, METH_FASTCALL, NULL},
                                 {"clone", clone, METH_NOARGS, NULL},
                                 {NULL, NULL, 0, NULL}};
-static PyGetSetDef getset[] = {{"mode", get_mode, NULL, NULL, NULL}, {"prev", get_prev, NULL, NULL, NULL}, {NULL, NULL, NULL, NULL, NULL}};
+static PyGetSetDef getset[] = {
+    {"mode", get_mode, NULL, NULL, NULL}, {"prev", get_prev, NULL, NULL, NULL}, {NULL, NULL, NULL, NULL, NULL}};
 
 static PyTypeObject *make(PyObject *module, const char *name, newfunc make_one, reprfunc repr, const char *doc) {
-    PyType_Slot slots[] = {{Py_tp_new, make_one}, {Py_tp_dealloc, dealloc}, {Py_tp_call, call}, {Py_tp_methods, methods},
-                           {Py_tp_getset, getset}, {Py_tp_doc, (void *)(uintptr_t)doc}, {repr ? Py_tp_repr : 0, repr}, {0, NULL}};
+    PyType_Slot slots[] = {{Py_tp_new, make_one},
+                           {Py_tp_dealloc, dealloc},
+                           {Py_tp_call, call},
+                           {Py_tp_methods, methods},
+                           {Py_tp_getset, getset},
+                           {Py_tp_doc, (void *)(uintptr_t)doc},
+                           {repr ? Py_tp_repr : 0, repr},
+                           {0, NULL}};
     PyType_Spec spec = {name, sizeof(mode_object), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots};
     PyTypeObject *type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
     return type && PyModule_AddType(module, type) == 0 ? type : NULL;
 }
 
-static PyObject *is_grad_enabled(PyObject *module, PyObject *unused) { return (void)module, (void)unused, PyBool_FromLong(wg_grad_enabled()); }
-static PyObject *is_inference(PyObject *module, PyObject *unused) { return (void)module, (void)unused, PyBool_FromLong(in_inference); }
+static PyObject *is_grad_enabled(PyObject *module, PyObject *unused) {
+    return (void)module, (void)unused, PyBool_FromLong(wg_grad_enabled());
+}
+static PyObject *is_inference(PyObject *module, PyObject *unused) {
+    return (void)module, (void)unused, PyBool_FromLong(in_inference);
+}
 static PyMethodDef functions[] = {
     {"is_grad_enabled", is_grad_enabled, METH_NOARGS, "is_grad_enabled() -> bool\n\nDo operations record now?"},
-    {"is_inference_mode_enabled", is_inference, METH_NOARGS, "is_inference_mode_enabled() -> bool\n\nAre we inside inference_mode?"},
+    {"is_inference_mode_enabled", is_inference, METH_NOARGS,
+     "is_inference_mode_enabled() -> bool\n\nAre we inside inference_mode?"},
     {NULL, NULL, 0, NULL}};
 
 int wgpy_init_mode(PyObject *module) {
-    no_grad = make(module, "torch.autograd.grad_mode.no_grad", plain_new, NULL, "with no_grad(): nothing is recorded. Also a decorator.");
-    enable_grad = make(module, "torch.autograd.grad_mode.enable_grad", plain_new, NULL, "with enable_grad(): recorded again. Also a decorator.");
+    no_grad = make(module, "torch.autograd.grad_mode.no_grad", plain_new, NULL,
+                   "with no_grad(): nothing is recorded. Also a decorator.");
+    enable_grad = make(module, "torch.autograd.grad_mode.enable_grad", plain_new, NULL,
+                       "with enable_grad(): recorded again. Also a decorator.");
     set_enabled = make(module, "torch.autograd.grad_mode.set_grad_enabled", set_new, set_repr,
                        "set_grad_enabled(mode): acts at once; as a context manager until its end.");
     inference_mode = make(module, "torch.autograd.grad_mode.inference_mode", inference_new, NULL,

@@ -12,25 +12,33 @@
 #include <structmember.h>
 
 int64_t wgpy_held;
-static PyObject *types;           /* name -> type */
+static PyObject *types;              /* name -> type */
 static PyTypeObject *input_metadata; /* shape, dtype, device of an output */
 
-/* ---- one type per name -------------------------------------------------------------------------------------------------- */
+/* ---- one type per name
+ * -------------------------------------------------------------------------------------------------- */
 
 static const char *short_name(const char *name) { /* "torch::autograd::AccumulateGrad" -> "AccumulateGrad" */
     const char *colon = strrchr(name, ':');
     return colon ? colon + 1 : name;
 }
 
+/* The name has no dot, so that repr shows it bare, as PyTorch's; a __module__ that is there already is left alone. */
 static PyObject *new_type(const char *name) {
-    char full[160];
-    PyOS_snprintf(full, sizeof(full), "builtins.%s", name);
-    PyType_Slot slots[] = {{Py_tp_dealloc, wgpy_node_dealloc}, {Py_tp_traverse, wgpy_node_traverse},
-                           {Py_tp_clear, wgpy_node_clear},     {0, NULL}};
-    PyType_Spec spec = {full, sizeof(wgpy_node), 0,
+    static PyGetSetDef module[] = {{"__module__", NULL, NULL, NULL, NULL}, {NULL, NULL, NULL, NULL, NULL}};
+    PyType_Slot slots[] = {{Py_tp_dealloc, wgpy_node_dealloc},
+                           {Py_tp_traverse, wgpy_node_traverse},
+                           {Py_tp_clear, wgpy_node_clear},
+                           {Py_tp_getset, module},
+                           {0, NULL}};
+    PyType_Spec spec = {name, sizeof(wgpy_node), 0,
                         Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
-    PyObject *type = PyType_FromSpecWithBases(&spec, (PyObject *)wgpy.node);
-    if (type && PyDict_SetItemString(types, name, type) < 0) Py_CLEAR(type);
+    PyObject *type = PyType_FromSpecWithBases(&spec, (PyObject *)wgpy.node),
+             *builtins = PyUnicode_FromString("builtins");
+    bool good = type && builtins && PyObject_SetAttrString(type, "__module__", builtins) == 0 &&
+                PyDict_SetItemString(types, name, type) == 0;
+    Py_XDECREF(builtins);
+    if (!good) Py_CLEAR(type);
     return type;
 }
 
@@ -40,7 +48,8 @@ static PyTypeObject *type_of(const wg_node *n) { /* a new reference */
     return (PyTypeObject *)(type ? Py_NewRef(type) : new_type(name));
 }
 
-/* ---- life and death ------------------------------------------------------------------------------------------------------- */
+/* ---- life and death
+ * ------------------------------------------------------------------------------------------------------- */
 
 static PyObject *existing(wgpy_node *self, wg_node *n) {
     if (!self->kept || self->is_context) return Py_NewRef((PyObject *)self);
@@ -78,7 +87,7 @@ void wgpy_node_attach(wgpy_node *self, wg_node *n) {
 /* Python let go; does the node go on, and must it remember us? */
 static bool keep_object(wgpy_node *self) {
     if (!self->n || self->kept || wg_node_owner_count(self->n) <= 1) return false;
-    if (!self->weakrefs && !(self->metadata && PyDict_Size(self->metadata) > 0)) return false;
+    if (!self->weakrefs && !self->metadata) return false;
     self->kept = true;
     wgpy_held++;
     return true;
@@ -123,7 +132,8 @@ void wgpy_node_released(void *object) {
     PyGILState_Release(gil);
 }
 
-/* ---- cycles ----------------------------------------------------------------------------------------------------------------- */
+/* ---- cycles
+ * ----------------------------------------------------------------------------------------------------------------- */
 
 typedef struct visiting {
     visitproc visit;
@@ -137,8 +147,11 @@ static int visit_slot(void *object, void *arg) {
     visiting *v = arg;
     return ((wgpy_node *)object)->kept ? v->visit(object, v->arg) : 0;
 }
-#define VISITOR(v)                                                                                                     \
-    {.size = sizeof(wg_visitor), .destroy = wgpy_hook_dropped, .hook = visit_hook, .slot = visit_slot, .arg = (v), .limit = 4096}
+#define VISITOR(v)                                                                                                    \
+    {                                                                                                                 \
+        .size = sizeof(wg_visitor), .destroy = wgpy_hook_dropped, .hook = visit_hook, .slot = visit_slot, .arg = (v), \
+        .limit = 4096                                                                                                 \
+    }
 
 int wgpy_visit_history(wg_tensor *t, visitproc visit, void *arg) {
     if (!wgpy_held) return 0;
@@ -166,7 +179,8 @@ int wgpy_node_clear(PyObject *object) {
     return 0;
 }
 
-/* ---- attributes ---------------------------------------------------------------------------------------------------------------- */
+/* ---- attributes
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 static wg_node *node_of(PyObject *o) {
     wg_node *n = ((wgpy_node *)o)->n;
@@ -196,8 +210,10 @@ static PyObject *next_functions(PyObject *self, void *unused) {
         int nr = 0;
         wg_node *next = wg_node_next(n, i, &nr);
         PyObject *o = wgpy_wrap_node(next), *pair = o ? Py_BuildValue("(Ni)", o, next ? nr : 0) : NULL;
-        if (pair) PyTuple_SetItem(all, i, pair);
-        else Py_CLEAR(all);
+        if (pair)
+            PyTuple_SetItem(all, i, pair);
+        else
+            Py_CLEAR(all);
     }
     return all;
 }
@@ -234,8 +250,10 @@ static PyObject *all_metadata(PyObject *self, void *unused) {
     PyObject *all = n ? PyTuple_New(count) : NULL;
     for (int o = 0; all && o < count; o++) {
         PyObject *m = metadata_of_output(n, o);
-        if (m) PyTuple_SetItem(all, o, m);
-        else Py_CLEAR(all);
+        if (m)
+            PyTuple_SetItem(all, o, m);
+        else
+            Py_CLEAR(all);
     }
     return all;
 }
@@ -246,7 +264,8 @@ static PyObject *sequence_nr(PyObject *self, PyObject *unused) {
     return n ? PyLong_FromUnsignedLongLong(wg_node_sequence(n)) : NULL;
 }
 
-/* ---- _saved_X: what the call saved, by the schema's names ---------------------------------------------------------------------------- */
+/* ---- _saved_X: what the call saved, by the schema's names
+ * ---------------------------------------------------------------------------- */
 
 /* An argument of a schema: the next after p. Returns where the one after it begins, NULL at the end. */
 typedef struct argument {
@@ -264,7 +283,8 @@ static const char *next_argument(const char *p, argument *a) {
     a->name = p + type + 1;
     a->len = strcspn(a->name, ",)=");
     int depth = 0; /* a default may hold commas and parentheses */
-    for (p = a->name + a->len; *p && (depth || (*p != ',' && *p != ')')); p++) depth += (*p == '[' || *p == '(') - (*p == ']' || *p == ')');
+    for (p = a->name + a->len; *p && (depth || (*p != ',' && *p != ')')); p++)
+        depth += (*p == '[' || *p == '(') - (*p == ']' || *p == ')');
     return p;
 }
 
@@ -320,8 +340,10 @@ static int each_saved(wg_node *n, saved_fn f, void *user) {
     if (!p) return 0;
     while (!stop && (p = next_argument(p, &a))) {
         if (a.list) break; /* what stands after a list has no fixed number */
-        if (!a.tensor) stop = f(user, n, &a, attr++);
-        else if (wg_node_may_save(n, input++)) stop = f(user, n, &a, input - 1);
+        if (!a.tensor)
+            stop = f(user, n, &a, attr++);
+        else if (wg_node_may_save(n, input++))
+            stop = f(user, n, &a, input - 1);
     }
     if (stop || !wg_node_may_save(n, -1)) return stop;
     result_name(schema, wg_node_outputs(n), &a);
@@ -337,62 +359,48 @@ static int find_saved(void *user, wg_node *n, const argument *a, int index) {
     lookup *l = user;
     if (l->len != a->len || memcmp(l->name, a->name, a->len)) return 0;
     wg_arg arg;
-    if (a->tensor) l->value = saved_tensor(n, index);
-    else l->value = wg_node_attr(n, index, &arg) ? attribute_value(&arg) : Py_NewRef(Py_None);
+    if (a->tensor)
+        l->value = saved_tensor(n, index);
+    else
+        l->value = wg_node_attr(n, index, &arg) ? attribute_value(&arg) : Py_NewRef(Py_None);
     return 1;
 }
 
-/* ---- looking names up: what no type has ------------------------------------------------------------------------------------------------ */
+/* ---- looking names up: what no type has
+ * ------------------------------------------------------------------------------------------------ */
 
-static PyObject *no_attribute(PyObject *self, PyObject *name) {
-    PyObject *type = PyType_GetName(Py_TYPE(self));
-    PyErr_Format(PyExc_AttributeError, "'%U' object has no attribute '%U'", type, name);
-    Py_XDECREF(type);
-    return NULL;
-}
-
-static PyObject *special_attribute(PyObject *self, wg_node *n, const char *name, size_t len, bool *found) {
+static PyObject *special_attribute(wg_node *n, const char *name, size_t len, bool *found) {
     *found = true;
     if (strcmp(name, "variable") == 0 && wg_node_variable(n)) return wgpy_wrap_borrowed(wg_node_variable(n));
     lookup l = {.name = name + 7, .len = len - 7};
     if (len > 7 && strncmp(name, "_saved_", 7) == 0 && each_saved(n, find_saved, &l)) return l.value;
     *found = false;
-    return (void)self, NULL;
+    return NULL;
 }
 
 static PyObject *getattro(PyObject *self, PyObject *name) {
     PyObject *value = PyObject_GenericGetAttr(self, name);
-    if (value || !PyErr_ExceptionMatches(PyExc_AttributeError)) return value;
     wg_node *n = ((wgpy_node *)self)->n;
+    if (value || !n || !PyErr_ExceptionMatches(PyExc_AttributeError)) return value;
     Py_ssize_t len;
-    wgpy_saved_error before = wgpy_save_error();
+    wgpy_saved_error missing = wgpy_save_error();
     const char *text = PyUnicode_AsUTF8AndSize(name, &len);
     bool found = false;
-    if (text && n) value = special_attribute(self, n, text, (size_t)len, &found);
-    if (found || !text || ((wgpy_node *)self)->is_context) {
-        if (found) wgpy_restore_error((wgpy_saved_error){0});
-        if (!found) wgpy_restore_error(before);
-        else Py_XDECREF(before.type), Py_XDECREF(before.value), Py_XDECREF(before.traceback);
-        return value;
+    if (text) value = special_attribute(n, text, (size_t)len, &found);
+    if (text && !found) {
+        wgpy_restore_error(missing);
+        return NULL;
     }
-    wgpy_restore_error(before);
-    PyErr_Clear();
-    return no_attribute(self, name);
-}
-
-static int setattro(PyObject *self, PyObject *name, PyObject *value) {
-    int r = PyObject_GenericSetAttr(self, name, value);
-    if (r == 0 || ((wgpy_node *)self)->is_context || !PyErr_ExceptionMatches(PyExc_AttributeError)) return r;
-    PyObject *type = (PyObject *)Py_TYPE(self);
-    if (PyObject_HasAttr(type, name)) return r; /* it exists and is not writable */
-    PyErr_Clear();
-    no_attribute(self, name);
-    return -1;
+    Py_XDECREF(missing.type);
+    Py_XDECREF(missing.value);
+    Py_XDECREF(missing.traceback);
+    return value;
 }
 
 static int list_saved(void *user, wg_node *n, const argument *a, int index) {
     (void)n, (void)index;
-    PyObject *word = PyUnicode_FromStringAndSize(a->name, (Py_ssize_t)a->len), *name = word ? PyUnicode_FromFormat("_saved_%U", word) : NULL;
+    PyObject *word = PyUnicode_FromStringAndSize(a->name, (Py_ssize_t)a->len),
+             *name = word ? PyUnicode_FromFormat("_saved_%U", word) : NULL;
     Py_XDECREF(word);
     int failed = name ? PyList_Append(user, name) : -1;
     Py_XDECREF(name);
@@ -412,7 +420,9 @@ static PyObject *node_dir(PyObject *self, PyObject *unused) {
     return names;
 }
 
-/* ---- calling a node ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- calling a node
+ * ----------------------------------------------------------------------------------------------------------------------
+ */
 
 static int take_cotangents(PyObject *args, wg_tensor **g, int n) {
     for (int i = 0; i < n; i++) {
@@ -431,8 +441,10 @@ static PyObject *results_of(wg_tensor *const *r, int n) {
     PyObject *all = PyTuple_New(n);
     for (int i = 0; all && i < n; i++) {
         PyObject *o = wgpy_wrap_borrowed(r[i]);
-        if (o) PyTuple_SetItem(all, i, o);
-        else Py_CLEAR(all);
+        if (o)
+            PyTuple_SetItem(all, i, o);
+        else
+            Py_CLEAR(all);
     }
     return all;
 }
@@ -454,47 +466,61 @@ static PyObject *node_call(PyObject *self, PyObject *args, PyObject *kwargs) {
     PyObject *result = NULL;
     size_t scope = wg_scope_open();
     wg_node_keep(n);
-    if (take_cotangents(args, g, nout) == 0) result = wgpy_check(wg_node_run(n, g, nout, r)) ? NULL : results_of(r, nin);
+    if (take_cotangents(args, g, nout) == 0)
+        result = wgpy_check(wg_node_run(n, g, nout, r)) ? NULL : results_of(r, nin);
     wg_scope_close(scope);
     wg_node_release(n);
     PyMem_Free(g);
     return result;
 }
 
-/* ---- the base type -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- the base type
+ * --------------------------------------------------------------------------------------------------------------------------
+ */
 
 static PyMethodDef methods[] = {
     {"name", node_name, METH_NOARGS, "name() -> str\n\nAddBackward0: of which op's call this is the derivative."},
     {"register_hook", wgpy_node_register_hook, METH_O,
-     "register_hook(fn) -> RemovableHandle\n\nfn(grad_inputs, grad_outputs) runs after the node; a tuple that it returns replaces grad_inputs."},
+     "register_hook(fn) -> RemovableHandle\n\nfn(grad_inputs, grad_outputs) runs after the node; a tuple that it "
+     "returns replaces grad_inputs."},
     {"register_prehook", wgpy_node_register_prehook, METH_O,
-     "register_prehook(fn) -> RemovableHandle\n\nfn(grad_outputs) runs before the node; a tuple that it returns replaces them."},
+     "register_prehook(fn) -> RemovableHandle\n\nfn(grad_outputs) runs before the node; a tuple that it returns "
+     "replaces them."},
     {"_sequence_nr", sequence_nr, METH_NOARGS, NULL},
     {"__dir__", node_dir, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL}};
-static PyGetSetDef getset[] = {
-    {"next_functions", next_functions, NULL, "((node, output number), ...): where the gradients of its inputs go.", NULL},
-    {"metadata", metadata, NULL, "A dict for remarks on the node.", NULL},
-    {"requires_grad", requires_grad, NULL, "True.", NULL},
-    {"_input_metadata", all_metadata, NULL, NULL, NULL},
-    {NULL, NULL, NULL, NULL, NULL}};
-static PyMemberDef members[] = {{"__weaklistoffset__", T_PYSSIZET, offsetof(wgpy_node, weakrefs), READONLY, NULL}, {NULL, 0, 0, 0, NULL}};
+static PyGetSetDef getset[] = {{"next_functions", next_functions, NULL,
+                                "((node, output number), ...): where the gradients of its inputs go.", NULL},
+                               {"metadata", metadata, NULL, "A dict for remarks on the node.", NULL},
+                               {"requires_grad", requires_grad, NULL, "True.", NULL},
+                               {"_input_metadata", all_metadata, NULL, NULL, NULL},
+                               {NULL, NULL, NULL, NULL, NULL}};
+static PyMemberDef members[] = {{"__weaklistoffset__", T_PYSSIZET, offsetof(wgpy_node, weakrefs), READONLY, NULL},
+                                {NULL, 0, 0, 0, NULL}};
 
 static int make_metadata_type(void) {
     static PyStructSequence_Field fields[] = {{"shape", NULL}, {"dtype", NULL}, {"device", NULL}, {NULL, NULL}};
-    static PyStructSequence_Desc desc = {"torch._C._autograd._InputMetadata", "What the cotangent of an output looks like.", fields, 3};
+    static PyStructSequence_Desc desc = {"torch._C._autograd._InputMetadata",
+                                         "What the cotangent of an output looks like.", fields, 3};
     input_metadata = PyStructSequence_NewType(&desc);
     return input_metadata ? 0 : -1;
 }
 
 int wgpy_init_node(PyObject *module) {
-    PyType_Slot slots[] = {
-        {Py_tp_doc, "A step of the graph: where gradients go from a tensor's grad_fn."}, {Py_tp_dealloc, wgpy_node_dealloc},
-        {Py_tp_traverse, wgpy_node_traverse}, {Py_tp_clear, wgpy_node_clear}, {Py_tp_repr, repr}, {Py_tp_call, node_call},
-        {Py_tp_getattro, getattro}, {Py_tp_setattro, setattro}, {Py_tp_methods, methods}, {Py_tp_getset, getset},
-        {Py_tp_members, members}, {0, NULL}};
-    PyType_Spec spec = {"torch.autograd.graph.Node", sizeof(wgpy_node), 0,
-                        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
+    PyType_Slot slots[] = {{Py_tp_doc, "A step of the graph: where gradients go from a tensor's grad_fn."},
+                           {Py_tp_dealloc, wgpy_node_dealloc},
+                           {Py_tp_traverse, wgpy_node_traverse},
+                           {Py_tp_clear, wgpy_node_clear},
+                           {Py_tp_repr, repr},
+                           {Py_tp_call, node_call},
+                           {Py_tp_getattro, getattro},
+                           {Py_tp_methods, methods},
+                           {Py_tp_getset, getset},
+                           {Py_tp_members, members},
+                           {0, NULL}};
+    PyType_Spec spec = {
+        "torch.autograd.graph.Node", sizeof(wgpy_node), 0,
+        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
     types = PyDict_New();
     wgpy.node = types ? (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL) : NULL;
     if (!wgpy.node || make_metadata_type() < 0) return -1;

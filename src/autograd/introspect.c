@@ -1,12 +1,13 @@
-/* introspect.c - what bindings and debuggers ask of a node besides its edges: what its call saved and was given, what its
- * outputs look like; how much there is to walk; running one node alone.
+/* introspect.c - what bindings and debuggers ask of a node besides its edges: what its call saved and was given, what
+ * its outputs look like; how much there is to walk; running one node alone.
  */
 #include "autograd/node.h"
 #include "core/alloc.h"
 #include "wengert/autograd.h"
 #include "wengert/ops.h"
 
-/* ---- the call ----------------------------------------------------------------------------------------------------------- */
+/* ---- the call
+ * ----------------------------------------------------------------------------------------------------------- */
 
 const char *wg_node_schema(const wg_node *n) { return n && !n->op->backward ? n->op->schema : NULL; }
 
@@ -26,14 +27,19 @@ bool wg_node_attr(const wg_node *n, int i, wg_arg *value) {
     if (!n || !value || i < 0 || i >= n->nattr) return false;
     const wg_value *a = &n->attr[i];
     *value = (wg_arg){.tag = a->tag, .n = a->n};
-    if (a->tag == WG_V_DOUBLE) value->v.d = a->d;
-    else if (a->tag == WG_V_INTS) value->v.ints = a->ints;
-    else if (a->tag == WG_V_STRING) value->v.s = a->s;
-    else value->v.i = a->i;
+    if (a->tag == WG_V_DOUBLE)
+        value->v.d = a->d;
+    else if (a->tag == WG_V_INTS)
+        value->v.ints = a->ints;
+    else if (a->tag == WG_V_STRING)
+        value->v.s = a->s;
+    else
+        value->v.i = a->i;
     return true;
 }
 
-/* ---- outputs --------------------------------------------------------------------------------------------------------------- */
+/* ---- outputs
+ * --------------------------------------------------------------------------------------------------------------- */
 
 int wg_node_outputs(const wg_node *n) { return n ? n->nout : 0; }
 
@@ -46,7 +52,8 @@ wg_status wg_node_output(const wg_node *n, int nr, wg_dtype *dtype, int *ndim, c
     return WG_OK;
 }
 
-/* ---- how much --------------------------------------------------------------------------------------------------------------- */
+/* ---- how much
+ * --------------------------------------------------------------------------------------------------------------- */
 
 #define NODE_WEIGHT 512
 static int64_t weight_of(const wg_node *n) {
@@ -82,7 +89,8 @@ int64_t wg_walk_weight(wg_tensor *const *outputs, int n, int64_t limit) {
     return sum < limit ? sum : limit;
 }
 
-/* ---- one node alone -------------------------------------------------------------------------------------------------------------- */
+/* ---- one node alone
+ * -------------------------------------------------------------------------------------------------------------- */
 
 /* An accumulating node takes its cotangent over, so it is given references of its own. */
 static wg_status run_with(wg_node *n, wg_tensor *const *g, wg_tensor **own, wg_tensor **out, bool *need) {
