@@ -1,14 +1,14 @@
 # The front door. CMake and Ninja do the work (CMakePresets.json); this only names the usual ways in.
 .DEFAULT_GOAL := help
 .PHONY: help demo test soak build debug asan tsan clang coverage bench install format lint check checks conformance counts \
-        aarch64 abi clean
+        aarch64 abi clean python python-asan python-debug wheel scripts stubs typing
 PREFIX ?= /usr/local
 
 help: ## what can be asked for
 	@echo "Wengert: PyTorch's autograd as a small C library."; echo
-	@grep -E '^[a-z0-9]+:.*##' Makefile | sed -E 's/^([a-z0-9]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
-demo: ## install what is missing, build, run the tutorial and train a network on Fashion-MNIST
+demo: ## install what is missing, build, run the tutorial, train a network on Fashion-MNIST; the tutorial in Python
 	@tools/setup demo
 	@$(MAKE) --no-print-directory build
 	@tools/demo build/release
@@ -17,6 +17,7 @@ test: ## install what is missing, build, run every test
 	@tools/setup test
 	@tools/build release -DWENGERT_TESTS=ON
 	@tools/run_tests build/release test
+	@tools/run_python build/release python
 	@tests/install/run build/release
 	@tools/checks
 	@echo "Wengert works on this machine: every test passed."
@@ -59,6 +60,36 @@ coverage: ## lines that the tests reach, in build/coverage/report.txt; renews do
 bench: ## measure, and write BENCHMARKS.md
 	@tools/setup bench
 	@bench/run
+
+python: ## the Python extension, in build/release/python, and its tests
+	@tools/setup python
+	@tools/build release
+	@tools/run_python build/release python
+
+python-asan: ## the Python tests under the address, leak and undefined-behaviour sanitizers
+	@tools/setup test
+	@tools/build asan
+	@tools/python_asan build/asan
+
+python-debug: ## the Python tests in CPython's debug build, where that can be installed
+	@tools/python_debug
+
+wheel: ## build the wheel, look into it, and run the Python tests from it in clean environments
+	@tools/setup python
+	@tools/wheel
+
+stubs: ## renew the type stubs of the Python module
+	@tools/setup python
+	@tools/build release
+	@tools/make_stubs
+
+typing: ## mypy --strict on a sample that uses the stubs
+	@tools/typing
+
+scripts: ## run PyTorch's public scripts found in DIR (make scripts DIR=...); renews docs/SCRIPTS.md
+	@tools/setup python
+	@tools/build release
+	@tools/scripts $(DIR)
 
 install: build ## into PREFIX (default /usr/local)
 	@cmake --install build/release --prefix $(PREFIX) >/dev/null && echo "Wengert is installed in $(PREFIX)."
