@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <link.h>
 #include <string.h>
 
 #include "wgpy.h"
@@ -17,6 +18,10 @@ static PyObject *by_name(PyObject *module, PyObject *name) { return PyObject_Get
 static PyObject *rebuild_size(PyObject *module, PyObject *tuple) {
     (void)module;
     return PyObject_CallFunctionObjArgs((PyObject *)wgpy.size, tuple, NULL);
+}
+static PyObject *rebuild_device(PyObject *module, PyObject *text) {
+    (void)module;
+    return PyObject_CallFunctionObjArgs((PyObject *)wgpy.device, text, NULL);
 }
 
 /* ---- settings ------------------------------------------------------------------------------------------------------------------- */
@@ -54,12 +59,11 @@ static PyObject *memory_stats(PyObject *m, PyObject *u) {
                          (Py_ssize_t)s.cached_bytes, "live_tensors", (long long)s.live_tensors, "live_nodes", (long long)s.live_nodes);
 }
 
-/* The path of the library that this module is linked with, and of every file in the process that defines wg_version. */
+/* The path of the library that this module is linked with. */
 static PyObject *library_path(PyObject *m, PyObject *u) {
     Dl_info info;
     (void)m, (void)u;
-    void *symbol = dlsym(RTLD_DEFAULT, "wg_version");
-    if (!dladdr(symbol ? symbol : (void *)(uintptr_t)wg_version, &info)) Py_RETURN_NONE;
+    if (!dladdr((void *)(uintptr_t)wg_version, &info)) Py_RETURN_NONE;
     return PyUnicode_DecodeFSDefault(info.dli_fname);
 }
 
@@ -106,6 +110,7 @@ static PyObject *set_printoptions(PyObject *m, PyObject *args, PyObject *kwargs)
 static PyMethodDef functions[] = {
     {"_dtype_by_name", by_name, METH_O, NULL},
     {"_rebuild_size", rebuild_size, METH_O, NULL},
+    {"_rebuild_device", rebuild_device, METH_O, NULL},
     {"get_default_dtype", get_default_dtype, METH_NOARGS, "get_default_dtype() -> dtype\n\nThe dtype of floats that say none."},
     {"set_default_dtype", set_default_dtype, METH_O, "set_default_dtype(d)\n\nSets it: a floating dtype."},
     {"get_num_threads", get_num_threads, METH_NOARGS, "get_num_threads() -> int\n\nThreads that long kernels use."},
@@ -122,13 +127,40 @@ static PyMethodDef functions[] = {
 
 /* ---- import ----------------------------------------------------------------------------------------------------------------------- */
 
-/* Another libwengert in the process (a program that links its own) would have its own tensors: they must not mix. */
+/* Another libwengert in the process would have its own tensors: they must not mix. Where wg_version lies in a file that is
+ * loaded, if it has one. */
+static bool library_in(const char *file, Dl_info *found) {
+    void *handle = dlopen(file, RTLD_LAZY | RTLD_NOLOAD), *symbol = handle ? dlsym(handle, "wg_version") : NULL;
+    bool has = symbol && dladdr(symbol, found);
+    if (handle) dlclose(handle);
+    return has;
+}
+
+/* The names of loaded files that may be libwengert, one after the other. */
+typedef struct files {
+    char text[4096];
+    size_t used;
+} files;
+static int note_file(struct dl_phdr_info *info, size_t size, void *into) {
+    files *f = into;
+    size_t n = info->dlpi_name ? strlen(info->dlpi_name) + 1 : 0;
+    (void)size;
+    if (n <= 1 || !strstr(info->dlpi_name, "libwengert") || f->used + n >= sizeof(f->text)) return 0;
+    memcpy(f->text + f->used, info->dlpi_name, n);
+    f->used += n;
+    return 0;
+}
+
 static int check_one_library(void) {
-    Dl_info ours, first;
-    void *symbol = dlsym(RTLD_DEFAULT, "wg_version");
-    if (!symbol || !dladdr((void *)(uintptr_t)wg_version, &ours) || !dladdr(symbol, &first) || ours.dli_fbase == first.dli_fbase) return 0;
+    Dl_info ours, other;
+    files f = {.used = 0};
+    if (!dladdr((void *)(uintptr_t)wg_version, &ours)) return 0;
+    dl_iterate_phdr(note_file, &f);
+    bool two = library_in(NULL, &other) && other.dli_fbase != ours.dli_fbase; /* the program's own, or of global scope */
+    for (size_t at = 0; at < f.used && !two; at += strlen(f.text + at) + 1) two = library_in(f.text + at, &other) && other.dli_fbase != ours.dli_fbase;
+    if (!two) return 0;
     PyErr_Format(PyExc_ImportError, "a second copy of libwengert is in this process: %s, besides %s. Tensors of the two cannot be shared; link the "
-                                    "program with wengert.get_library()", first.dli_fname, ours.dli_fname);
+                                    "program with wengert.get_library()", other.dli_fname, ours.dli_fname);
     return -1;
 }
 

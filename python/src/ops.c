@@ -500,19 +500,33 @@ static int note_descriptors(void) {
     return 0;
 }
 
+/* The type that owns torch's functions, as PyTorch has one: pickle writes a function as an attribute of it, which is found
+ * whether or not there is a module torch. */
+static PyObject *functions_class(PyObject *module) {
+    static PyType_Slot slots[] = {{Py_tp_doc, (void *)"The owner of torch's functions."}, {0, NULL}};
+    static PyType_Spec spec = {"wengert._C._VariableFunctionsClass", sizeof(PyObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
+    PyObject *type = PyType_FromSpec(&spec);
+    if (!type || PyModule_AddObjectRef(module, "_VariableFunctionsClass", type) < 0) Py_CLEAR(type);
+    return type;
+}
+
+static int add_function(PyObject *module, int i, PyObject *owner, PyObject *home) {
+    bool nn = kinds[i] == 'n';
+    PyObject *f = names[i]->function = PyCFunction_NewEx(&defs[i], nn ? NULL : owner, home);
+    if (!f || PyDict_SetItemString(nn ? wgpy.nn : wgpy.functions, names[i]->name, f) < 0) return -1;
+    if (nn) return 0;
+    return PyObject_SetAttrString(owner, names[i]->name, f) < 0 || PyModule_AddObjectRef(module, names[i]->name, f) < 0 ? -1 : 0;
+}
+
 int wgpy_add_functions(PyObject *module) {
-    PyObject *name = PyUnicode_FromString("torch"), *nn_name = PyUnicode_FromString("torch.nn.functional");
+    PyObject *name = PyUnicode_FromString("torch"), *nn_name = PyUnicode_FromString("wengert.nn.functional"), *owner = functions_class(module);
     wgpy.functions = PyDict_New();
     wgpy.nn = PyDict_New();
-    if (!name || !nn_name || !wgpy.functions || !wgpy.nn || note_descriptors() < 0) return -1;
-    for (int i = 0; i < nnames; i++) {
-        if (kinds[i] == 'm') continue;
-        PyObject *f = PyCFunction_NewEx(&defs[i], NULL, kinds[i] == 'n' ? nn_name : name);
-        names[i]->function = f;
-        if (!f || PyDict_SetItemString(kinds[i] == 'n' ? wgpy.nn : wgpy.functions, names[i]->name, f) < 0) return -1;
-        if (kinds[i] == 'f' && PyModule_AddObjectRef(module, names[i]->name, f) < 0) return -1;
-    }
+    if (!name || !nn_name || !owner || !wgpy.functions || !wgpy.nn || note_descriptors() < 0) return -1;
+    for (int i = 0; i < nnames; i++)
+        if (kinds[i] != 'm' && add_function(module, i, owner, kinds[i] == 'n' ? nn_name : name) < 0) return -1;
     Py_DECREF(name);
     Py_DECREF(nn_name);
+    Py_DECREF(owner);
     return PyModule_AddObjectRef(module, "_nn", wgpy.nn);
 }

@@ -240,7 +240,8 @@ static PyObject *device_index(PyObject *self, void *u) {
 }
 static PyObject *device_reduce(PyObject *self, PyObject *unused) {
     (void)unused;
-    return Py_BuildValue("O(N)", (PyObject *)Py_TYPE(self), device_str(self));
+    PyObject *rebuild = PyObject_GetAttrString(wgpy.module, "_rebuild_device");
+    return rebuild ? Py_BuildValue("N(N)", rebuild, device_str(self)) : NULL;
 }
 static PyMethodDef device_methods[] = {{"__reduce__", device_reduce, METH_NOARGS, NULL}, {"__enter__", wgpy_device_enter, METH_NOARGS, NULL},
                                        {"__exit__", wgpy_device_exit, METH_VARARGS, NULL}, {"__copy__", dtype_self, METH_NOARGS, NULL},

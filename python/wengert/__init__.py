@@ -10,7 +10,12 @@ Names are PyTorch's; what Wengert lacks raises AttributeError and says so. `pyth
 which `import torch` means this library; `wengert.as_torch()` does the same from inside a program.
 """
 
-from . import _C
+try:
+    from . import _C
+except ImportError as error:
+    from ._unusable import explained
+
+    raise explained(error) from None
 from ._C import *  # noqa: F401,F403
 
 __version__ = _C._version()

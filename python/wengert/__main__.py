@@ -53,7 +53,7 @@ def _main_module(file=None):
 def _run_script(path):
     import os
 
-    file = path if os.path.isabs(path) else os.getcwd() + "/" + path.removeprefix("./")
+    file = path if os.path.isabs(path) else os.getcwd() + "/" + path
     with open(file, "rb") as f:
         text = f.read()
     sys.path[0] = os.path.dirname(os.path.realpath(file))

@@ -19,6 +19,16 @@ class _Torch(ModuleType):
             sys.modules.setdefault("torch." + name, value)
         return value
 
+    def __setattr__(self, name, value):
+        super().__setattr__(name, value)
+        if not name.startswith("__"):
+            setattr(wengert, name, value)
+
+    def __delattr__(self, name):
+        super().__delattr__(name)
+        if name in vars(wengert):
+            delattr(wengert, name)
+
     def __dir__(self):
         return dir(wengert)
 

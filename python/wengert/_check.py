@@ -50,7 +50,7 @@ def _has(name):
         path += "." + part
         try:
             at = getattr(at, part)
-        except AttributeError:
+        except (AttributeError, ImportError):
             try:
                 at = importlib.import_module(path)
             except ImportError:

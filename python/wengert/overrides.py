@@ -101,4 +101,4 @@ def resolve_name(f):
         return f"torch.Tensor.{f.__self__.__name__}.__get__"
     if getattr(Tensor, name, None) is f:
         return f"torch.Tensor.{name}"
-    return f"{getattr(f, '__module__', None) or 'torch'}.{name}"
+    return f"{(getattr(f, '__module__', None) or 'torch').replace('wengert', 'torch', 1)}.{name}"

@@ -29,7 +29,7 @@ _homes = {
 def __getattr__(name):
     home = _homes.get(name)
     if home is None and name not in _submodules:
-        raise AttributeError(f"module 'torch.autograd' has no attribute '{name}': wengert does not have it yet")
+        raise AttributeError(f"module 'torch.autograd' has no attribute '{name}'. Wengert does not have it yet")
     import importlib
 
     module = importlib.import_module("." + (home or name), __name__)
