@@ -12,6 +12,8 @@
 #include "core/alloc.h"
 #include "core/options.h"
 #include "core/tensor.h"
+#undef wg__raise
+#undef wg__no_memory
 #include "cpu/pool.h"
 
 #define TEXT_BYTES 4096

@@ -343,6 +343,10 @@ wg_tensor *wg__fail(wg_status code, const char *op, const char *format, ...) WG_
 wg_status wg__no_memory(const char *op, size_t bytes);
 /* For sinks: WG_OK, or the status of the unread error / of poison input. */
 wg_status wg__sink_check(const char *sink, const wg_tensor *t);
+#ifdef __clang_analyzer__ /* it looks at one file at a time, and must know what these return */
+#define wg__raise(code, ...) ((void)wg__raise((code), __VA_ARGS__), (code))
+#define wg__no_memory(op, bytes) ((void)wg__no_memory((op), (bytes)), WG_ERR_MEMORY)
+#endif
 /* 0, or non-zero when the host turned the warning into an error (then raised). */
 int wg__warn(wg_warning category, const char *format, ...) WG_PRINTF(2, 3);
 void wg__log(wg_log_level level, const char *format, ...) WG_PRINTF(2, 3);
