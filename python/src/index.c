@@ -397,6 +397,7 @@ static wg_tensor *real_part(PyObject *value, wg_dtype d, bool by_index) {
                         "index_fill_(): Converting complex Scalar to non-complex type is not supported");
         return NULL;
     }
+    if (d == WG_BOOL) return wg_b(PyObject_IsTrue(value) == 1);
     if (PyComplex_ImagAsDouble(value) == 0) return wg_s(PyComplex_RealAsDouble(value));
     PyErr_Format(PyExc_RuntimeError, "value cannot be converted to type %s without overflow", name[d]);
     return NULL;

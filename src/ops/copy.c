@@ -10,7 +10,7 @@ static wg_status same_shape(const wg_call *c, wg_geometry *g) {
     const wg_tensor *t = c->in[0];
     g->ndim = t->ndim;
     memcpy(g->sizes, t->dims, (size_t)t->ndim * 8);
-    g->strided = !(t->flags & TF_CONTIG) && wg__is_dense(t->ndim, t->dims, wg__strides(t));
+    g->strided = (t->flags & TF_CONTIG) || wg__is_dense(t->ndim, t->dims, wg__strides(t)); /* also those of size 1 */
     if (g->strided) memcpy(g->strides, wg__strides(t), (size_t)t->ndim * 8);
     return WG_OK;
 }

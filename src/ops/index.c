@@ -559,7 +559,7 @@ wg_tensor *wg_index(wg_tensor *x, wg_tensor *const *indices, int n) {
 /* A copy of self keeps its dense strides. */
 static wg_status laid_as_self(const wg_call *c, wg_geometry *g) {
     const wg_tensor *x = c->in[0];
-    g->strided = !(x->flags & TF_CONTIG) && wg__is_dense(x->ndim, x->dims, wg__strides(x));
+    g->strided = (x->flags & TF_CONTIG) || wg__is_dense(x->ndim, x->dims, wg__strides(x)); /* also those of size 1 */
     if (g->strided) memcpy(g->strides, wg__strides(x), (size_t)x->ndim * 8);
     return WG_OK;
 }
@@ -666,7 +666,9 @@ static wg_tensor *put_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     if (i == 1) return wg_index(g[0], c->in + 2, c->nin - 2);
     if (i > 1) return NULL;
     if (c->attr[0].i) return g[0];
-    return wg_index_put(g[0], c->in + 2, c->nin - 2, wg__zeros((wg_dtype)g[0]->dtype, 0, NULL), false);
+    wg_tensor *at[WG_MAX_DIMS]; /* bytes would be refused as a mask for one value */
+    for (int k = 2; k < c->nin; k++) at[k - 2] = c->in[k] && c->in[k]->dtype == WG_UINT8 ? wg_to(c->in[k], WG_BOOL) : c->in[k];
+    return wg_index_put(g[0], at, c->nin - 2, wg__zeros((wg_dtype)g[0]->dtype, 0, NULL), false);
 }
 static wg_status loop_batch(const wg_call *c, const int *bdim, wg_tensor **out, int *out_bdim) { return wg__batch_loop(c, bdim, out, out_bdim); }
 static wg_tensor *put_boxed(const wg_value *a) { return wg_index_put(a[0].t, a[1].ts, (int)a[1].n, a[2].t, a[3].i); }
