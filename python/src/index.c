@@ -486,11 +486,18 @@ static bool do_write(writing w) {
     return good;
 }
 
+static bool may_fill(const wg_tensor *x, const wg_tensor *value) {
+    if (wg_dtype_is_floating(wg_dtype_of(x)) || !wg_requires_grad(value) || !wg_grad_enabled()) return true;
+    static const char *const name[] = {"Bool", "Byte", "Char", "Short", "Int", "Long"};
+    PyErr_Format(PyExc_RuntimeError, "Autograd not support dtype: %s", name[wg_dtype_of(x)]);
+    return false;
+}
+
 /* To a view, or to everything. */
 static bool write_view(wg_tensor *x, wg_tensor *value, bool number) {
     if (number) return do_write((writing){FILL, x, value, NULL, 0});
     if (!same_shape(x, value)) {
-        if (wg_ndim(value) == 0) return do_write((writing){FILL, x, value, NULL, 0});
+        if (wg_ndim(value) == 0) return may_fill(x, value) && do_write((writing){FILL, x, value, NULL, 0});
         int ones = leading_ones(value);
         value = wg_view(value, wg_ndim(value) - ones, wg_sizes(value) + ones);
         if (!wg_is_poison(value) && !same_shape(x, value)) value = wg_expand(value, wg_ndim(x), wg_sizes(x));
@@ -525,7 +532,11 @@ static bool mask_fits(const path *p) {
 
 /* A number at a mask is masked_fill_, with a mask of as many dims as x has from its dim on. */
 static bool write_mask(const path *p, wg_tensor *mask, int dim, wg_tensor *value) {
-    if (!mask_fits(p)) return do_write((writing){PUT, p->x, value, p->at, p->nat}); /* says what does not match */
+    if (!mask_fits(p)) { /* says what does not match, before anything else is looked at */
+        bool before = wg_set_grad_enabled(false), good = do_write((writing){PUT, p->x, value, p->at, p->nat});
+        wg_set_grad_enabled(before);
+        return good;
+    }
     for (int i = dim + wg_ndim(mask); i < wg_ndim(p->x) && !wg_is_poison(mask); i++) mask = wg_unsqueeze(mask, -1);
     if (wg_is_poison(mask)) return wgpy_error(), false;
     return do_write((writing){MASK, p->x, value, &mask, 1});

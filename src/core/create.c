@@ -130,8 +130,7 @@ static void insert_dim(const wg_tensor *t, int *order, int at) {
         at = k;
     }
 }
-/* In made, or t's own, or NULL: row-major. */
-static const int64_t *kept_strides(const wg_tensor *t, int64_t *made) {
+const int64_t *wg__kept_strides(const wg_tensor *t, int64_t *made) {
     int order[WG_MAX_DIMS];
     if (t->flags & TF_BATCHED) return NULL;
     if ((t->flags & TF_CONTIG) || wg__is_dense(t->ndim, t->dims, wg__strides(t))) return wg__strides(t);
@@ -147,7 +146,7 @@ static wg_tensor *like(const char *who, const wg_tensor *t, const wg_options *o)
     if (!t) return wg__fail(WG_ERR_TYPE, who, "%s(): argument 1 must be Tensor, not None", who);
     if (!wg__ok(t)) return WG_POISON;
     int64_t made[WG_MAX_DIMS];
-    return fresh(who, dtype_or(o, (wg_dtype)t->dtype), t->ndim, t->dims, kept_strides(t, made), o);
+    return fresh(who, dtype_or(o, (wg_dtype)t->dtype), t->ndim, t->dims, wg__kept_strides(t, made), o);
 }
 wg_tensor *wg_empty_like(const wg_tensor *t, const wg_options *o) { return like("empty_like", t, o); }
 wg_tensor *wg_zeros_like(const wg_tensor *t, const wg_options *o) {

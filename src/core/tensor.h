@@ -293,6 +293,9 @@ typedef struct wg_geometry {
 
 int64_t wg__numel(int ndim, const int64_t *sizes);                       /* -1 on overflow */
 void wg__row_major(int ndim, const int64_t *sizes, int64_t *strides);
+/* The strides of a copy: t's own when they are dense, else dense ones in the order of t's dims, put in made; NULL:
+ * row-major. */
+const int64_t *wg__kept_strides(const wg_tensor *t, int64_t *made);
 bool wg__is_row_major(int ndim, const int64_t *sizes, const int64_t *strides);
 static inline bool wg__has_sizes(const wg_tensor *t, int ndim, const int64_t *sizes) {
     if (t->ndim != ndim) return false;

@@ -10,8 +10,9 @@ static wg_status same_shape(const wg_call *c, wg_geometry *g) {
     const wg_tensor *t = c->in[0];
     g->ndim = t->ndim;
     memcpy(g->sizes, t->dims, (size_t)t->ndim * 8);
-    g->strided = (t->flags & TF_CONTIG) || wg__is_dense(t->ndim, t->dims, wg__strides(t)); /* also those of size 1 */
-    if (g->strided) memcpy(g->strides, wg__strides(t), (size_t)t->ndim * 8);
+    const int64_t *strides = wg__kept_strides(t, g->strides);
+    g->strided = strides != NULL;
+    if (strides && strides != g->strides) memcpy(g->strides, strides, (size_t)t->ndim * 8);
     return WG_OK;
 }
 static wg_status same_row_major(const wg_call *c, wg_geometry *g) {

@@ -115,7 +115,7 @@ static wg_status expand_masks(const char *who, const wg_tensor *x, wg_tensor *co
     while (n && !idx[n - 1]) n--;
     for (int i = 0; i < n && st == WG_OK; i++) {
         wg_tensor *t = idx[i];
-        if (*count >= x->ndim) return too_many(who, x, *count + 1);
+        if (*count >= WG_MAX_DIMS || (*count >= x->ndim && t && is_mask(t) && t->ndim == 0)) return too_many(who, x, *count + 1);
         if (!t || !is_mask(t)) {
             list[(*count)++] = t;
             continue;
@@ -190,6 +190,7 @@ static wg_status indexing_open(const char *who, indexing *k, const wg_tensor *x,
     memcpy(k->sizes, x->dims, (size_t)x->ndim * 8);
     wg_status st = expand_masks(who, x, idx, n, warn, k->list, &count);
     if (st == WG_OK) st = broadcast_indices(who, k, count);
+    if (st == WG_OK && count > x->ndim) st = too_many(who, x, count);
     for (int d = count; d < x->ndim; d++) k->list[d] = NULL;
     if (st != WG_OK) return st;
     place(k, count);
@@ -289,6 +290,7 @@ static void visit_open(visit *v, const indexing *k, const int64_t *xs) {
 
 typedef struct operands {
     const visit *v;
+    const int64_t *values;         /* strides of what is written, or NULL */
     wg_tensor *index[WG_MAX_DIMS]; /* with a dim of size 1 for each of x that is not indexed */
     int n;
 } operands;
@@ -307,6 +309,7 @@ static int64_t stride_in(const operands *o, int k, int d) {
 static int compare_dims(const operands *o, int inner, int outer) {
     const visit *v = o->v;
     int c = compare(v->strides[inner], v->strides[outer], v->sizes[inner], v->sizes[outer]);
+    if (o->values && c == 0) c = compare(o->values[inner], o->values[outer], v->sizes[inner], v->sizes[outer]);
     for (int k = 0; k < o->n && c == 0; k++)
         c = compare(stride_in(o, k, inner), stride_in(o, k, outer), v->sizes[inner], v->sizes[outer]);
     return c;
@@ -366,12 +369,14 @@ static bool all_row_major(const wg_tensor *x, const indexing *k, const visit *v)
 }
 
 /* The result's dims, outermost first; *plain: that is row-major. */
-static wg_status layout_order(const wg_tensor *x, const visit *v, const indexing *k, int *order, bool *plain) {
+static wg_status layout_order(const wg_tensor *x, const visit *v, const indexing *k, const int64_t *values, int *order,
+                              bool *plain) {
     operands o;
     for (int i = 0; i < v->dims; i++) order[i] = i;
     *plain = true;
     if (v->dims < 2 || all_row_major(x, k, v)) return WG_OK;
     wg_status st = open_operands(&o, v, k);
+    o.values = values;
     if (st == WG_OK) outermost_first(&o, v->dims, order);
     for (int i = 0; i < v->dims; i++) *plain &= order[i] == i;
     return st;
@@ -454,7 +459,7 @@ static wg_status index_shape(const wg_call *c, wg_geometry *g) {
     if (st == WG_OK) {
         result_sizes(&k, g);
         visit_open(&v, &k, wg__strides(c->in[0]));
-        st = layout_order(c->in[0], &v, &k, order, &plain);
+        st = layout_order(c->in[0], &v, &k, NULL, order, &plain);
         if (!plain) lay_out(&v, order, g);
     }
     indexing_close(&k);
@@ -471,7 +476,7 @@ static wg_status index_run(const wg_call *c) {
     if (st == WG_OK && out->numel) st = locate("index", &k, wg__strides(x));
     if (st == WG_OK && out->numel) {
         visit_open(&v, &k, wg__strides(x));
-        st = layout_order(x, &v, &k, order, &plain);
+        st = layout_order(x, &v, &k, NULL, order, &plain);
         reorder(&v, order);
     }
     if (st == WG_OK && out->numel)
@@ -559,8 +564,9 @@ wg_tensor *wg_index(wg_tensor *x, wg_tensor *const *indices, int n) {
 /* A copy of self keeps its dense strides. */
 static wg_status laid_as_self(const wg_call *c, wg_geometry *g) {
     const wg_tensor *x = c->in[0];
-    g->strided = (x->flags & TF_CONTIG) || wg__is_dense(x->ndim, x->dims, wg__strides(x)); /* also those of size 1 */
-    if (g->strided) memcpy(g->strides, wg__strides(x), (size_t)x->ndim * 8);
+    const int64_t *strides = wg__kept_strides(x, g->strides);
+    g->strided = strides != NULL;
+    if (strides && strides != g->strides) memcpy(g->strides, strides, (size_t)x->ndim * 8);
     return WG_OK;
 }
 /* One value at a mask alone may have any dtype: it is put as masked_fill puts it. Fails for a mask that does not fit. */
@@ -624,40 +630,54 @@ static wg_status put_shape(const wg_call *c, wg_geometry *g) {
     memcpy(g->sizes, x->dims, (size_t)x->ndim * 8);
     return laid_as_self(c, g);
 }
-static wg_tensor *wide_copy(wg_tensor *v, wg_dtype d, int ndim, const int64_t *sizes) {
-    int64_t strides[WG_MAX_DIMS];
-    wg__broadcast_strides(v, ndim, sizes, strides);
-    for (int i = 0; i < ndim; i++) strides[i] /= (int64_t)wg__itemsize(v);
-    wg_tensor *wide = wg__alias(v, ndim, sizes, strides, 0, false), *r = wide ? wg__contiguous(wide, d) : NULL;
+/* The values' strides over what is written. One value may have more dims, at a mask. */
+static void value_strides(const wg_tensor *v, const wg_geometry *r, int64_t *strides) {
+    memset(strides, 0, (size_t)r->ndim * 8);
+    if (v->ndim > r->ndim) return;
+    wg__broadcast_strides(v, r->ndim, r->sizes, strides);
+    for (int i = 0; i < r->ndim; i++) strides[i] /= (int64_t)wg__itemsize(v);
+}
+/* The values as they are visited, one after the other. */
+static wg_tensor *wide_values(wg_tensor *v, wg_dtype d, const visit *way, const int64_t *strides) {
+    wg_tensor *wide = wg__alias(v, way->dims, way->sizes, strides, 0, false), *r = wide ? wg__contiguous(wide, d) : NULL;
     wg_release(wide);
     return r;
 }
-/* A value of one element may have more dims than what is written, at masks. */
-static wg_tensor *wide_values(wg_tensor *v, wg_dtype d, const wg_geometry *r) {
-    if (v->ndim <= r->ndim) return wide_copy(v, d, r->ndim, r->sizes);
-    wg_tensor *one = wg__alias(v, 0, NULL, NULL, 0, false), *w = one ? wide_copy(one, d, r->ndim, r->sizes) : NULL;
-    wg_release(one);
-    return w;
+/* With indices of several dims the order decides which of two values for a place stays: PyTorch's. */
+static wg_status put_order(const wg_tensor *out, const indexing *k, visit *v, int64_t *strides) {
+    int order[WG_MAX_DIMS];
+    int64_t own[WG_MAX_DIMS];
+    bool plain;
+    if (k->bdims < 2) return WG_OK;
+    wg_status st = layout_order(out, v, k, strides, order, &plain);
+    reorder(v, order);
+    memcpy(own, strides, sizeof(own));
+    for (int i = 0; i < v->dims; i++) strides[i] = own[order[i]];
+    return st;
+}
+static wg_status put_values(const wg_call *c, indexing *k, const wg_geometry *r) {
+    wg_tensor *out = c->out[0];
+    int64_t strides[WG_MAX_DIMS];
+    visit v;
+    value_strides(c->in[1], r, strides);
+    visit_open(&v, k, wg__strides(out));
+    wg_status st = put_order(out, k, &v, strides);
+    wg_tensor *values = st == WG_OK ? wide_values(c->in[1], (wg_dtype)out->dtype, &v, strides) : NULL;
+    if (st == WG_OK) st = values ? locate("index_put", k, wg__strides(out)) : WG_ERR_MEMORY;
+    if (st == WG_OK)
+        st = run_visit(&v, ints(k->offset), out->data, values->data, (wg_dtype)out->dtype, c->attr[0].i ? add_one : copy_one, false);
+    wg_release(values);
+    return st;
 }
 static wg_status put_run(const wg_call *c) {
     wg_tensor *x = c->in[0], *out = c->out[0];
     indexing k;
-    visit v;
     wg_geometry r;
     wg_status st = indexing_open("index_put", &k, x, c->in + 2, c->nin - 2, false);
     if (st == WG_OK && out != x) st = wg__copy_into(out, x);
     if (st == WG_OK) {
         result_sizes(&k, &r);
-        wg_tensor *values = wide_values(c->in[1], (wg_dtype)out->dtype, &r);
-        st = values ? WG_OK : WG_ERR_MEMORY;
-        if (values && values->numel) {
-            st = locate("index_put", &k, wg__strides(out));
-            visit_open(&v, &k, wg__strides(out));
-            if (st == WG_OK)
-                st = run_visit(&v, ints(k.offset), out->data, values->data, (wg_dtype)out->dtype,
-                               c->attr[0].i ? add_one : copy_one, false);
-        }
-        wg_release(values);
+        if (wg__numel(r.ndim, r.sizes)) st = put_values(c, &k, &r);
     }
     indexing_close(&k);
     return st;
