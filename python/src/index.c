@@ -570,6 +570,9 @@ static bool write_indexed(const path *p, wg_tensor *value, bool number, wg_dtype
     int ones = leading_ones(value);
     if (ones) value = wg_view(value, wg_ndim(value) - ones, wg_sizes(value) + ones);
     if (wg_is_poison(value)) return wgpy_error(), false;
+    int dim;
+    wg_tensor *index = only_index(p, &dim);
+    if (index && is_mask(index) && wg_numel(value) == 1 && !may_fill(p->x, value)) return false;
     return do_write((writing){PUT, p->x, value, p->at, p->nat});
 }
 
