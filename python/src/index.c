@@ -92,11 +92,20 @@ static wg_tensor *flat_index(PyObject *o, Py_ssize_t n, char kind) {
     return t;
 }
 
+/* What a sequence of the user's raises for its first item goes out as it is. */
+static bool can_be_read(PyObject *o) {
+    Py_ssize_t n = wgpy_is_array(o) ? 0 : PySequence_Size(o);
+    PyObject *first = n > 0 ? PySequence_GetItem(o, 0) : NULL;
+    Py_XDECREF(first);
+    return n == 0 || first;
+}
+
 /* A sequence as an index: bools and bytes are a mask, all else is int64. NULL: an exception is set. */
 static wg_tensor *sequence_index(PyObject *o) {
     Py_ssize_t n = PyList_CheckExact(o) || PyTuple_Check(o) || Py_TYPE(o) == &PyRange_Type ? PySequence_Size(o) : -1;
     char kind = n >= 0 ? flat_kind(o, n) : 0;
     if (kind) return flat_index(o, n, kind);
+    if (n < 0 && !can_be_read(o)) return NULL;
     wg_tensor *t = wgpy_from_object(o, WG_DTYPE_NONE);
     if (!t) return NULL;
     if (wg_is_poison(t) && PyErr_Occurred()) return NULL;
@@ -520,23 +529,19 @@ static wg_tensor *only_index(const path *p, int *dim) {
     return t;
 }
 
-/* Whether the only index is no mask, or a mask of the sizes that it stands for. */
+/* The first index, if it is a mask, has the sizes that it stands for; later ones are looked at when the writing is
+ * done. */
 static bool mask_fits(const path *p) {
     int dim = 0;
-    wg_tensor *mask = only_index(p, &dim);
-    if (!mask || !is_mask(mask)) return true;
-    for (int i = 0; i < wg_ndim(mask); i++)
-        if (dim + i >= wg_ndim(p->x) || wg_size(mask, i) != wg_size(p->x, dim + i)) return false;
+    while (dim < p->nat && !p->at[dim]) dim++;
+    if (dim == p->nat || !is_mask(p->at[dim])) return true;
+    for (int i = 0; i < wg_ndim(p->at[dim]); i++)
+        if (dim + i >= wg_ndim(p->x) || wg_size(p->at[dim], i) != wg_size(p->x, dim + i)) return false;
     return true;
 }
 
 /* A number at a mask is masked_fill_, with a mask of as many dims as x has from its dim on. */
 static bool write_mask(const path *p, wg_tensor *mask, int dim, wg_tensor *value) {
-    if (!mask_fits(p)) { /* says what does not match, before anything else is looked at */
-        bool before = wg_set_grad_enabled(false), good = do_write((writing){PUT, p->x, value, p->at, p->nat});
-        wg_set_grad_enabled(before);
-        return good;
-    }
     for (int i = dim + wg_ndim(mask); i < wg_ndim(p->x) && !wg_is_poison(mask); i++) mask = wg_unsqueeze(mask, -1);
     if (wg_is_poison(mask)) return wgpy_error(), false;
     return do_write((writing){MASK, p->x, value, &mask, 1});
@@ -550,6 +555,11 @@ static wg_tensor *fill_index(const path *p, int *dim) {
 }
 
 static bool write_number(const path *p, wg_tensor *value, wg_dtype d) {
+    if (!mask_fits(p)) { /* says what does not match, before anything else is looked at */
+        bool before = wg_set_grad_enabled(false), good = do_write((writing){PUT, p->x, value, p->at, p->nat});
+        wg_set_grad_enabled(before);
+        return good;
+    }
     int dim = 0;
     wg_tensor *index = only_index(p, &dim);
     if (index && is_mask(index)) return write_mask(p, index, dim, value);
@@ -582,7 +592,7 @@ static bool write_at(wg_tensor *x, PyObject *key, PyObject *value, wg_tensor *v,
     if (key == Py_False) return true;
     if (!find(&p, x, key == Py_True ? Py_None : key, true)) return false;
     int dim;
-    bool complex = PyComplex_Check(value) && !(p.nat && only_index(&p, &dim) && !mask_fits(&p));
+    bool complex = PyComplex_Check(value) && mask_fits(&p);
     if (complex && !(v = real_part(value, d, p.nat && fill_index(&p, &dim)))) return false;
     return p.nat ? write_indexed(&p, v, number, d) : write_view(p.x, v, number);
 }

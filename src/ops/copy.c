@@ -285,7 +285,9 @@ static wg_status fill_shape(const wg_call *c, wg_geometry *g) {
     if (c->in[1]->ndim != 0)
         return wg__raise(WG_ERR_RUNTIME, "fill_", "fill_ only supports 0-dimension value tensor but got tensor with %d dimensions.",
                          c->in[1]->ndim);
-    wg_status st = c->in[1]->flags & TF_NUMBER ? wg__check_fits("fill_", c->in[1], (wg_dtype)c->in[0]->dtype) : WG_OK;
+    wg_dtype d = (wg_dtype)c->in[0]->dtype;
+    bool inf = c->in[0]->numel == 1 && (d == WG_FLOAT16 || d == WG_BFLOAT16); /* in one element too large becomes inf */
+    wg_status st = (c->in[1]->flags & TF_NUMBER) && !inf ? wg__check_fits("fill_", c->in[1], d) : WG_OK;
     return st == WG_OK ? like_first(c, g) : st;
 }
 static wg_status fill_run(const wg_call *c) {
