@@ -114,7 +114,7 @@ counts: ## accept the present number of tests as the least that must run
 
 format: ## clang-format
 	@tools/setup lint
-	@git ls-files '*.c' '*.h' | grep -v '^src/cpu/.*stamp' | xargs clang-format -i
+	@tools/format
 
 lint: ## clang-tidy
 	@tools/setup lint

@@ -20,7 +20,7 @@ WG_API bool wg_is_leaf(const wg_tensor *t); /* Tensor.is_leaf: no grad_fn, or re
 WG_API wg_tensor *wg_grad_of(const wg_tensor *t);
 /* Tensor.grad = g (NULL clears). Same shape and dtype, else RuntimeError. */
 WG_API WG_MUST_CHECK wg_status wg_set_grad(wg_tensor *t, wg_tensor *g);
-WG_API wg_tensor *wg_detach(wg_tensor *t);  /* Tensor.detach(): shares storage and version, no history */
+WG_API wg_tensor *wg_detach(wg_tensor *t); /* Tensor.detach(): shares storage and version, no history */
 /* Tensor.detach_(): t itself loses its history and requires no gradient. RuntimeError for views. Returns t. */
 WG_API wg_tensor *wg_detach_(wg_tensor *t);
 WG_API wg_tensor *wg_data_of(wg_tensor *t); /* Tensor.data: shares storage, a version of its own, no history */
@@ -34,9 +34,9 @@ WG_API bool wg_retains_grad(const wg_tensor *t); /* Tensor.retains_grad; false o
 /* Grad mode of the calling thread (torch.no_grad, enable_grad). Returns the mode before. */
 WG_API bool wg_set_grad_enabled(bool on);
 WG_API bool wg_grad_enabled(void); /* torch.is_grad_enabled() */
-#define WG_MODE_(on)                                                       \
-    for (int wg_before_ = wg_set_grad_enabled(on), wg_once_ = 1; wg_once_; \
-         wg_once_ = ((void)wg_set_grad_enabled(wg_before_ != 0), 0))       \
+#define WG_MODE_(on)                                                                                                   \
+    for (int wg_before_ = wg_set_grad_enabled(on), wg_once_ = 1; wg_once_;                                             \
+         wg_once_ = ((void)wg_set_grad_enabled(wg_before_ != 0), 0))                                                   \
         for (; wg_once_; wg_once_ = 0)
 /* WG_NO_GRAD { ... } and WG_ENABLE_GRAD { ... }; break leaves and restores, return does not restore. */
 #define WG_NO_GRAD WG_MODE_(false)
@@ -118,7 +118,8 @@ WG_API const char *wg_node_schema(const wg_node *n);
 WG_API bool wg_node_input_is_number(const wg_node *n, int i);
 WG_API int wg_node_outputs(const wg_node *n); /* how many outputs, used or not */
 /* What the cotangent of output nr looks like. sizes are the node's. IndexError when there is no such output. */
-WG_API WG_MUST_CHECK wg_status wg_node_output(const wg_node *n, int nr, wg_dtype *dtype, int *ndim, const int64_t **sizes);
+WG_API WG_MUST_CHECK wg_status wg_node_output(const wg_node *n, int nr, wg_dtype *dtype, int *ndim,
+                                              const int64_t **sizes);
 /* Runs the node alone on cotangents[nout] (NULL: none) and keeps what it saved: grad_fn(*grads). Fills results with the
  * gradients of next_functions (NULL: none), which belong to the scope; room for wg_node_inputs of them. */
 WG_API WG_MUST_CHECK wg_status wg_node_run(wg_node *n, wg_tensor *const *cotangents, int nout, wg_tensor **results);

@@ -148,8 +148,8 @@ WG_API size_t wg_scope_open(void);
 WG_API size_t wg_scope_close(size_t mark);
 /* WG_SCOPE { ... }: open and close round a block; break leaves it and closes. A return inside it leaves the results
  * to the enclosing scope. */
-#define WG_SCOPE                                                                                      \
-    for (size_t wg_mark_ = wg_scope_open(), wg_run_ = 1; wg_run_; wg_run_ = wg_scope_close(wg_mark_)) \
+#define WG_SCOPE                                                                                                       \
+    for (size_t wg_mark_ = wg_scope_open(), wg_run_ = 1; wg_run_; wg_run_ = wg_scope_close(wg_mark_))                  \
         for (; wg_run_; wg_run_ = 0)
 /* One more owner: the handle survives its scope. Returns t. Poison and NULL pass through. */
 WG_API wg_tensor *wg_keep(wg_tensor *t);
@@ -174,7 +174,7 @@ typedef struct wg_options {
 #define WG_OPT(...) (&(wg_options){.size = sizeof(wg_options), __VA_ARGS__})
 #define WG_DTYPE(d) (&(wg_options){.size = sizeof(wg_options), .dtype = (d), .has_dtype = true})
 /* A shape in place: wg_ones(WG_SHAPE(2, 2), NULL). Expands to two arguments: ndim, sizes. */
-#define WG_SHAPE(...) \
+#define WG_SHAPE(...)                                                                                                  \
     (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (const int64_t[]) { __VA_ARGS__ }
 /* The shape of a 0-d tensor. */
 #define WG_SCALAR_SHAPE 0, NULL

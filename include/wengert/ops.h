@@ -20,7 +20,7 @@ typedef struct wg_ints {
 #define WG_COUNT_(...) (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
 #define WG_DIMS(...) ((wg_ints){WG_COUNT_(__VA_ARGS__), (const int64_t[]){__VA_ARGS__}})
 /* Tensor lists: wg_cat(WG_TENSORS(a, b), 0). Expands to two arguments: array, count. */
-#define WG_TENSORS(...) \
+#define WG_TENSORS(...)                                                                                                \
     (wg_tensor *const[]){__VA_ARGS__}, (int)(sizeof((wg_tensor *[]){__VA_ARGS__}) / sizeof(wg_tensor *))
 
 /* ---- elementwise: unary ------------------------------------------------------------------------------------------ */
@@ -46,10 +46,10 @@ WG_API wg_tensor *wg_ceil(wg_tensor *x);       /* towards inf; derivative 0 */
 WG_API wg_tensor *wg_round(wg_tensor *x);      /* half to even; derivative 0 */
 /* nearest multiple of 10^-decimals, ties to even; floating only; derivative 0 */
 WG_API wg_tensor *wg_round_decimals(wg_tensor *x, int64_t decimals);
-WG_API wg_tensor *wg_trunc(wg_tensor *x);      /* towards 0; derivative 0 */
-WG_API wg_tensor *wg_square(wg_tensor *x);     /* x^2 (pow(x, 2)) */
-WG_API wg_tensor *wg_conj(wg_tensor *x);       /* complex conjugate: the identity on real dtypes; returns x */
-WG_API wg_tensor *wg_positive(wg_tensor *x);   /* x itself; bool raises */
+WG_API wg_tensor *wg_trunc(wg_tensor *x);    /* towards 0; derivative 0 */
+WG_API wg_tensor *wg_square(wg_tensor *x);   /* x^2 (pow(x, 2)) */
+WG_API wg_tensor *wg_conj(wg_tensor *x);     /* complex conjugate: the identity on real dtypes; returns x */
+WG_API wg_tensor *wg_positive(wg_tensor *x); /* x itself; bool raises */
 /* Questions: bool, of every dtype. These and bitwise_not are not differentiable. */
 WG_API wg_tensor *wg_isnan(wg_tensor *x);       /* is it nan? */
 WG_API wg_tensor *wg_isinf(wg_tensor *x);       /* is it inf or -inf? */
@@ -67,7 +67,7 @@ WG_API wg_tensor *wg_sub(wg_tensor *x, wg_tensor *y);                     /* x -
 WG_API wg_tensor *wg_sub_alpha(wg_tensor *x, wg_tensor *y, double alpha); /* x - alpha * y */
 WG_API wg_tensor *wg_rsub(wg_tensor *x, wg_tensor *y);                    /* y - x */
 WG_API wg_tensor *wg_mul(wg_tensor *x, wg_tensor *y);                     /* x y; of bools: and */
-WG_API wg_tensor *wg_div(wg_tensor *x, wg_tensor *y);          /* true division: integers give the default float */
+WG_API wg_tensor *wg_div(wg_tensor *x, wg_tensor *y); /* true division: integers give the default float */
 /* rounding: NULL none, "trunc" towards 0, "floor"; rounded, integers stay integers and the derivative is 0 */
 WG_API wg_tensor *wg_div_mode(wg_tensor *x, wg_tensor *y, const char *rounding);
 WG_API wg_tensor *wg_floor_divide(wg_tensor *x, wg_tensor *y); /* floor(x / y); backward raises, as PyTorch's */
@@ -197,8 +197,8 @@ WG_API wg_tensor *wg_linear(wg_tensor *x, wg_tensor *weight,
 
 /* Every dtype. A write through a view is a write to its base. Dims out of range are IndexErrors, sizes that do not fit
  * RuntimeErrors. */
-WG_API wg_tensor *wg_t(wg_tensor *x);  /* transpose of a matrix; 0-d and 1-d as they are */
-WG_API wg_tensor *wg_mT(wg_tensor *x); /* last two dims exchanged */
+WG_API wg_tensor *wg_t(wg_tensor *x);       /* transpose of a matrix; 0-d and 1-d as they are */
+WG_API wg_tensor *wg_mT(wg_tensor *x);      /* last two dims exchanged */
 WG_API wg_tensor *wg_adjoint(wg_tensor *x); /* mT, conjugated; a 0-d tensor itself */
 WG_API wg_tensor *wg_view(wg_tensor *x, int ndim,
                           const int64_t *sizes); /* one size may be -1; needs matching strides */
@@ -297,23 +297,23 @@ WG_API wg_tensor *wg_mse_loss_opt(wg_tensor *x, wg_tensor *y, const wg_loss *opt
  * The other argument broadcasts to x's shape; a result dtype that x's category cannot hold raises RuntimeError. They
  * bump the version and are recorded: a leaf that requires a gradient is refused while gradients are recorded, and so is
  * a view that may not be written. */
-WG_API wg_tensor *wg_add_(wg_tensor *x, wg_tensor *y);                     /* x += y */
-WG_API wg_tensor *wg_add_alpha_(wg_tensor *x, wg_tensor *y, double alpha); /* x += alpha * y */
-WG_API wg_tensor *wg_sub_(wg_tensor *x, wg_tensor *y);                     /* x -= y */
-WG_API wg_tensor *wg_sub_alpha_(wg_tensor *x, wg_tensor *y, double alpha); /* x -= alpha * y */
-WG_API wg_tensor *wg_mul_(wg_tensor *x, wg_tensor *y);                     /* x *= y */
-WG_API wg_tensor *wg_div_(wg_tensor *x, wg_tensor *y);                     /* x /= y; x must be floating */
+WG_API wg_tensor *wg_add_(wg_tensor *x, wg_tensor *y);                            /* x += y */
+WG_API wg_tensor *wg_add_alpha_(wg_tensor *x, wg_tensor *y, double alpha);        /* x += alpha * y */
+WG_API wg_tensor *wg_sub_(wg_tensor *x, wg_tensor *y);                            /* x -= y */
+WG_API wg_tensor *wg_sub_alpha_(wg_tensor *x, wg_tensor *y, double alpha);        /* x -= alpha * y */
+WG_API wg_tensor *wg_mul_(wg_tensor *x, wg_tensor *y);                            /* x *= y */
+WG_API wg_tensor *wg_div_(wg_tensor *x, wg_tensor *y);                            /* x /= y; x must be floating */
 WG_API wg_tensor *wg_div_mode_(wg_tensor *x, wg_tensor *y, const char *rounding); /* wg_div_mode in place */
-WG_API wg_tensor *wg_pow_(wg_tensor *x, wg_tensor *y);                     /* x = x^y */
-WG_API wg_tensor *wg_zero_(wg_tensor *x);                                  /* every element 0 */
-WG_API wg_tensor *wg_fill_(wg_tensor *x, wg_tensor *value);                /* a number or a 0-d tensor */
-WG_API wg_tensor *wg_copy_(wg_tensor *x, wg_tensor *source);               /* broadcasts, converts */
-WG_API wg_tensor *wg_clamp_(wg_tensor *x, wg_tensor *min, wg_tensor *max); /* wg_clamp in place */
-WG_API wg_tensor *wg_relu_(wg_tensor *x);                                  /* max(x, 0) */
-WG_API wg_tensor *wg_exp_(wg_tensor *x);                                   /* e^x; x floating */
-WG_API wg_tensor *wg_tanh_(wg_tensor *x);                                  /* hyperbolic tangent; x floating */
-WG_API wg_tensor *wg_sigmoid_(wg_tensor *x);                               /* 1 / (1 + e^-x); x floating */
-WG_API wg_tensor *wg_neg_(wg_tensor *x);                                   /* -x */
+WG_API wg_tensor *wg_pow_(wg_tensor *x, wg_tensor *y);                            /* x = x^y */
+WG_API wg_tensor *wg_zero_(wg_tensor *x);                                         /* every element 0 */
+WG_API wg_tensor *wg_fill_(wg_tensor *x, wg_tensor *value);                       /* a number or a 0-d tensor */
+WG_API wg_tensor *wg_copy_(wg_tensor *x, wg_tensor *source);                      /* broadcasts, converts */
+WG_API wg_tensor *wg_clamp_(wg_tensor *x, wg_tensor *min, wg_tensor *max);        /* wg_clamp in place */
+WG_API wg_tensor *wg_relu_(wg_tensor *x);                                         /* max(x, 0) */
+WG_API wg_tensor *wg_exp_(wg_tensor *x);                                          /* e^x; x floating */
+WG_API wg_tensor *wg_tanh_(wg_tensor *x);                                         /* hyperbolic tangent; x floating */
+WG_API wg_tensor *wg_sigmoid_(wg_tensor *x);                                      /* 1 / (1 + e^-x); x floating */
+WG_API wg_tensor *wg_neg_(wg_tensor *x);                                          /* -x */
 /* value where mask; mask broadcasts to x */
 WG_API wg_tensor *wg_masked_fill_(wg_tensor *x, wg_tensor *mask, wg_tensor *value);
 /* wg_index_put in place */

@@ -10,6 +10,7 @@
 
 /* ---- derivatives: one function per partial. A wrapper declares only the names it promises. ----------------------- */
 
+/* clang-format off */
 #define X(e) wg_tensor *x = c->in[0]; return e;
 #define Y(e) wg_tensor *y = c->in[1]; return e;
 #define Z(e) wg_tensor *z = c->out[0]; return e;
@@ -30,6 +31,7 @@
 #define MINUS_ONE return wg_neg(g);
 #define ZERO return NULL;
 #define NONE return NULL;
+/* clang-format on */
 #define PARTIAL(name, i, ...)                                                                                           \
     static wg_tensor *name##_d##i(const wg_call *c, wg_tensor *g) {                                                   \
         (void)c, (void)g;                                                                                             \
