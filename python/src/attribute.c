@@ -381,6 +381,25 @@ static PyObject *tolist(PyObject *self, PyObject *unused) {
     return r;
 }
 
+/* ---- functions made of two ops --------------------------------------------------------------------------------------------------- */
+
+/* nonzero(as_tuple=True): a vector of indices per dim. */
+static PyObject *nonzero(const wgpy_call *c) {
+    wg_tensor *t = c->arg[0].v.t, *columns[WG_MAX_DIMS], *r = wg_nonzero(t);
+    int n = 0;
+    if (!wgpy_bool(c, 1, false)) return wgpy_deliver(c, r);
+    if (wg_ndim(t) == 0) r = wg_nonzero(wg_unsqueeze(t, 0));
+    if (wgpy_check(wg_unbind(r, 1, columns, WG_MAX_DIMS, &n))) return NULL;
+    PyObject *all = PyTuple_New(n);
+    for (int i = 0; all && i < n; i++) {
+        PyObject *o = wgpy_result(columns[i]);
+        if (o) PyTuple_SetItem(all, i, o);
+        else Py_CLEAR(all);
+    }
+    return all;
+}
+static PyObject *fill(const wgpy_call *c) { return wgpy_deliver(c, wg_fill_(wg_clone(c->arg[0].v.t), c->arg[1].v.t)); }
+
 /* ---- resizing ------------------------------------------------------------------------------------------------------------------------------- */
 
 /* x.resize_: row-major over the same elements when they are enough, else new ones that begin with the old. */
@@ -424,6 +443,8 @@ const wgpy_builtin wgpy_tensor_builtins[] = {
     {"to(Tensor self, Device? device=None, ScalarType? dtype=None, " TO_END, "x in another dtype; x itself when nothing changes.", WGPY_METHOD, to_device},
     {"to.dtype(Tensor self, ScalarType dtype, " TO_END, NULL, WGPY_METHOD, to_dtype},
     {"to.other(Tensor self, Tensor other, " TO_END, NULL, WGPY_METHOD, to_other},
+    {"nonzero(Tensor self, *, bool as_tuple=False) -> Tensor", "nonzero(input, *, as_tuple=False)\n\nWhere the elements are not zero.", BOTH, nonzero},
+    {"fill(Tensor self, Tensor|Scalar value) -> Tensor", "One value in the shape of input.", WGPY_FUNCTION, fill},
     {"type_as(Tensor self, Tensor other) -> Tensor", "x in other's dtype.", WGPY_METHOD, type_as},
     {"type(Tensor self, Any dtype=None, bool non_blocking=False, MemoryFormat? memory_format=None) -> Any",
      "The name of x's type, or x converted to one.", WGPY_METHOD, type},

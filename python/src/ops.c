@@ -138,9 +138,34 @@ static bool same_shape(const wg_tensor *a, const wg_tensor *b) {
     return wg_ndim(a) == wg_ndim(b) && memcmp(wg_sizes(a), wg_sizes(b), (size_t)wg_ndim(a) * 8) == 0;
 }
 
+static bool repeats(const wg_tensor *t) { /* two indices lead to one element */
+    for (int d = 0; d < wg_ndim(t); d++)
+        if (wg_stride(t, d) == 0 && wg_size(t, d) > 1) return true;
+    return false;
+}
+static bool shares(const wgpy_call *c, const wg_tensor *out) {
+    for (int i = 0; i < c->sig->n; i++) {
+        if (c->arg[i].tag == WG_TAG_TENSOR && wg_same_storage(c->arg[i].v.t, out)) return true;
+        for (uint32_t k = 0; c->arg[i].tag == WG_TAG_TENSORS && k < c->arg[i].n; k++)
+            if (c->arg[i].v.ts[k] && wg_same_storage(c->arg[i].v.ts[k], out)) return true;
+    }
+    return false;
+}
+static int refuse_overlap(const wgpy_call *c, const wg_tensor *out) {
+    const char *what = repeats(out) ? "more than one element of the written-to tensor refers"
+                       : !c->sig->unary && !c->sig->binary && shares(c, out)
+                           ? "some elements of the input tensor and the written-to tensor refer" : NULL;
+    if (!what) return 0;
+    PyErr_Format(PyExc_RuntimeError, "unsupported operation: %s to a single memory location. Please clone() the tensor before performing the "
+                                     "operation.", what);
+    return -1;
+}
+
 /* Puts r where the user wants it. */
-static int deliver(PyObject *where, wg_tensor *r) {
+static int deliver(const wgpy_call *call, PyObject *where, wg_tensor *r) {
     wg_tensor *out = wgpy_handle(where), *c = r;
+    bool pointwise = call->sig->unary || call->sig->binary;
+    if ((!pointwise || same_shape(out, r)) && refuse_overlap(call, out) < 0) return -1;
     if (!same_shape(out, r)) {
         if (wg_numel(out) && warn_resized(out, r) < 0) return -1;
         wg_tensor *room = wg_empty(wg_ndim(r), wg_sizes(r), WG_OPT(.dtype = wg_dtype_of(out), .has_dtype = true));
@@ -162,7 +187,7 @@ static int deliver(PyObject *where, wg_tensor *r) {
 }
 
 static PyObject *deliver_all(const wgpy_call *c, wg_tensor *const *r, int n) {
-    if (n == 1 && wgpy_is_tensor(c->out)) return deliver(c->out, r[0]) < 0 ? NULL : Py_NewRef(c->out);
+    if (n == 1 && wgpy_is_tensor(c->out)) return deliver(c, c->out, r[0]) < 0 ? NULL : Py_NewRef(c->out);
     if (!PyTuple_Check(c->out) || PyTuple_Size(c->out) != n) {
         PyErr_Format(PyExc_TypeError, "%s(): argument 'out' must be %s, not %S", c->family->name, n == 1 ? "Tensor" : "tuple of Tensors",
                      (PyObject *)Py_TYPE(c->out));
@@ -171,7 +196,7 @@ static PyObject *deliver_all(const wgpy_call *c, wg_tensor *const *r, int n) {
     PyObject *all = c->sig->named ? PyStructSequence_New(c->sig->named) : NULL;
     for (int i = 0; i < n; i++) {
         PyObject *o = PyTuple_GetItem(c->out, i);
-        if (!wgpy_expect(o, c->family->name, "out") || deliver(o, r[i]) < 0) {
+        if (!wgpy_expect(o, c->family->name, "out") || deliver(c, o, r[i]) < 0) {
             Py_XDECREF(all);
             return NULL;
         }
@@ -186,6 +211,12 @@ static bool may_deliver(const wgpy_call *c) {
     PyErr_Format(PyExc_RuntimeError, "%s(): functions with out=... arguments don't support automatic differentiation, but one of the "
                                      "arguments requires grad.", c->family->name);
     return false;
+}
+
+PyObject *wgpy_deliver(const wgpy_call *c, wg_tensor *t) {
+    if (!c->out) return wgpy_result(t);
+    if (wg_is_poison(t)) return wgpy_error();
+    return may_deliver(c) ? deliver_all(c, &t, 1) : NULL;
 }
 
 /* ---- a call from Python ---------------------------------------------------------------------------------------------------- */
@@ -278,7 +309,7 @@ static const caller callers[MAX_NAMES] = {ALL(NAME)};
 
 /* ---- grouping by name ---------------------------------------------------------------------------------------------------------- */
 
-/* kind: 'f' torch.X, 'm' Tensor.X, 'n' nn.functional.X */
+/* kind: 'f' torch.X, 'm' Tensor.X, 'n' nn.functional.X, 'h' parts of other ops */
 static char kinds[MAX_NAMES];
 
 static wgpy_overloads *family(const char *name, char kind, const char *doc) {
@@ -405,7 +436,7 @@ static int add_form(const wg_op_info *info, const char *name, char kind, bool in
     if (!in_place) s->named = named_of(name, info->schema);
     if (PyErr_Occurred()) return -1;
     wgpy_overloads *f = family(name, kind, doc);
-    f->takes_out |= !in_place && kind == 'f' && !info->is_view && !s->returns_list && !s->returns_bool;
+    f->takes_out |= !in_place && kind != 'm' && !info->is_view && !s->returns_list && !s->returns_bool;
     return 0;
 }
 
@@ -416,6 +447,7 @@ static int add_name(const wg_op_info *info, const char *from, size_t len, const 
     name[len] = 0;
     PyOS_snprintf(written, sizeof(written), "%s_", name);
     if (info->nn && add_form(info, name, 'n', false, doc) < 0) return -1;
+    if (!info->nn && !info->function && !info->method && from == info->name && add_form(info, name, 'h', false, doc) < 0) return -1;
     bool writes = name[len - 1] == '_';
     if (info->function && add_form(info, name, 'f', writes, doc) < 0) return -1;
     if (info->method && add_form(info, name, 'm', writes, doc) < 0) return -1;
@@ -510,11 +542,13 @@ static PyObject *functions_class(PyObject *module) {
     return type;
 }
 
+static PyObject *place_of(char kind) { return kind == 'n' ? wgpy.nn : kind == 'h' ? wgpy.hidden : wgpy.functions; }
+
 static int add_function(PyObject *module, int i, PyObject *owner, PyObject *home) {
-    bool nn = kinds[i] == 'n';
-    PyObject *f = names[i]->function = PyCFunction_NewEx(&defs[i], nn ? NULL : owner, home);
-    if (!f || PyDict_SetItemString(nn ? wgpy.nn : wgpy.functions, names[i]->name, f) < 0) return -1;
-    if (nn) return 0;
+    bool shown = kinds[i] == 'f';
+    PyObject *f = names[i]->function = PyCFunction_NewEx(&defs[i], shown ? owner : NULL, home);
+    if (!f || PyDict_SetItemString(place_of(kinds[i]), names[i]->name, f) < 0) return -1;
+    if (!shown) return 0;
     return PyObject_SetAttrString(owner, names[i]->name, f) < 0 || PyModule_AddObjectRef(module, names[i]->name, f) < 0 ? -1 : 0;
 }
 
@@ -522,11 +556,12 @@ int wgpy_add_functions(PyObject *module) {
     PyObject *name = PyUnicode_FromString("torch"), *nn_name = PyUnicode_FromString("wengert.nn.functional"), *owner = functions_class(module);
     wgpy.functions = PyDict_New();
     wgpy.nn = PyDict_New();
-    if (!name || !nn_name || !owner || !wgpy.functions || !wgpy.nn || note_descriptors() < 0) return -1;
+    wgpy.hidden = PyDict_New();
+    if (!name || !nn_name || !owner || !wgpy.functions || !wgpy.nn || !wgpy.hidden || note_descriptors() < 0) return -1;
     for (int i = 0; i < nnames; i++)
         if (kinds[i] != 'm' && add_function(module, i, owner, kinds[i] == 'n' ? nn_name : name) < 0) return -1;
     Py_DECREF(name);
     Py_DECREF(nn_name);
     Py_DECREF(owner);
-    return PyModule_AddObjectRef(module, "_nn", wgpy.nn);
+    return PyModule_AddObjectRef(module, "_nn", wgpy.nn) < 0 ? -1 : PyModule_AddObjectRef(module, "_hidden", wgpy.hidden);
 }

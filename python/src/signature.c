@@ -86,9 +86,11 @@ static bool parse_params(wgpy_signature *s, wgpy_param *p, char *at, char *end, 
         if (strcmp(at, "*") == 0) {
             kwonly = true;
         } else if (*at) {
-            if (s->n == WGPY_MAX_ARGS || !parse_param(at, &p[s->n], s->n == 0 && !is_method)) return false;
+            if (s->n == WGPY_MAX_ARGS || !parse_param(at, &p[s->n], !is_method)) return false;
+            if (is_method && strcmp(p[s->n].name, "self") == 0) s->self_at = s->n;
             p[s->n].kwonly = kwonly;
             if (!kwonly) s->npos++;
+            s->operands += p[s->n].type == PT_OPERAND;
             s->n++;
         }
         at = stop + 1;
@@ -399,12 +401,13 @@ static int positional(wgpy_call *c, int first, PyObject *const *args, Py_ssize_t
         c->object[first] = args[0];
         return put_ints_from(c, &c->arg[first], args, nargs);
     }
-    if (nargs > s->npos - first) {
+    bool later = !first && s->self_at > 0 && c->object[s->self_at]; /* x.where(condition, other): self stands in between */
+    if (nargs > s->npos - first - later) {
         *why = (misfit){.kind = TOO_MANY};
         return 0;
     }
     for (Py_ssize_t k = 0; k < nargs; k++) {
-        int i = first + (int)k, fits = put(c, i, args[k]);
+        int i = first + (int)k + (later && first + (int)k >= s->self_at), fits = put(c, i, args[k]);
         if (fits < 0) return -1;
         if (!fits) {
             *why = (misfit){.kind = WRONG_TYPE, .param = i, .position = (int)k + 1, .object = args[k]};
@@ -441,7 +444,28 @@ static int keywords(wgpy_call *c, int first, PyObject *const *values, PyObject *
     return 1;
 }
 
+/* Of PyTorch's functions on two operands only these compute with two numbers. */
+static bool takes_numbers(const char *name) {
+    static const char *const names[] = {"add", "sub", "mul", "div", "subtract", "multiply", "divide", "true_divide", "floor_divide", "where"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+        if (strcmp(names[i], name) == 0) return true;
+    return false;
+}
+static bool only_numbers(const wgpy_call *c, misfit *why) {
+    int operands = 0, first = -1;
+    for (int i = 0; i < c->sig->n; i++) {
+        if (c->sig->p[i].type == PT_TENSOR || (c->object[i] && wgpy_is_tensor(c->object[i]))) return false;
+        if (c->sig->p[i].type != PT_OPERAND || !c->object[i]) continue;
+        if (first < 0) first = i;
+        operands++;
+    }
+    if (operands < 2 || takes_numbers(c->family->name)) return false;
+    *why = (misfit){.kind = WRONG_TYPE, .param = first, .position = first + 1, .object = c->object[first]};
+    return true;
+}
+
 static int complete(wgpy_call *c, misfit *why) {
+    if (WGPY_UNLIKELY(c->sig->operands > 1) && why->kind == FITS && only_numbers(c, why)) return 0;
     for (int i = 0; i < c->sig->n; i++) {
         if (c->object[i] || c->sig->p[i].has_default) continue;
         if (why->kind != MISSING) *why = (misfit){.kind = MISSING, .param = i};
@@ -460,10 +484,11 @@ static int bind_one(wgpy_call *c, PyObject *self, PyObject *const *args, Py_ssiz
     c->nints = c->ntensors = 0;
     *why = (misfit){.kind = FITS};
     if (self) {
-        first = 1;
-        c->object[0] = self;
-        c->arg[0].tag = WG_TAG_TENSOR;
-        c->arg[0].v.t = wgpy_handle(self);
+        int at = c->sig->self_at;
+        first = at == 0;
+        c->object[at] = self;
+        c->arg[at].tag = WG_TAG_TENSOR;
+        c->arg[at].v.t = wgpy_handle(self);
     }
     int fits = positional(c, first, args, nargs, why);
     if (fits == 1) fits = keywords(c, first, args + nargs, kwnames, why);

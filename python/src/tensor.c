@@ -553,6 +553,9 @@ int wgpy_init_tensor(PyObject *module) {
     wgpy.tensor = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
     if (!wgpy.tensor || PyModule_AddType(module, wgpy.tensor) < 0) return -1;
     /* Messages say 'Tensor' object, as of a class written in Python. */
+    PyObject *reflected = PyObject_GetAttrString((PyObject *)wgpy.tensor, "__rtruediv__"); /* PyTorch still has Python 2's name */
+    if (!reflected || PyObject_SetAttrString((PyObject *)wgpy.tensor, "__rdiv__", reflected) < 0) return -1;
+    Py_DECREF(reflected);
     PyObject *name = PyUnicode_FromString("Tensor");
     int st = name ? PyObject_SetAttrString((PyObject *)wgpy.tensor, "__name__", name) : -1;
     Py_XDECREF(name);

@@ -84,6 +84,7 @@ typedef struct wgpy_state {
     PyObject *default_generator;
     PyObject *functions;        /* dict: name -> builtin function, all of torch's */
     PyObject *nn;               /* dict: functions of nn.functional */
+    PyObject *hidden;           /* dict: ops that are parts of others: torch.ops.aten shows them */
     bool overrides; /* somebody entered a __torch_function__ mode */
 } wgpy_state;
 extern wgpy_state wgpy;
@@ -181,6 +182,8 @@ typedef struct wgpy_signature {
     const char *schema;
     char *text; /* own copy, cut into names */
     int n, npos;
+    int self_at;  /* of a method: where self stands, nearly always 0 */
+    int operands; /* how many arguments may be a tensor or a number */
     wgpy_param *p; /* n of them */
     /* what it calls: an op of the registry, or a function of the extension */
     const wg_op *op;
@@ -261,6 +264,8 @@ int wgpy_add_functions(PyObject *module);      /* torch.X and nn.functional.X */
 const wg_op *wgpy_need_op(const char *name);   /* an op that operators need; a missing one is a SystemError */
 static inline PyObject *wgpy_result(wg_tensor *t) { return wgpy_wrap(wg_take(t)); }
 static inline PyObject *wgpy_result_or_error(wg_tensor *t) { return t ? wgpy_result(t) : wgpy_error(); } /* NULL: failed */
+/* The same where out= may have been given. */
+PyObject *wgpy_deliver(const wgpy_call *c, wg_tensor *t);
 /* Runs a bound call of a registry op; results as Python objects. */
 PyObject *wgpy_run_op(wgpy_call *c);
 

@@ -22,7 +22,7 @@ __version__ = _C._version()
 
 # Modules that are imported when somebody asks for them, so that `import wengert` stays a matter of milliseconds.
 _SUBMODULES = frozenset((
-    "accelerator", "autograd", "backends", "cuda", "func", "linalg", "mps", "nn", "overrides", "random", "return_types",
+    "accelerator", "autograd", "backends", "cuda", "func", "linalg", "mps", "nn", "ops", "overrides", "random", "return_types",
     "special", "storage", "testing", "types", "utils", "version", "xpu"))
 # Names that live in those modules: name -> (module, name there).
 _ELSEWHERE = {

@@ -2,6 +2,7 @@
 
 from . import _C
 
+vector_norm = _C._hidden["linalg_vector_norm"]
 matmul = _C.matmul
 
 

@@ -297,3 +297,33 @@ void wg__rebase_end(wg_tensor *t, wg_node *n, wg_node *copy_slices) {
     t->flags |= TF_REQUIRES;
     wg__grad_fn(t); /* now, so that the usual case needs no later look */
 }
+
+/* ---- a view's geometry in place ------------------------------------------------------------------------------------ */
+
+static wg_status check_geometry(wg_tensor *t, const wg_tensor *view) {
+    if ((t->flags | view->flags) & (TF_BATCHED | TF_DUAL | TF_STACK))
+        return wg__raise(WG_ERR_NOT_IMPLEMENTED, "take_geometry_", "the shape of a tensor inside vmap or with a tangent cannot be changed in place");
+    if (t->storage != view->storage) return wg__raise(WG_ERR_RUNTIME, "take_geometry_", "take_geometry_ takes a view of the tensor");
+    if (wg__tls.no_grad || !wg__wants_grad(t)) return WG_OK;
+    if ((t->flags & TF_VIEW) && t->meta->view_kind != VIEW_NORMAL) return refuse_view(t, WG_MSG_VIEW_WRITTEN);
+    if (!(t->flags & TF_VIEW) && !t->grad_fn) return wg__raise(WG_ERR_RUNTIME, "take_geometry_", WG_MSG_INPLACE_LEAF, "its shape");
+    return WG_OK;
+}
+
+wg_tensor *wg_take_geometry_(wg_tensor *t, wg_tensor *view) {
+    if (!t || !view) return wg__fail(WG_ERR_TYPE, "take_geometry_", "take_geometry_ expects two tensors");
+    if (!wg__ok(t) || !wg__ok(view) || check_geometry(t, view) != WG_OK) return WG_POISON;
+    wg_node *history = view->grad_fn ? wg__node_retain(view->grad_fn) : NULL, *before = t->grad_fn;
+    if (wg__swap_storage(t, view) != WG_OK) {
+        if (history) wg__node_release(history);
+        return WG_POISON;
+    }
+    if (history) {
+        t->grad_fn = history;
+        t->output_nr = view->output_nr;
+        if (before) wg__node_release(before);
+    }
+    wg__bump(t, wg__site(&wg__tls, WG_SITE));
+    if (t->flags & TF_VIEW) t->meta->view_version = wg__version(t);
+    return t;
+}

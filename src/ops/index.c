@@ -984,7 +984,8 @@ static bool index_within(const wg_tensor *index, const wg_tensor *t, int d) {
 static wg_status gather_check(const char *who, const char *name, const wg_call *c) {
     const wg_tensor *index = c->in[1];
     if (wg__wrap_dim(who, c->attr[0].i, c->in[0]->ndim) < 0) return WG_ERR_INDEX;
-    if (index->dtype != WG_INT64 && index->dtype != WG_INT32)
+    bool bytes = index->dtype == WG_UINT8 && strcmp(who, "gather") == 0; /* PyTorch reads them there, and not in scatter */
+    if (index->dtype != WG_INT64 && index->dtype != WG_INT32 && !bytes)
         return wg__raise(WG_ERR_RUNTIME, who, "%s(): Expected dtype int32/int64 for index. Got %s", name,
                          wg_dtype_name((wg_dtype)index->dtype));
     return WG_OK;
@@ -1044,7 +1045,8 @@ static wg_status gather_run(const wg_call *c) {
 static wg_tensor *gather_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     int n;
     const int64_t *sizes = wg__input_sizes(c, i, &n);
-    return wg_scatter_add(wg__zeros((wg_dtype)g[0]->dtype, n, sizes), c->attr[0].i, c->in[1], g[0]);
+    wg_tensor *index = c->in[1]->dtype == WG_UINT8 ? wg_to(c->in[1], WG_INT64) : c->in[1];
+    return wg_scatter_add(wg__zeros((wg_dtype)g[0]->dtype, n, sizes), c->attr[0].i, index, g[0]);
 }
 static const wg_op op_gather = {.name = "gather", .schema = "gather(Tensor self, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor",
                                 .doc = "out[i][j] = self[index[i][j]][j] for dim 0", .traits = WG_LINEAR, .nin = 2, .nout = 1,

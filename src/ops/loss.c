@@ -181,18 +181,23 @@ static wg_tensor *nll_of(const wg_call *c, wg_tensor *x, int target, int weight)
     return wg__apply_n(&op_nll, in, 3, c->attr, 2, out, 2, WG_SITE) == WG_OK ? out[0] : WG_POISON;
 }
 /* Linear in g; its adjoint picks what nll_loss picks. */
-static wg_tensor *nll_backward_vjp(const wg_call *c, wg_tensor *const *g, int i) { return (void)i, nll_of(c, g[0], 1, 2); }
+static wg_tensor *nll_backward_vjp(const wg_call *c, wg_tensor *const *g, int i) {
+    if (i == 0) return nll_of(c, g[0], 1, 2);
+    int n; /* self matters to the graph only: its second derivative is zero, not absent */
+    const int64_t *sizes = wg__input_sizes(c, i, &n);
+    return wg__zeros(wg__input_dtype(c, i), n, sizes);
+}
 static wg_tensor *nll_backward_jvp(const wg_call *c, wg_tensor *const *t, int o) {
-    wg_tensor *in[4] = {t[0], c->in[1], c->in[2], c->in[3]};
-    return (void)o, t[0] ? wg__apply(&op_nll_backward, in, 4, c->attr, 3, WG_SITE) : NULL;
+    wg_tensor *in[5] = {t[0], c->in[1], c->in[2], c->in[3], NULL};
+    return (void)o, t[0] ? wg__apply(&op_nll_backward, in, 5, c->attr, 3, WG_SITE) : NULL;
 }
 static wg_tensor *nll_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     int n;
     const int64_t *sizes = wg__input_sizes(c, i, &n);
     if (!g[0]) return NULL;
-    wg_tensor *in[4] = {g[0], c->in[1], c->in[2], c->out[1]};
+    wg_tensor *in[5] = {g[0], c->in[1], c->in[2], c->out[1], wg__tls.no_grad ? NULL : c->in[0]};
     wg_value a[3] = {c->attr[0], c->attr[1], WG_VAL_INTS(sizes, n)};
-    return wg__apply(&op_nll_backward, in, 4, a, 3, WG_SITE);
+    return wg__apply(&op_nll_backward, in, 5, a, 3, WG_SITE);
 }
 static wg_tensor *nll_jvp(const wg_call *c, wg_tensor *const *t, int o) { return o || !t[0] ? NULL : nll_of(c, t[0], 1, 2); }
 static const char *nll_name(const wg_call *c) {
@@ -204,17 +209,17 @@ static const wg_op op_nll = {.name = "nll_loss_forward", .shown = WG_HIDDEN,
                              .schema = "nll_loss_forward(Tensor self, Tensor target, Tensor? weight, int reduction, int ignore_index) -> "
                                        "(Tensor output, Tensor total_weight)",
                              .doc = "minus the log probability of each target class, weighted", .traits = WG_INT_SECOND, .nin = 3,
-                             .nout = 2, .saves = WG_USE_Y | WG_USE_W | WG_USE_Z, .nondiff_in = 6, .optional_in = 4,
+                             .nout = 2, .saves = WG_USE_X | WG_USE_Y | WG_USE_W | WG_USE_Z, .nondiff_in = 6, .optional_in = 4,
                              .shape = nll_shape, .run = {nll_run}, .vjp = nll_vjp, .jvp = nll_jvp, .grad_name = nll_name,
                              .formula = {"-weight at the target"}};
 static const wg_op op_nll_backward = {
     .name = "nll_loss_backward",
     .shown = WG_HIDDEN,
-    .schema = "nll_loss_backward(Tensor grad_output, Tensor target, Tensor? weight, Tensor? total_weight, int reduction, int ignore_index, "
-              "int[] size) -> Tensor",
-    .doc = "gradient of nll_loss", .nin = 4, .nout = 1, .saves = WG_USE_Y | WG_USE_W, .nondiff_in = 14, .optional_in = 12,
+    .schema = "nll_loss_backward(Tensor grad_output, Tensor target, Tensor? weight, Tensor? total_weight, Tensor? self, int reduction, int "
+              "ignore_index, int[] size) -> Tensor",
+    .doc = "gradient of nll_loss", .nin = 5, .nout = 1, .saves = WG_USE_Y | WG_USE_W, .nondiff_in = 14, .optional_in = 28,
     .shape = nll_backward_shape, .run = {nll_backward_run}, .vjp = nll_backward_vjp, .jvp = nll_backward_jvp,
-    .formula = {"nll_loss of g"}};
+    .formula = {"nll_loss of g", NULL, NULL, NULL}};
 
 static wg_tensor *nll_call(wg_tensor *x, wg_tensor *t, wg_tensor *w, int reduction, int64_t ignore, void *site) {
     wg_tensor *in[3] = {x, t, w}, *out[2];

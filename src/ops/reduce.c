@@ -413,7 +413,8 @@ static wg_tensor *prod_derivative(const wg_call *c, wg_tensor *g) {
     const wg_value *dim = &c->attr[0];
     bool keep = c->attr[1].i;
     wg_tensor *x = c->in[0];
-    if (x->ndim && zeros_matter(x)) {
+    if (x->ndim == 0) return g; /* of one number the others' product is 1 */
+    if (zeros_matter(x)) {
         int64_t numel = x->numel, at = dim->tag == WG_V_NONE ? 0 : dim->i;
         wg_tensor *t = dim->tag == WG_V_NONE ? wg_reshape(x, 1, &numel) : x;
         if (wg_is_poison(t)) return t;

@@ -126,8 +126,10 @@ static wg_status transpose_batch(const wg_call *c, const int *bdim, wg_tensor **
     if (n == 0) return batched(v, out, out_bdim);
     return batched(wg_transpose(v, shifted(c->attr[0].i, n), shifted(c->attr[1].i, n)), out, out_bdim);
 }
+static wg_tensor *transpose_boxed_(const wg_value *a) { return wg_take_geometry_(a[0].t, wg_transpose(a[0].t, a[1].i, a[2].i)); }
 static const wg_op op_transpose = {.name = "transpose",
                                    .schema = "transpose(Tensor self, int dim0, int dim1) -> Tensor", .aliases = "swapdims",
+                                   .shown = WG_INPLACE, .boxed_ = transpose_boxed_,
                                    .doc = "two dims exchanged", .traits = WG_VIEW | WG_LINEAR, .nin = 1, .nout = 1,
                                    .shape = transpose_shape, .vjp = transpose_vjp, .batch = transpose_batch,
                                    .formula = {"exchanged back"}};
@@ -162,7 +164,8 @@ static wg_status t_batch(const wg_call *c, const int *bdim, wg_tensor **out, int
     wg_tensor *v = front(c, bdim);
     return batched(v->ndim == 3 ? wg_transpose(v, 1, 2) : v, out, out_bdim);
 }
-static const wg_op op_t = {.name = "t", .schema = "t(Tensor self) -> Tensor", .doc = "transpose of a matrix",
+static wg_tensor *t_boxed_(const wg_value *a) { return wg_take_geometry_(a[0].t, wg_t(a[0].t)); }
+static const wg_op op_t = {.name = "t", .shown = WG_INPLACE, .boxed_ = t_boxed_, .schema = "t(Tensor self) -> Tensor", .doc = "transpose of a matrix",
                            .traits = WG_VIEW | WG_LINEAR, .nin = 1, .nout = 1, .shape = t_shape, .vjp = t_vjp,
                            .batch = t_batch, .formula = {"transposed back"}};
 wg_tensor *wg_t(wg_tensor *x) { return wg__apply(&op_t, &x, 1, NULL, 0, WG_SITE); }
@@ -408,14 +411,20 @@ static wg_status squeeze_batch(const wg_call *c, const int *bdim, wg_tensor **ou
     return batched(sample ? wg_squeeze_dims(v, n, dims) : v, out, out_bdim);
 }
 static wg_tensor *squeeze_boxed(const wg_value *a) { return wg_squeeze(a[0].t); }
-static const wg_op op_squeeze = {.name = "squeeze", .schema = "squeeze(Tensor self) -> Tensor", .boxed = squeeze_boxed,
+static wg_tensor *squeeze_boxed_(const wg_value *a) { return wg_take_geometry_(a[0].t, wg_squeeze(a[0].t)); }
+static wg_tensor *squeeze_dim_boxed_(const wg_value *a) { return wg_take_geometry_(a[0].t, wg_squeeze_dim(a[0].t, a[1].i)); }
+static wg_tensor *squeeze_dims_boxed_(const wg_value *a) {
+    return wg_take_geometry_(a[0].t, wg_squeeze_dims(a[0].t, (int)a[1].n, a[1].ints));
+}
+static const wg_op op_squeeze = {.name = "squeeze", .shown = WG_INPLACE, .boxed_ = squeeze_boxed_, .schema = "squeeze(Tensor self) -> Tensor", .boxed = squeeze_boxed,
                                  .doc = "drops dims of size 1", .traits = WG_VIEW | WG_LINEAR, .nin = 1, .nout = 1,
                                  .shape = squeeze_shape, .vjp = view_vjp, .batch = squeeze_batch,
                                  .grad_name = squeeze_name, .formula = {"with the dims back"}};
 WG_COMPOSED(squeeze_dim, "squeeze.dim", "(Tensor self, int dim) -> Tensor", "drops a dim of size 1",
-            wg_squeeze_dim(a[0].t, a[1].i), .traits = WG_VIEW, .formula = {"with the dim back"})
+            wg_squeeze_dim(a[0].t, a[1].i), .traits = WG_VIEW, .shown = WG_INPLACE, .boxed_ = squeeze_dim_boxed_, .formula = {"with the dim back"})
 WG_COMPOSED(squeeze_dims, "squeeze.dims", "(Tensor self, int[] dim) -> Tensor", "drops those of the dims that have size 1",
-            wg_squeeze_dims(a[0].t, (int)a[1].n, a[1].ints), .traits = WG_VIEW, .formula = {"with the dims back"})
+            wg_squeeze_dims(a[0].t, (int)a[1].n, a[1].ints), .traits = WG_VIEW, .shown = WG_INPLACE,
+            .boxed_ = squeeze_dims_boxed_, .formula = {"with the dims back"})
 /* What matmul does to the row of a vector times a matrix; PyTorch numbers its node apart. */
 static const char *squeeze_row_name(const wg_call *c) { return c ? "SqueezeBackward4" : NULL; }
 static const wg_op op_squeeze_row = {.name = "squeeze_row", .schema = "squeeze_row(Tensor self, int dim) -> Tensor",
@@ -444,7 +453,8 @@ static wg_status unsqueeze_batch(const wg_call *c, const int *bdim, wg_tensor **
     wg_tensor *v = front(c, bdim);
     return batched(wg_unsqueeze(v, shifted(c->attr[0].i, v->ndim)), out, out_bdim);
 }
-static const wg_op op_unsqueeze = {.name = "unsqueeze", .schema = "unsqueeze(Tensor self, int dim) -> Tensor",
+static wg_tensor *unsqueeze_boxed_(const wg_value *a) { return wg_take_geometry_(a[0].t, wg_unsqueeze(a[0].t, a[1].i)); }
+static const wg_op op_unsqueeze = {.name = "unsqueeze", .shown = WG_INPLACE, .boxed_ = unsqueeze_boxed_, .schema = "unsqueeze(Tensor self, int dim) -> Tensor",
                                    .doc = "a new dim of size 1", .traits = WG_VIEW | WG_LINEAR, .nin = 1, .nout = 1,
                                    .shape = unsqueeze_shape, .vjp = unsqueeze_vjp, .batch = unsqueeze_batch,
                                    .formula = {"without the dim"}};
@@ -639,8 +649,12 @@ static wg_tensor *as_strided_boxed(const wg_value *a) {
         return wg__fail(WG_ERR_RUNTIME, "as_strided", "Tensor: invalid storage offset %lld", (long long)a[3].i);
     return wg_as_strided(a[0].t, (int)a[1].n, a[1].ints, a[2].ints, given ? a[3].i : -1);
 }
+static wg_tensor *as_strided_boxed_(const wg_value *a) {
+    wg_tensor *view = as_strided_boxed(a);
+    return wg_take_geometry_(a[0].t, view);
+}
 static const wg_op op_as_strided = {
-    .name = "as_strided", .schema = "as_strided(Tensor self, int[] size, int[] stride, int? storage_offset=None) -> Tensor",
+    .name = "as_strided", .shown = WG_INPLACE, .boxed_ = as_strided_boxed_, .schema = "as_strided(Tensor self, int[] size, int[] stride, int? storage_offset=None) -> Tensor",
     .doc = "a view with any geometry inside the storage", .traits = WG_VIEW | WG_LINEAR, .nin = 1, .nout = 1,
     .shape = as_strided_shape, .vjp = as_strided_vjp, .boxed = as_strided_boxed,
     .formula = {"g added at each place that was read"}};
