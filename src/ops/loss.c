@@ -215,8 +215,8 @@ static const wg_op op_nll = {.name = "nll_loss_forward", .shown = WG_HIDDEN,
 static const wg_op op_nll_backward = {
     .name = "nll_loss_backward",
     .shown = WG_HIDDEN,
-    .schema = "nll_loss_backward(Tensor grad_output, Tensor target, Tensor? weight, Tensor? total_weight, Tensor? self, int reduction, int "
-              "ignore_index, int[] size) -> Tensor",
+    .schema = "nll_loss_backward(Tensor grad_output, Tensor target, Tensor? weight, Tensor? total_weight, int reduction, int ignore_index, "
+              "int[] size, Tensor? self=None) -> Tensor",
     .doc = "gradient of nll_loss", .nin = 5, .nout = 1, .saves = WG_USE_Y | WG_USE_W, .nondiff_in = 14, .optional_in = 28,
     .shape = nll_backward_shape, .run = {nll_backward_run}, .vjp = nll_backward_vjp, .jvp = nll_backward_jvp,
     .formula = {"nll_loss of g", NULL, NULL, NULL}};

@@ -91,7 +91,6 @@ static struct {
     {"clamp_", "leaf1,-)", "the same", 0},
     {"clamp.min_only", "PyTorch's ClampBackward0(", "the same", 0},
     {"clamp.max_only", "PyTorch's ClampBackward0(", "the same", 0},
-    {"nll_loss_backward", "PyTorch's NllLossBackwardBackward0(leaf0,-)", "internal: a place for the log-probabilities", 0},
     {"matmul", "CloneBackward0(TransposeBackward0", "a batch of one against a batch: PyTorch folds it", 0},
 };
 static bool is_known(const char *op, const char *text) {

@@ -285,12 +285,53 @@ static void refusals(void **state) {
     }
 }
 
+/* A comparison in place writes 0 and 1 in self's dtype. */
+static void comparisons_in_place(void **state) {
+    (void)state;
+    WG_SCOPE {
+        wg_tensor *t = wg_from_data((const double[]){1, 2, 0}, WG_FLOAT64, WG_SHAPE(3), NULL);
+        wg_tensor *r = done("eq_", ARGS(T(t), NUM(2)), 0);
+        assert_ptr_equal(r, t);
+        check("eq_", t, "3", WG_FLOAT64, "", (const double[]){0, 1, 0});
+        done("logical_not_", ARGS(T(t)), 0);
+        check("logical_not_", t, "3", WG_FLOAT64, "", (const double[]){1, 0, 1});
+        assert_int_equal(wg_version_of(t), 2);
+    }
+}
+
+/* t_ and its kin change the shape of the handle, keep its identity and history, and count as a write. */
+static void shapes_in_place(void **state) {
+    (void)state;
+    WG_SCOPE {
+        open_inputs();
+        wg_tensor *z = wg_mul(wg_cat((wg_tensor *const[]){x, x, x}, 3, 0), wg_s(2)), *r = done("t_", ARGS(T(z)), 0);
+        assert_ptr_equal(r, z);
+        assert_int_equal(wg_size(z, 0), 2);
+        assert_int_equal(wg_size(z, 1), 6);
+        assert_string_equal(wg_node_name(wg_grad_fn(z)), "TBackward0");
+        assert_int_equal(wg_version_of(z), 1);
+        done("unsqueeze_", ARGS(T(z), INT(0)), 0);
+        assert_int_equal(wg_ndim(z), 3);
+        done("squeeze_", ARGS(T(z)), 0);
+        assert_int_equal(wg_ndim(z), 2);
+        done("transpose_", ARGS(T(z), INT(0), INT(1)), 0);
+        assert_int_equal(wg_backward(wg_sum(wg_mul(z, z))), WG_OK);
+        double g[4];
+        assert_int_equal(wg_copy_out(wg_grad_of(x), WG_FLOAT64, g, sizeof(g)), WG_OK);
+        assert_true(g[0] == 3 * 8 * 1.5 && g[3] == 3 * 8 * -0.5);
+        refused("t_", ARGS(T(x)), WG_ERR_RUNTIME, "a leaf Variable that requires grad is being used in an in-place operation");
+        assert_true(wg_is_poison(wg_take_geometry_(z, wg_t(x))));
+        wg_clear_error();
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arithmetic),     cmocka_unit_test(reductions),
         cmocka_unit_test(views),          cmocka_unit_test(some_give_their_input_back),
         cmocka_unit_test(in_place_forms), cmocka_unit_test(none_is_none),
-        cmocka_unit_test(refusals),
+        cmocka_unit_test(refusals),       cmocka_unit_test(comparisons_in_place),
+        cmocka_unit_test(shapes_in_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
