@@ -25,10 +25,11 @@ test: ## install what is missing, build, run every test
 build: ## the library and the examples, in build/release
 	@tools/build release -DWENGERT_TESTS=OFF
 
-soak: ## the long runs: 200,000 random programs, products and functions at length (half an hour)
+soak: ## the long runs: 200,000 random programs, products and functions at length (half an hour); counts go to docs
 	@tools/setup test
 	@tools/build release -DWENGERT_TESTS=ON
 	@WG_SOAK=200000 WG_TEST_SECONDS=7200 tools/run_tests build/release soak fuzz_ core_test_math ops_test_matmul
+	@tools/make_coverage soak
 
 debug: ## every test, with assertions and without optimisation
 	@tools/setup test

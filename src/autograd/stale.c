@@ -1,7 +1,7 @@
 /* stale.c - a write whose history leads to nodes that saved the written tensor: z = y * y; y.add_(z). Such a node holds
  * y's handle, y would hold the write's node, and that leads back: a cycle that nothing frees. So before the write those
- * nodes get a snapshot in exchange: a handle of its own on the same memory and version. Backward through them fails all
- * the same, because the version has changed (S3).
+ * nodes get a snapshot in exchange: a handle of its own on the same memory and version, whose grad_fn is only a name.
+ * Backward through them fails all the same, because the version has changed (S3).
  *
  * Looked at are the nodes that lead to the write's operands, down to those older than the tensor's history; so each
  * write of a loop looks at the nodes made since the last one.
