@@ -74,8 +74,7 @@ static wg_status let_go(wg_node *n, const search *k) {
     return WG_OK;
 }
 
-/* ---- the nodes to look at: a stack, and a set of those seen
- * ----------------------------------------------------------- */
+/* ---- the nodes to look at: a stack, and a set of those seen -------------------------------------------------- */
 
 static bool add(search *s, wg_node *n) { /* false: was there */
     size_t mask = s->size - 1, at = ((uintptr_t)n >> 6) * 0x9e3779b1u & mask;

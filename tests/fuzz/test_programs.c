@@ -19,8 +19,7 @@
 
 #include "support/program.h"
 
-/* ---- pointwise
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- pointwise ----------------------------------------------------------------------------------------------- */
 
 typedef wg_tensor *(*call1)(wg_tensor *);
 typedef wg_tensor *(*call2)(wg_tensor *, wg_tensor *);
@@ -124,28 +123,7 @@ static void cast(program *p) {
         differ(p, "to its own dtype is another tensor");
 }
 
-/* ---- writes
- * ---------------------------------------------------------------------------------------------------------- */
-
-/* A node that saved x before its last write, and now would be led to from x: a cycle that is never freed (src/autograd/
- * stale.c looks no further back than the last write), as in PyTorch. */
-static bool knots(const program *p, const item *x, nt *const *in, int nin) {
-    bool any = false;
-    for (int k = 0; k < nin; k++) any |= nt_requires(in[k]);
-    return any && p->recording && x->model->memory->stale;
-}
-/* m: what goes into x. Decides whether that may be, or is worth doing; true: call the library. */
-static bool plan_write(program *p, const item *x, nt *m, nt *const *in, int nin, unsigned *wrong, nt_manner manner) {
-    *wrong |= nt_may_write(x->model, in, nin, p->recording, manner);
-    if (*wrong) return true;
-    if (manner != NT_FILLS && nt_meets_itself(x->model)) return false; /* the order of writes is nobody's promise */
-    return !knots(p, x, in, nin) && tame(p, m);
-}
-static void end_write(program *p, const item *x, nt *m, nt *const *in, int nin, unsigned wrong, wg_tensor *r) {
-    if (!settle(p, wrong, r)) return;
-    if (r != x->lib) differ(p, "an in-place op returned another tensor");
-    take_write(p, x, m, in, nin);
-}
+/* ---- writes -------------------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name, *op;
@@ -235,8 +213,7 @@ static void masked_fill(program *p) {
         take_result(p, r, m, seen, 2, true);
 }
 
-/* ---- reductions
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- reductions ---------------------------------------------------------------------------------------------- */
 
 static int any_dims(program *p, const nt *x, int64_t *dims, int most) {
     int n = 0;
@@ -333,8 +310,7 @@ static void sort(program *p) {
     compare(p, "the indices", where_r, at);
 }
 
-/* ---- views
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- views --------------------------------------------------------------------------------------------------- */
 
 static void done_view(program *p, const item *x, unsigned wrong, nt *m, wg_tensor *r) {
     if (settle(p, wrong, r)) take_view(p, r, m, x);
@@ -515,8 +491,7 @@ static void copies(program *p) {
     if (way == 1 && !wg_is_contiguous(r)) differ(p, "contiguous is not");
 }
 
-/* ---- several views, and joins
- * ------------------------------------------------------------------------------------------- */
+/* ---- several views, and joins -------------------------------------------------------------------------------- */
 
 static void take_pieces(program *p, const item *x, unsigned wrong, wg_status st, wg_tensor **out, int n, nt **m,
                         int expected) {
@@ -587,8 +562,7 @@ static void join(program *p) {
     if (settle(p, wrong, r)) take_result(p, r, m, in, n, true);
 }
 
-/* ---- products
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- products ------------------------------------------------------------------------------------------------ */
 
 static void matmul(program *p) {
     item x = *any_item(p), y;
@@ -616,152 +590,7 @@ static void matmul(program *p) {
     if (settle(p, wrong, r)) take_result(p, r, m, in, 2, true);
 }
 
-/* ---- indexing
- * ------------------------------------------------------------------------------------------------------------- */
-
-/* Bad indices for nothing: PyTorch refuses some, in some order; the library need only live. */
-static bool open_question(program *p, const item *x, unsigned wrong) {
-    if (!wrong || nt_numel(x->model) > 0) return false;
-    wg_clear_error();
-    p->stale = true; /* it may count as a write */
-    return true;
-}
-
-/* Up to three indices and masks for x; NULL: a whole dim. */
-static int any_indices(program *p, const nt *x, wg_tensor **lib, nt **m) {
-    int64_t shape[NT_DIMS] = {between(p, chance(p, 20) ? 0 : 1, 3), between(p, 1, 2)};
-    int n = 0, ndim = (int)below(p, 3);
-    for (int d = 0; d < x->ndim && n < 3; n++) {
-        item t = {0};
-        if (chance(p, 3)) {
-            d++;
-        } else if (chance(p, 4)) {
-            int k = d + 1 < x->ndim && chance(p, 3) ? 2 : 1;
-            t = fresh_mask(p, k, x->sizes + d);
-            d += k;
-        } else {
-            t = fresh_index(p, chance(p, 6) ? WG_INT32 : WG_INT64, ndim, shape, -x->sizes[d], x->sizes[d] - 1);
-            d++;
-        }
-        lib[n] = t.lib;
-        m[n] = t.model;
-        if (!t.lib) say(p, "    (a whole dim)\n");
-    }
-    if (chance(p, 40)) {
-        item t = *any_item(p);
-        if (t.model->ndim == 0 && t.model->dtype <= WG_UINT8)
-            return n; /* a mask without dims: tests/ops/test_index.c */
-        lib[n] = t.lib;
-        m[n++] = t.model;
-        say(p, "    and %s\n", t.name);
-    }
-    return n;
-}
-static void index_read(program *p) {
-    item x = *any_item(p);
-    wg_tensor *lib[5];
-    nt *at[5], *m = NULL;
-    int n = any_indices(p, x.model, lib, at);
-    say(p, "  index(%s, those %d)\n", x.name, n);
-    unsigned wrong = nt_index(x.model, at, n, &m);
-    wg_tensor *r = wg_index(x.lib, lib, n);
-    if (!open_question(p, &x, wrong) && settle(p, wrong, r) && m->ndim < 7) take_result(p, r, m, &x.model, 1, true);
-}
-
-/* Without accumulation a place that is named twice may hold either. */
-static bool names_twice(nt *x, nt *const *at, int n) {
-    nt *ones = nt_number(WG_INT64, 1), *zeros = nt_new(WG_INT64, x->ndim, x->sizes), *counts = NULL;
-    if (nt_index_put(zeros, at, n, ones, true, &counts)) return false;
-    for (int64_t f = nt_numel(x); f-- > 0;)
-        if (nt_get(counts, f).i > 1) return true;
-    return false;
-}
-static void index_write(program *p) {
-    item x = *any_item(p), v;
-    wg_tensor *lib[5];
-    nt *at[5], *m = NULL, *sample = NULL;
-    int n = any_indices(p, x.model, lib, at);
-    bool write = chance(p, 2), accumulate = chance(p, 2);
-    int64_t sizes[NT_DIMS];
-    if (nt_index(x.model, at, n, &sample)) sample = x.model;
-    int ndim = mate_shape(p, sample, sizes);
-    v = fresh(p, chance(p, 25) ? any_dtype(p) : x.model->dtype, chance(p, 3) ? 0 : ndim, sizes);
-    nt *in[2] = {x.model, v.model};
-    /* What a masked_fill does with another dtype, and that its backward refuses a value of more dims, is PyTorch's own.
-     */
-    bool odd = v.model->dtype != x.model->dtype || (p->gradients && v.model->ndim > sample->ndim);
-    if (odd && nt_fills_mask(at, n, v.model, accumulate)) return;
-    unsigned wrong = nt_index_put(x.model, at, n, v.model, accumulate, &m);
-    if (!wrong && !accumulate && names_twice(x.model, at, n) && (p->gradients || nt_numel(v.model) > 1)) return;
-    for (int k = 0; k < n && write; k++)
-        if (at[k] && at[k]->memory == x.model->memory) return;
-    if (write && !plan_write(p, &x, m, &v.model, 1, &wrong, NT_INDEXED)) return;
-    say(p, "  index_put%s(%s, those %d, %s, accumulate %d)\n", write ? "_" : "", x.name, n, v.name, accumulate);
-    wg_tensor *r =
-        write ? wg_index_put_(x.lib, lib, n, v.lib, accumulate) : wg_index_put(x.lib, lib, n, v.lib, accumulate);
-    if (open_question(p, &x, wrong)) return;
-    if (write)
-        end_write(p, &x, m, &v.model, 1, wrong, r);
-    else if (settle(p, wrong, r))
-        take_result(p, r, m, in, 2, true);
-}
-
-/* index_select, index_add, index_fill */
-static void along_vector(program *p) {
-    static const char *const names[] = {"index_select", "index_add", "index_fill"};
-    item x = *any_item(p), s = {0};
-    int64_t d = any_dim(p, x.model->ndim), at = d, n = between(p, 0, 4), sizes[NT_DIMS] = {0};
-    bool known = !nt_wrap(&at, x.model->ndim);
-    int64_t size = !known ? 1 : x.model->ndim ? x.model->sizes[at] : 1;
-    int way = (int)below(p, 3);
-    item i = fresh_index(p, chance(p, 6) ? WG_INT32 : WG_INT64, chance(p, 6) ? 0 : 1, &n, 0, size - 1);
-    n = nt_numel(i.model);
-    memcpy(sizes, x.model->sizes, sizeof sizes);
-    if (known && x.model->ndim) sizes[at] = chance(p, 30) ? n + 1 : n;
-    if (way == 1) s = fresh(p, chance(p, 30) ? any_dtype(p) : x.model->dtype, x.model->ndim, sizes);
-    if (way == 2)
-        s = chance(p, 2) ? number(p, p->gradients ? WG_FLOAT64 : WG_INT64)
-                         : fresh(p, x.model->dtype, chance(p, 20), sizes);
-    nt *in[2] = {x.model, s.model}, *m = NULL;
-    say(p, "  %s(%s, %lld, %s, %s)\n", names[way], x.name, (long long)d, i.name, s.name);
-    unsigned wrong = way == 0   ? nt_index_select(x.model, d, i.model, &m)
-                     : way == 1 ? nt_index_add(x.model, d, i.model, s.model, &m)
-                                : nt_index_fill(x.model, d, i.model, s.model, &m);
-    wg_tensor *r = way == 0   ? wg_index_select(x.lib, d, i.lib)
-                   : way == 1 ? wg_index_add(x.lib, d, i.lib, s.lib)
-                              : wg_index_fill(x.lib, d, i.lib, s.lib);
-    if (!open_question(p, &x, wrong) && settle(p, wrong, r)) take_result(p, r, m, in, way ? 2 : 1, true);
-}
-/* gather, scatter_add */
-static void along_same(program *p) {
-    item x = *any_item(p), s = {0};
-    int64_t d = any_dim(p, x.model->ndim), at = d, sizes[NT_DIMS] = {0};
-    bool known = !nt_wrap(&at, x.model->ndim), add = chance(p, 2);
-    int64_t size = !known ? 1 : x.model->ndim ? x.model->sizes[at] : 1;
-    for (int k = 0; k < x.model->ndim; k++) {
-        sizes[k] = k == at ? between(p, 0, 3) : chance(p, 3) ? between(p, 0, x.model->sizes[k]) : x.model->sizes[k];
-        if (chance(p, 60)) sizes[k]++;
-    }
-    item i = fresh_index(p, chance(p, 25) ? WG_INT32 : WG_INT64, x.model->ndim, sizes, 0, size - 1);
-    for (int k = 0; k < x.model->ndim; k++) sizes[k] += chance(p, 4);
-    if (add) s = fresh(p, chance(p, 30) ? any_dtype(p) : x.model->dtype, x.model->ndim, sizes);
-    nt *in[2] = {x.model, s.model}, *m = NULL;
-    say(p, "  %s(%s, %lld, %s, %s)\n", add ? "scatter_add" : "gather", x.name, (long long)d, i.name, s.name);
-    unsigned wrong = add ? nt_scatter_add(x.model, d, i.model, s.model, &m) : nt_gather(x.model, d, i.model, &m);
-    wg_tensor *r = add ? wg_scatter_add(x.lib, d, i.lib, s.lib) : wg_gather(x.lib, d, i.lib);
-    if (!open_question(p, &x, wrong) && settle(p, wrong, r)) take_result(p, r, m, in, 1 + add, true);
-}
-static void nonzero(program *p) {
-    item x = *any_item(p);
-    nt *m = NULL;
-    say(p, "  nonzero(%s)\n", x.name);
-    nt_nonzero(x.model, &m);
-    wg_tensor *r = wg_nonzero(x.lib);
-    if (settle(p, 0, r) && !p->gradients) take_result(p, r, m, &x.model, 1, true);
-}
-
-/* ---- the rest
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- the rest ------------------------------------------------------------------------------------------------ */
 
 static void add_new(program *p) {
     int64_t sizes[NT_DIMS];
@@ -819,11 +648,11 @@ static const struct {
              {split, 2},
              {join, 4},
              {matmul, 5},
-             {index_read, 4},
-             {index_write, 5},
-             {along_vector, 4},
-             {along_same, 4},
-             {nonzero, 1},
+             {step_index_read, 4},
+             {step_index_write, 5},
+             {step_along_vector, 4},
+             {step_along_same, 4},
+             {step_nonzero, 1},
              {add_new, 6},
              {drop_one, 4},
              {switch_mode, 1},
@@ -837,8 +666,7 @@ static void any_step(program *p) {
     steps[at].step(p);
 }
 
-/* ---- running
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- running ------------------------------------------------------------------------------------------------- */
 
 static program now; /* large */
 static long calls, refusals;

@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- memory: one arena, emptied between programs --------------------------------------------------------------------
- */
+/* ---- memory: one arena, emptied between programs ------------------------------------------------------------- */
 
 static _Alignas(16) char arena[64 << 20];
 static size_t used;
@@ -25,8 +24,7 @@ void *nt_alloc(size_t bytes) {
     return memset(p, 0, bytes);
 }
 
-/* ---- elements ------------------------------------------------------------------------------------------------------
- */
+/* ---- elements ------------------------------------------------------------------------------------------------ */
 
 bool nt_floating(wg_dtype d) { return d >= WG_FLOAT16 && d <= WG_FLOAT64; }
 static bool half(wg_dtype d) { return d == WG_FLOAT16 || d == WG_BFLOAT16; }
@@ -99,8 +97,7 @@ cell nt_cell(wg_dtype d, double v) {
     return nt_floating(d) ? (cell){.v = nt_held(d, v)} : (cell){.i = wrapped(d, (int64_t)v)};
 }
 
-/* ---- tensors
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- tensors ------------------------------------------------------------------------------------------------- */
 
 int64_t nt_numel(const nt *t) {
     int64_t n = 1;
@@ -221,8 +218,7 @@ nt *nt_spread(const nt *t, int ndim, const int64_t *sizes) {
     return r;
 }
 
-/* ---- promotion -----------------------------------------------------------------------------------------------------
- */
+/* ---- promotion ----------------------------------------------------------------------------------------------- */
 
 static int category(wg_dtype d) { return d == WG_DTYPE_NONE ? -1 : d == WG_BOOL ? 0 : nt_floating(d) ? 2 : 1; }
 static wg_dtype promote(wg_dtype a, wg_dtype b) {
@@ -247,8 +243,7 @@ wg_dtype nt_result_type(nt *const *in, int n) {
 }
 bool nt_can_cast(wg_dtype from, wg_dtype to) { return category(from) <= category(to); }
 
-/* ---- what each op computes
- * ------------------------------------------------------------------------------------------- */
+/* ---- what each op computes ----------------------------------------------------------------------------------- */
 
 /* F: of floats, v from x and y, the tangent from them, their tangents p and q, and v. I: of integers and bools. */
 #define UNUSED (void)d, (void)x, (void)y, (void)p, (void)q
@@ -431,8 +426,7 @@ const nt_op nt_ops[] = {
     {.name = NULL},
 };
 
-/* ---- running them
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- running them -------------------------------------------------------------------------------------------- */
 
 static bool is(const nt_op *op, const char *name) { return strcmp(op->name, name) == 0; }
 
@@ -529,8 +523,7 @@ unsigned nt_cast(nt *x, wg_dtype d, nt **out) {
     return 0;
 }
 
-/* ---- writes --------------------------------------------------------------------------------------------------------
- */
+/* ---- writes -------------------------------------------------------------------------------------------------- */
 
 /* Both dense over shared memory, but not element by element: PyTorch refuses. */
 static bool half_shared(const nt *a, const nt *b) {

@@ -10,8 +10,7 @@
 
 #include "support/naive.h"
 
-/* ---- listing --------------------------------------------------------------------------------------------------------
- */
+/* ---- listing ------------------------------------------------------------------------------------------------- */
 
 static void add_text(program *p, const char *format, va_list list) {
     if (p->written >= LISTING - 2) return;
@@ -48,8 +47,7 @@ static const char *shape_text(const nt *m) {
     return t;
 }
 
-/* ---- drawing --------------------------------------------------------------------------------------------------------
- */
+/* ---- drawing ------------------------------------------------------------------------------------------------- */
 
 static uint64_t bits(program *p) {
     uint64_t z = p->stream += 0x9e3779b97f4a7c15u;
@@ -95,8 +93,7 @@ int mate_shape(program *p, const nt *t, int64_t *sizes) {
     return ndim;
 }
 
-/* ---- new tensors
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- new tensors --------------------------------------------------------------------------------------------- */
 
 static double whole_number(program *p, wg_dtype d) {
     static const double ends[] = {-0x1p63, 0x1p62, -0x1p31, 0x1p31 - 1, -32768, 32767, -128, 127, 255};
@@ -268,8 +265,7 @@ static void keep(program *p, wg_tensor *r, nt *m) {
     p->pool[p->n++] = x;
 }
 
-/* ---- after a call
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- after a call -------------------------------------------------------------------------------------------- */
 
 bool settle_status(program *p, unsigned wrong, wg_status st) {
     p->steps++;
@@ -431,8 +427,29 @@ void take_write(program *p, const item *target, const nt *r, nt *const *in, int 
     }
 }
 
-/* ---- the end
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- writes -------------------------------------------------------------------------------------------------- */
+
+/* A node that saved x before its last write, and now would be led to from x: a cycle that is never freed (src/autograd/
+ * stale.c looks no further back than the last write), as in PyTorch. */
+static bool knots(const program *p, const item *x, nt *const *in, int nin) {
+    bool any = false;
+    for (int k = 0; k < nin; k++) any |= nt_requires(in[k]);
+    return any && p->recording && x->model->memory->stale;
+}
+/* m: what goes into x. Decides whether that may be, or is worth doing; true: call the library. */
+bool plan_write(program *p, const item *x, nt *m, nt *const *in, int nin, unsigned *wrong, nt_manner manner) {
+    *wrong |= nt_may_write(x->model, in, nin, p->recording, manner);
+    if (*wrong) return true;
+    if (manner != NT_FILLS && nt_meets_itself(x->model)) return false; /* the order of writes is nobody's promise */
+    return !knots(p, x, in, nin) && tame(p, m);
+}
+void end_write(program *p, const item *x, nt *m, nt *const *in, int nin, unsigned wrong, wg_tensor *r) {
+    if (!settle(p, wrong, r)) return;
+    if (r != x->lib) differ(p, "an in-place op returned another tensor");
+    take_write(p, x, m, in, nin);
+}
+
+/* ---- the end ------------------------------------------------------------------------------------------------- */
 
 static void compare_sharing(program *p) {
     for (int a = 0; a < p->n; a++) {
