@@ -185,14 +185,27 @@ static PyObject *increment_version(PyObject *module, PyObject *o) {
     Py_RETURN_NONE;
 }
 
-/* The node where gradients of a tensor arrive: grad_fn, or the AccumulateGrad of a leaf. */
+/* (node, token): where gradients of a tensor arrive, its grad_fn or the AccumulateGrad of a leaf. A Function's context does
+ * not keep its node, so that the token does. */
+static void drop_token(PyObject *capsule) { wg_node_release(PyCapsule_GetPointer(capsule, "node")); }
+static PyObject *token_of(wg_node *n, PyObject *node) {
+    if (!((wgpy_node *)node)->is_context) Py_RETURN_NONE;
+    PyObject *token = PyCapsule_New(n, "node", drop_token);
+    if (token) wg_node_keep(n);
+    return token;
+}
+
 static PyObject *gradient_node(PyObject *module, PyObject *o) {
     (void)module;
     wg_tensor *t = wgpy_expect(o, "get_gradient_edge", "tensor");
     if (!t) return NULL;
     wg_node *n = wg_grad_fn(t);
     if (!n && !wg_error_pending()) n = wg_grad_accumulator(t);
-    return n ? wgpy_wrap_node(n) : wgpy_error();
+    if (!n) return wgpy_error();
+    PyObject *node = wgpy_wrap_node(n), *token = node ? token_of(n, node) : NULL;
+    if (token) return Py_BuildValue("(NN)", node, token);
+    Py_XDECREF(node);
+    return NULL;
 }
 
 /* ---- tables

@@ -31,6 +31,12 @@ static wgpy_tensor *new_object(PyTypeObject *type) {
     return self;
 }
 
+/* CPython finalizes an object once, and notes that in bit 0 of the word before it (_gc_prev, in 3.11 to 3.14). One that
+ * comes back may be let go again. */
+static void may_be_finalized_again(PyObject *object) {
+    if (PyObject_GC_IsFinalized(object)) ((uintptr_t *)object)[-1] &= ~(uintptr_t)1;
+}
+
 /* The object that the slot leads to, as a new reference. */
 static PyObject *existing(wgpy_tensor *self, wg_tensor *t) {
     if (!self->kept) {
@@ -38,6 +44,7 @@ static PyObject *existing(wgpy_tensor *self, wg_tensor *t) {
         return Py_NewRef((PyObject *)self);
     }
     self->kept = false; /* our reference to the handle becomes the object's, its to the object becomes ours */
+    may_be_finalized_again((PyObject *)self);
     return (PyObject *)self;
 }
 

@@ -164,7 +164,7 @@ class Modes(unittest.TestCase):
         self.assertRaises(NotImplementedError, autograd.profiler.profile)
         with autograd.set_multithreading_enabled(False):
             pass
-        with self.assertRaisesRegex(AttributeError, "wengert does not have it yet"):
+        with self.assertRaisesRegex(AttributeError, "Wengert does not have it yet"):
             autograd.no_such_thing
 
 

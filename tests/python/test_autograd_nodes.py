@@ -107,6 +107,19 @@ class Nodes(unittest.TestCase):
         self.fails(RuntimeError, "Trying to backward through the graph a second time (or directly access saved tensors after they "
                    "have already been freed).", getattr, y.grad_fn, "_saved_self")
 
+    def test_S4_a_saved_object_comes_back_as_often_as_asked(self):
+        class Mine(torch.Tensor):
+            pass
+
+        x, w = torch.ones(2), torch.ones(2, requires_grad=True)
+        x.note = 5
+        m = torch.ones(2).as_subclass(Mine)
+        m.note = 6
+        f, g = (w * x).grad_fn, torch.mul(w, m).grad_fn.next_functions[0][0]
+        del x, m
+        for _ in range(3):
+            self.assertEqual((f._saved_other.note, g._saved_other.note, type(g._saved_other)), (5, 6, Mine))
+
     def test_I3_names(self):
         x, y = torch.ones(2, 2, requires_grad=True), torch.ones(2, 2, requires_grad=True)
         cases = {

@@ -29,7 +29,8 @@ def get_gradient_edge(tensor):
         raise RuntimeError(
             "It is not possible to get the gradient edge for a Tensor that does not require gradients"
         )
-    return GradientEdge(_C._gradient_node(tensor), tensor.output_nr, None)
+    node, token = _C._gradient_node(tensor)
+    return GradientEdge(node, tensor.output_nr, token)
 
 
 def increment_version(tensor):
@@ -74,7 +75,7 @@ def _call_when_all(tensors, fn):
     nodes = []
     for t in tensors:
         assert t.requires_grad, "Expected gradient function to be set"
-        nodes.append(_C._gradient_node(t))
+        nodes.append(_C._gradient_node(t)[0])
     lock = threading.Lock()
     under_way = {}  # walk -> [gradients that it brings, those to come, gradients]
 
