@@ -582,7 +582,7 @@ static bool write_indexed(const path *p, wg_tensor *value, bool number, wg_dtype
     if (wg_is_poison(value)) return wgpy_error(), false;
     int dim;
     wg_tensor *index = only_index(p, &dim);
-    if (index && is_mask(index) && wg_numel(value) == 1 && !may_fill(p->x, value)) return false;
+    if (index && wg_dtype_of(index) == WG_BOOL && wg_numel(value) == 1 && !may_fill(p->x, value)) return false;
     return do_write((writing){PUT, p->x, value, p->at, p->nat});
 }
 
@@ -592,7 +592,9 @@ static bool write_at(wg_tensor *x, PyObject *key, PyObject *value, wg_tensor *v,
     if (key == Py_False) return true;
     if (!find(&p, x, key == Py_True ? Py_None : key, true)) return false;
     int dim;
-    bool complex = PyComplex_Check(value) && mask_fits(&p);
+    wg_tensor *only = only_index(&p, &dim);
+    bool bytes = only && wg_dtype_of(only) == WG_UINT8; /* refused in any case */
+    bool complex = PyComplex_Check(value) && mask_fits(&p) && !bytes;
     if (complex && !(v = real_part(value, d, p.nat && fill_index(&p, &dim)))) return false;
     return p.nat ? write_indexed(&p, v, number, d) : write_view(p.x, v, number);
 }
