@@ -12,6 +12,10 @@
 #ifndef Py_LIMITED_API
 #define Py_LIMITED_API 0x030B0000
 #endif
+#include <pyconfig.h>
+#ifdef Py_GIL_DISABLED
+#error "Wengert does not support free-threaded builds of Python yet; use the ordinary build of the same version"
+#endif
 #include <Python.h>
 #include <stdbool.h>
 #include <stdint.h>
