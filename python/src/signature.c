@@ -505,12 +505,14 @@ static const char *type_text(const wgpy_param *p) {
     return names[p->type];
 }
 
-/* As C knows it: types made in C carry their module's name, those made in Python and Python's own do not. */
+/* As C knows it: types made in C carry their module's name, those made in Python and Python's own do not. A type on the
+ * heap that cannot be changed was made in C (decimal.Decimal, from Python 3.13 on). */
 PyObject *wgpy_type_name(PyObject *o) {
+    const unsigned long immutable = 1UL << 8;
     PyTypeObject *t = Py_TYPE(o);
     PyObject *name = PyType_GetName(t);
     bool ours = t == wgpy.dtype || t == wgpy.device || t == wgpy.size || t == wgpy.layout || t == wgpy.memory_format || t == wgpy.generator;
-    if (!name || (!ours && PyType_GetFlags(t) & Py_TPFLAGS_HEAPTYPE)) return name;
+    if (!name || (!ours && PyType_GetFlags(t) & Py_TPFLAGS_HEAPTYPE && !(PyType_GetFlags(t) & immutable))) return name;
     PyObject *module = PyObject_GetAttrString((PyObject *)t, "__module__");
     if (!module) PyErr_Clear();
     else if (PyUnicode_Check(module) && PyUnicode_CompareWithASCIIString(module, "builtins")) WGPY_SET(name, PyUnicode_FromFormat("%U.%U", module, name));
