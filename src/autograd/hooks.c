@@ -11,6 +11,7 @@
 #include "core/fork.h"
 #include "core/alloc.h"
 #include "core/messages.h"
+#include "core/options.h"
 #include "wengert/autograd.h"
 #include "wengert/ops.h"
 
@@ -344,6 +345,7 @@ int wg_node_visit_history(const wg_node *n, const wg_visitor *v) {
     enum { ROOM = 64 };
     const wg_node *stack[ROOM];
     int top = 0, stop = 0, seen = 0;
+    if (WG_CHECK_STRUCT(wg_visitor, v, "visit_history") != WG_OK) return 0;
     if (n) stack[top++] = n;
     while (top && !stop && seen++ < v->limit) {
         n = stack[--top];

@@ -21,6 +21,7 @@
 #define WG_FIRST_wg_loss WG_END_OF(wg_loss, label_smoothing)
 #define WG_FIRST_wg_op_info WG_END_OF(wg_op_info, formula)
 #define WG_FIRST_wg_walk_opts WG_END_OF(wg_walk_opts, ninputs)
+#define WG_FIRST_wg_visitor WG_END_OF(wg_visitor, limit)
 #define WG_FIRST_wg_function WG_END_OF(wg_function, destroy)
 #define WG_FIRST_wg_check_opts WG_END_OF(wg_check_opts, check_forward)
 #define WG_FIRST_wg_print_options WG_END_OF(wg_print_options, linewidth)

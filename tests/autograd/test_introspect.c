@@ -1,5 +1,5 @@
-/* What bindings ask: gradient edges as roots and inputs (B1, B5, B6), a node run alone, what a call saved and was given,
- * how much there is to walk, detaching in place (S4), and what a hook learns of its walk.
+/* What bindings ask: gradient edges as roots and inputs (B1, B5, B6), a node run alone, what a call saved and was
+ * given, how much there is to walk, detaching in place (S4), and what a hook learns of its walk.
  */
 #include "checks.h"
 
@@ -8,7 +8,8 @@ static void test_edges_are_roots_and_inputs(void **state) {
     wg_tensor *x = LEAF(1, 2), *y = wg_mul(x, wg_s(3)), *z = wg_sum(y), *none = NULL, *r[2];
     wg_edge at_z = {wg_grad_fn(z), 0}, in[2] = {{wg_grad_fn(y), 0}, {wg_grad_accumulator(x), 0}};
     wg_tensor *no_inputs[2] = {NULL, NULL};
-    wg_walk_opts o = {.size = sizeof(o), .output_edges = &at_z, .input_edges = in, .retain_graph = true, .has_retain_graph = true};
+    wg_walk_opts o = {
+        .size = sizeof(o), .output_edges = &at_z, .input_edges = in, .retain_graph = true, .has_retain_graph = true};
     ASSERT_OK(wg_grad(&none, 1, no_inputs, 2, NULL, &o, r));
     ASSERT_VALUES(r[0], 1, 1);
     ASSERT_VALUES(r[1], 3, 3);
@@ -31,7 +32,8 @@ static void test_bad_edges(void **state) {
     assert_int_equal(wg_backward_opt(&none, 1, NULL, WG_WALK(.output_edges = &e)), WG_ERR_INDEX);
     wg_clear_error();
     e = (wg_edge){wg_grad_accumulator(other), 0};
-    assert_int_equal(wg_grad(&z, 1, &none, 1, NULL, WG_WALK(.input_edges = &e, .materialize_grads = true), &r), WG_ERR_RUNTIME);
+    assert_int_equal(wg_grad(&z, 1, &none, 1, NULL, WG_WALK(.input_edges = &e, .materialize_grads = true), &r),
+                     WG_ERR_RUNTIME);
     assert_string_equal(wg_last_message(), "materialize_grads cannot be used when the given input is a GradientEdge");
 }
 
@@ -52,7 +54,8 @@ static void test_a_node_runs_alone(void **state) {
 static void test_what_a_call_saved(void **state) {
     (void)state;
     wg_tensor *x = LEAF(1, 2);
-    wg_node *add = wg_grad_fn(wg_add(x, wg_s(1))), *mul = wg_grad_fn(wg_mul(x, VEC(1, 2))), *exp = wg_grad_fn(wg_exp(x));
+    wg_node *add = wg_grad_fn(wg_add(x, wg_s(1))), *mul = wg_grad_fn(wg_mul(x, VEC(1, 2))),
+            *exp = wg_grad_fn(wg_exp(x));
     assert_false(wg_node_may_save(add, 0));
     assert_true(wg_node_may_save(mul, 0) && wg_node_may_save(mul, 1) && !wg_node_may_save(mul, -1));
     assert_null(wg_node_saved(mul, 0)); /* the other factor needs no gradient */
@@ -134,12 +137,54 @@ static void test_what_a_hook_learns_of_its_walk(void **state) {
     assert_true(seen.id != first && !seen.x_runs);
 }
 
+/* What a collector sees: hooks and objects along what one owner keeps. */
+static void dropped(void *user) { (void)user; }
+static wg_tensor *ignore(void *user, wg_tensor *g) { return (void)user, (void)g, NULL; }
+static int note(void *user, void *arg) {
+    char *seen = arg;
+    strcat(seen, user);
+    return 0;
+}
+static const char *visited(const wg_tensor *t, int limit) {
+    static char seen[32];
+    seen[0] = 0;
+    wg_visitor v = {.size = sizeof(v), .destroy = dropped, .hook = note, .slot = note, .arg = seen, .limit = limit};
+    assert_int_equal(wg_visit_history(t, &v), 0);
+    return seen;
+}
+static void test_what_one_tensor_keeps(void **state) {
+    (void)state;
+    wg_tensor *x = LEAF(1, 2), *y = wg_mul(x, wg_s(2));
+    wg_tensor *z = wg_take(wg_exp(y));
+    assert_true(wg_register_hook(x, ignore, "x", dropped) && wg_register_hook(y, ignore, "y", dropped) &&
+                wg_register_hook(z, ignore, "z", dropped) && wg_register_hook(z, ignore, "other", NULL));
+    assert_string_equal(visited(x, 100), "x"); /* asked of the leaf itself */
+    assert_string_equal(visited(z, 100), "z"); /* y is the scope's too */
+    assert_string_equal(visited(z, 0), "");
+    wg_node_set_slot(wg_grad_fn(z), "s");
+    assert_string_equal(visited(z, 100), "zs");
+    wg_node_set_slot(wg_grad_fn(z), NULL);
+    wg_tensor *w = LEAF(3);
+    wg_scope_close(wg_scope_open());
+    size_t scope = wg_scope_open();
+    wg_tensor *a = wg_mul(w, w), *b = wg_take(wg_exp(a));
+    assert_true(wg_register_hook(a, ignore, "a", dropped) != 0);
+    wg_scope_close(scope); /* a's node is b's alone now; w is everybody's */
+    assert_string_equal(visited(b, 100), "a");
+    wg_release(b);
+    wg_release(z);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        CHECK_TEST(test_edges_are_roots_and_inputs), CHECK_TEST(test_bad_edges),
-        CHECK_TEST(test_a_node_runs_alone),          CHECK_TEST(test_what_a_call_saved),
-        CHECK_TEST(test_weight_of_a_walk),           CHECK_TEST(test_S4_detaching_in_place),
+        CHECK_TEST(test_edges_are_roots_and_inputs),
+        CHECK_TEST(test_bad_edges),
+        CHECK_TEST(test_a_node_runs_alone),
+        CHECK_TEST(test_what_a_call_saved),
+        CHECK_TEST(test_weight_of_a_walk),
+        CHECK_TEST(test_S4_detaching_in_place),
         CHECK_TEST(test_what_a_hook_learns_of_its_walk),
+        CHECK_TEST(test_what_one_tensor_keeps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
