@@ -289,23 +289,9 @@ static PyObject *quick_backward(PyObject *self) {
     Py_RETURN_NONE;
 }
 
-static PyObject *overridden(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, bool *handled) {
-    static wgpy_overloads family = {.name = "backward", .is_method = true};
-    *handled = false;
-    if (!wgpy.overrides && (wgpy_is_exact(self) || !wgpy_may_override(self))) return NULL;
-    if (!family.function && !(family.function = PyObject_GetAttrString((PyObject *)wgpy.tensor, "backward")))
-        return NULL;
-    return wgpy_override(&family, self, args, nargs, kwnames, handled);
-}
-
 PyObject *wgpy_tensor_backward(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
     static const parameters p = {
         "Tensor.backward()", 4, 4, 0, 1, {"gradient", "retain_graph", "create_graph", "inputs"}};
-    if (WGPY_UNLIKELY(wgpy.overrides || !wgpy_is_exact(self))) {
-        bool handled;
-        PyObject *r = overridden(self, args, nargs, kwnames, &handled);
-        if (handled || PyErr_Occurred()) return r;
-    }
     if (WGPY_LIKELY(nargs == 0 && !kwnames)) return quick_backward(self);
     PyObject *v[4] = {0};
     if (take_arguments(&p, args, nargs, kwnames, v) < 0) return NULL;
