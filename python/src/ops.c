@@ -161,6 +161,18 @@ static int refuse_overlap(const wgpy_call *c, const wg_tensor *out) {
     return -1;
 }
 
+/* Elementwise ops, joins, and reductions that compute in a dtype of choice convert into out; the others do not. */
+static bool wants_own_dtype(const wgpy_signature *s) {
+    if (!s->op || s->composite || s->unary || s->binary) return false;
+    for (int i = 0; i < s->n; i++)
+        if (s->p[i].type == PT_DTYPE || s->p[i].type == PT_SCALAR || s->p[i].type == PT_TENSORS) return false;
+    return true;
+}
+static const char *plain_type(wg_dtype d) {
+    static const char *const names[] = {"bool", "unsigned char", "signed char", "short int", "int", "long int", "c10::Half", "c10::BFloat16", "float", "double"};
+    return d <= WG_FLOAT64 ? names[d] : wg_dtype_name(d);
+}
+
 /* Puts r where the user wants it. */
 static int deliver(const wgpy_call *call, PyObject *where, wg_tensor *r) {
     wg_tensor *out = wgpy_handle(where), *c = r;
@@ -175,6 +187,10 @@ static int deliver(const wgpy_call *call, PyObject *where, wg_tensor *r) {
     /* an in-place op checks whether the dtype may hold it */
     static const char *const cxx[] = {"Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "BFloat16", "Float", "Double"};
     wg_dtype from = wg_dtype_of(c), to = wg_dtype_of(out);
+    if (from != to && from != WG_BOOL && wants_own_dtype(call->sig)) {
+        PyErr_Format(PyExc_RuntimeError, "Expected out tensor to have dtype %s, but got %s instead", plain_type(from), plain_type(to));
+        return -1;
+    }
     bool falls = (wg_dtype_is_floating(from) && !wg_dtype_is_floating(to)) || (from != WG_BOOL && to == WG_BOOL);
     if (falls) {
         PyErr_Format(PyExc_RuntimeError, "result type %s can't be cast to the desired output type %s", cxx[from], cxx[to]);

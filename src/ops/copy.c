@@ -183,7 +183,7 @@ static wg_status stack_shape(const wg_call *c, wg_geometry *g) {
             return wg__raise(WG_ERR_RUNTIME, "stack", "stack expects each tensor to be equal size, but got %s at entry 0 and %s at entry %d",
                              wg__sizes_text(a, sizeof(a), first->ndim, first->dims),
                              wg__sizes_text(b, sizeof(b), c->in[i]->ndim, c->in[i]->dims), i);
-    if (first->ndim == WG_MAX_DIMS) return wg__raise(WG_ERR_RUNTIME, "stack", "stack: a tensor has at most %d dims", WG_MAX_DIMS);
+    if (first->ndim == WG_MAX_DIMS) return wg__raise(WG_ERR_RUNTIME, "stack", "stack: only tensors with up to %d dims are supported", WG_MAX_DIMS);
     int d = wg__wrap_dim("stack", c->attr[0].tag == WG_V_NONE ? 0 : c->attr[0].i, first->ndim + 1);
     if (d < 0) return WG_ERR_INDEX;
     g->ndim = first->ndim + 1;

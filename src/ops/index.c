@@ -1161,7 +1161,7 @@ static wg_status embedding_shape(const wg_call *c, wg_geometry *g) {
         return wg__raise(WG_ERR_RUNTIME, "embedding",
                          "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got "
                          "torch.%sTensor instead (while checking arguments for embedding)", wg__dtype_scalar_name((wg_dtype)i->dtype));
-    if (i->ndim == WG_MAX_DIMS) return wg__raise(WG_ERR_RUNTIME, "embedding", "embedding: a tensor has at most %d dims", WG_MAX_DIMS);
+    if (i->ndim == WG_MAX_DIMS) return wg__raise(WG_ERR_RUNTIME, "embedding", "embedding: only tensors with up to %d dims are supported", WG_MAX_DIMS);
     g->ndim = i->ndim + 1;
     memcpy(g->sizes, i->dims, (size_t)i->ndim * 8);
     g->sizes[i->ndim] = w->dims[1];

@@ -41,7 +41,7 @@ wg_tensor *wg_movedim(wg_tensor *x, int n, const int64_t *source, const int64_t 
     if (!x) return wg__fail(WG_ERR_TYPE, "movedim", "movedim(): argument 1 must be Tensor, not None");
     if (!wg__ok(x)) return x;
     if (n < 0 || n > WG_MAX_DIMS)
-        return wg__fail(WG_ERR_RUNTIME, "movedim", "movedim: a tensor has at most %d dims", WG_MAX_DIMS);
+        return wg__fail(WG_ERR_RUNTIME, "movedim", "movedim: only tensors with up to %d dims are supported", WG_MAX_DIMS);
     if (!wrap_dims("source", x->ndim, n, source, from) || !wrap_dims("destination", x->ndim, n, destination, to))
         return WG_POISON;
     if (x->ndim == 0) return wg_alias(x);

@@ -22,7 +22,7 @@ static void drop_dim(wg_geometry *g, int d) {
     g->ndim--;
 }
 static wg_status add_dim(const char *op, wg_geometry *g, int d, int64_t stride) {
-    if (g->ndim == WG_MAX_DIMS) return wg__raise(WG_ERR_RUNTIME, op, "%s: a tensor has at most %d dims", op, WG_MAX_DIMS);
+    if (g->ndim == WG_MAX_DIMS) return wg__raise(WG_ERR_RUNTIME, op, "%s: only tensors with up to %d dims are supported", op, WG_MAX_DIMS);
     size_t rest = (size_t)(g->ndim - d) * 8;
     memmove(g->sizes + d + 1, g->sizes + d, rest);
     memmove(g->strides + d + 1, g->strides + d, rest);
@@ -178,7 +178,7 @@ static wg_status infer_sizes(const char *op, int64_t numel, const wg_value *v, w
     int64_t known = 1;
     int hole = -1;
     g->ndim = (int)v->n;
-    if (v->n > WG_MAX_DIMS) return wg__raise(WG_ERR_RUNTIME, op, "%s: a tensor has at most %d dims", op, WG_MAX_DIMS);
+    if (v->n > WG_MAX_DIMS) return wg__raise(WG_ERR_RUNTIME, op, "%s: only tensors with up to %d dims are supported", op, WG_MAX_DIMS);
     for (int i = 0; i < g->ndim; i++) {
         g->sizes[i] = v->ints[i];
         if (v->ints[i] == -1) {
@@ -312,7 +312,7 @@ static wg_status expand_shape(const wg_call *c, wg_geometry *g) {
     const wg_value *v = &c->attr[0];
     char want[256], have[256];
     int lead = (int)v->n - t->ndim;
-    if (v->n > WG_MAX_DIMS) return wg__raise(WG_ERR_RUNTIME, "expand", "expand: a tensor has at most %d dims", WG_MAX_DIMS);
+    if (v->n > WG_MAX_DIMS) return wg__raise(WG_ERR_RUNTIME, "expand", "expand: only tensors with up to %d dims are supported", WG_MAX_DIMS);
     if (lead < 0)
         return wg__raise(WG_ERR_RUNTIME, "expand",
                          "expand(torch.%sTensor{%s}, size=%s): the number of sizes provided (%u) must be greater or equal to "
@@ -603,7 +603,7 @@ static wg_status as_strided_shape(const wg_call *c, wg_geometry *g) {
     const wg_tensor *t = c->in[0];
     const wg_value *size = &c->attr[0], *stride = &c->attr[1];
     if (size->n > WG_MAX_DIMS)
-        return wg__raise(WG_ERR_RUNTIME, "as_strided", "as_strided: a tensor has at most %d dims", WG_MAX_DIMS);
+        return wg__raise(WG_ERR_RUNTIME, "as_strided", "as_strided: only tensors with up to %d dims are supported", WG_MAX_DIMS);
     if (size->n != stride->n)
         return wg__raise(WG_ERR_RUNTIME, "as_strided", "mismatch in length of strides and shape");
     int64_t here = wg_storage_offset(t), first = c->attr[2].tag == WG_V_NONE || c->attr[2].i < 0 ? here : c->attr[2].i;
