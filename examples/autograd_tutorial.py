@@ -49,3 +49,9 @@ print(x.requires_grad)
 print((x ** 2).requires_grad)
 with torch.no_grad():
     print((x ** 2).requires_grad)
+
+# detach: the same elements without the history
+print(x.requires_grad)
+y = x.detach()
+print(y.requires_grad)
+print(x.eq(y).all())
