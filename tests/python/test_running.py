@@ -309,7 +309,7 @@ class TheName(Folder):
                                      "        [3., 3.]], grad_fn=<AddBackward0>)"])
         self.assertRegex(lines[4], "^<AddBackward0 object at 0x[0-9a-f]+>$")
         self.assertEqual(lines[7], "False")
-        self.assertEqual(lines[-3:], ["True", "True", "False"])
+        self.assertEqual(lines[-3:], ["True", "False", "tensor(True)"])
 
 
 class Pickles(Folder):
