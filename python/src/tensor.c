@@ -136,30 +136,14 @@ static wg_tensor *integer(PyObject *o) {
     return NULL;
 }
 
-/* NumPy's scalars: numpy.float32 has __float__ and a dtype, numpy.int64 has __index__, numpy.bool has neither. */
-static bool foreign_number(PyObject *o) {
-    PyTypeObject *type = Py_TYPE(o);
-    if (type == &PyUnicode_Type || type == &PyTuple_Type || type == &PyList_Type || type == wgpy.dtype || o == Py_None) return false;
-    PyObject *module = PyObject_GetAttrString((PyObject *)type, "__module__");
-    if (!module) PyErr_Clear();
-    bool numpy = module && PyUnicode_Check(module) && PyUnicode_CompareWithASCIIString(module, "numpy") == 0;
-    Py_XDECREF(module);
-    if (!numpy) return false;
-    PyObject *ndim = PyObject_GetAttrString(o, "ndim"), *shape = PyObject_GetAttrString(o, "flags");
-    PyErr_Clear();
-    bool scalar = ndim && PyLong_Check(ndim) && PyLong_AsLong(ndim) == 0 && !PyObject_HasAttrString(o, "__array_finalize__");
-    Py_XDECREF(ndim);
-    Py_XDECREF(shape);
-    return scalar;
-}
-
 bool wgpy_is_number(PyObject *o) {
-    return PyFloat_Check(o) || PyLong_Check(o) || foreign_number(o);
+    return PyFloat_Check(o) || PyLong_Check(o) || wgpy_is_array_scalar(o);
 }
 
-static wg_tensor *from_foreign(PyObject *o) {
+/* What item() of NumPy's scalar gives: a bool, an int or a float, if it is a number at all. */
+static wg_tensor *from_array_scalar(PyObject *o) {
     PyObject *item = PyObject_CallMethod(o, "item", NULL);
-    wg_tensor *t = item && !foreign_number(item) ? wgpy_number(item) : NULL;
+    wg_tensor *t = item && !wgpy_is_array_scalar(item) ? wgpy_number(item) : NULL;
     Py_XDECREF(item);
     return t;
 }
@@ -168,7 +152,7 @@ wg_tensor *wgpy_number(PyObject *o) {
     if (PyFloat_Check(o)) return wg_s(PyFloat_AsDouble(o));
     if (o == Py_True || o == Py_False) return wg_b(o == Py_True);
     if (PyLong_Check(o)) return integer(o);
-    return foreign_number(o) ? from_foreign(o) : NULL;
+    return wgpy_is_array_scalar(o) ? from_array_scalar(o) : NULL;
 }
 
 /* ---- operators --------------------------------------------------------------------------------------------------------- */

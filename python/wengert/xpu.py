@@ -1,33 +1,6 @@
-"""torch.xpu: there is none. What scripts ask in passing is answered; what needs a device raises."""
+"""torch.xpu: there is none."""
 
+from ._absent import *  # noqa: F401,F403
+from ._absent import missing
 
-def is_available():
-    return False
-
-
-def device_count():
-    return 0
-
-
-def is_initialized():
-    return False
-
-
-def manual_seed(seed):
-    """Nothing to seed."""
-
-
-def manual_seed_all(seed):
-    """Nothing to seed."""
-
-
-def empty_cache():
-    """Nothing to empty."""
-
-
-def synchronize(device=None):
-    raise AssertionError("Torch not compiled with XPU enabled. Wengert computes on the cpu")
-
-
-def __getattr__(name):
-    raise AttributeError(f"module 'torch.xpu' has no attribute '{name}'. Wengert does not have it yet")
+__getattr__ = missing(__name__.replace("wengert", "torch"))
