@@ -48,7 +48,7 @@ tsan: ## tests with threads under the thread sanitizer
 
 clang: ## every test, built by clang with warnings as errors
 	@tools/setup ci
-	@tools/build clang
+	@tools/build clang -DWENGERT_TESTS=ON
 	@tools/run_tests build/clang clang
 
 coverage: ## lines that the tests reach, in build/coverage/report.txt; renews docs/COVERAGE.md
