@@ -35,6 +35,7 @@ debug: ## every test, with assertions and without optimisation
 	@tools/setup test
 	@tools/build debug
 	@tools/run_tests build/debug debug
+	@tools/run_python build/debug debug-python
 
 asan: ## every test under the address and undefined-behaviour sanitizers
 	@tools/setup test

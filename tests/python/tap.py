@@ -1,4 +1,5 @@
 """python tap.py FILE: runs one file of tests and prints TAP, a line per test: what tools/run_python counts."""
+import gc
 import importlib.util
 import os
 import sys
@@ -6,10 +7,38 @@ import traceback
 import unittest
 
 
+def _alive():
+    """Tensors and nodes that the library holds, once cycles are collected."""
+    from wengert import _C
+
+    gc.collect()
+    stats = _C._memory_stats()
+    return stats["live_tensors"], stats["live_nodes"]
+
+
 class Tap(unittest.TestResult):
+    """With WENGERT_LEAKS set, a test that leaves a tensor or a node behind fails."""
+
     def __init__(self):
         super().__init__()
         self.n = self.bad = 0
+        self.counts = bool(os.environ.get("WENGERT_LEAKS"))
+
+    def startTest(self, test):
+        super().startTest(test)
+        if self.counts:
+            self.before = _alive()
+
+    def stopTest(self, test):
+        super().stopTest(test)
+        if not self.counts:
+            return
+        for name in [k for k in vars(test) if not k.startswith("_")]:
+            delattr(test, name)  # what setUp made
+        after = _alive()
+        if after[0] > self.before[0] or after[1] > self.before[1]:
+            print(f"it leaves tensors and nodes behind: {self.before} before, {after} after")
+            self._line(False, f"{test.id()} leaves nothing behind")
 
     def _line(self, ok, test, note=""):
         self.n += 1
