@@ -186,30 +186,48 @@ WG_API uint32_t wg_node_owner_count(const wg_node *n);
 typedef struct wg_context wg_context; /* ctx */
 typedef struct wg_function {
     size_t size;
-    const char *name; /* node name: name + "Backward" */
+    const char *name; /* node name: name + "Backward", unless it has a "::" */
     /* Computes out[nout] from in[nin], with grad mode off. */
     wg_status (*forward)(wg_context *ctx, wg_tensor *const *in, int nin, wg_tensor **out, int nout);
     /* Fills grad_in[nin] (NULL: none) from grad_out[nout]. Written in public ops it differentiates again. */
     wg_status (*vjp)(wg_context *ctx, wg_tensor *const *grad_out, int nout, wg_tensor **grad_in, int nin);
-    /* Forward mode: tangents of the outputs from tangents of the inputs (NULL: zero). May be NULL: none. */
+    /* Forward mode: tangents of the outputs from tangents of the inputs (NULL: zero). May be NULL: none. Where forward
+     * returned a view of an input, a view of its tangent; where it wrote one in place, that tangent, written. */
     wg_status (*jvp)(wg_context *ctx, wg_tensor *const *tangent_in, int nin, wg_tensor **tangent_out, int nout);
     void (*destroy)(void *user); /* user data of a call, when its node dies (or the call fails) */
 } wg_function;
 /* F.apply: out[nout] belong to the scope. user is the call's own data. */
 WG_API WG_MUST_CHECK wg_status wg_function_apply(const wg_function *f, void *user, wg_tensor *const *in, int nin,
                                                  wg_tensor **out, int nout);
+/* The same in two halves, for forwards that decide how many outputs there are: what is computed between begin and end
+ * (grad mode is off, the inputs' tangents are out of sight) are the outputs, NULL where one is no tensor. in must live
+ * until then. end replaces out[nout] by the results, which belong to the scope; cancel gives the call up. Either way
+ * ctx is not to be used afterwards, but by vjp. NULL: failed, and user was destroyed. f->forward is not called. */
+WG_API wg_context *wg_function_begin(const wg_function *f, void *user, wg_tensor *const *in, int nin);
+WG_API WG_MUST_CHECK wg_status wg_function_end(wg_context *ctx, wg_tensor **out, int nout);
+WG_API void wg_function_cancel(wg_context *ctx);
 /* The user of wg_function_apply. */
 WG_API void *wg_context_user(wg_context *ctx);
-/* ctx.save_for_backward: call once in forward; inputs and outputs. */
+/* The call's node, borrowed; NULL when the call is not recorded. */
+WG_API wg_node *wg_context_node(const wg_context *ctx);
+/* ctx.save_for_backward: call in forward; inputs and outputs, NULL among them. A second call replaces the first. */
 WG_API WG_MUST_CHECK wg_status wg_save_for_backward(wg_context *ctx, wg_tensor *const *tensors, int n);
+WG_API int wg_saved_count(const wg_context *ctx);
 /* ctx.saved_tensors[i], belonging to the scope; checks its version. Poison after the graph was freed. */
 WG_API wg_tensor *wg_saved_tensor(wg_context *ctx, int i);
+/* Lets go of what was saved before backward is done: for those who need it once. */
+WG_API void wg_drop_saved_tensors(wg_context *ctx);
 /* ctx.needs_input_grad[i]. */
 WG_API bool wg_needs_input_grad(const wg_context *ctx, int i);
 /* ctx.mark_non_differentiable: call in forward. */
 WG_API WG_MUST_CHECK wg_status wg_mark_non_differentiable(wg_context *ctx, wg_tensor *output);
+/* ctx.mark_dirty: forward writes input in place, and returns it. It becomes the result itself; of a view, the base gets
+ * a new history too, and it must be the only output. Leaves that require a gradient are refused. */
+WG_API WG_MUST_CHECK wg_status wg_mark_dirty(wg_context *ctx, wg_tensor *input);
 /* set_materialize_grads(false): grad_out entries that did not arrive are NULL instead of zeros. */
 WG_API void wg_set_materialize_grads(wg_context *ctx, bool on);
+/* set_output_grad_dtype: the dtypes in which vjp gets its gradients, one per output (WG_DTYPE_NONE: as they come). */
+WG_API WG_MUST_CHECK wg_status wg_set_output_grad_dtype(wg_context *ctx, const wg_dtype *dtypes, int n);
 
 /* ---- forward mode (torch.autograd.forward_ad), nests ------------------------------------------------------------- */
 
@@ -221,6 +239,9 @@ WG_API wg_tensor *wg_make_dual(wg_tensor *primal, wg_tensor *tangent, int level)
 WG_API wg_tensor *wg_tangent_of(wg_tensor *t, int level);
 /* t without its tangent at level. */
 WG_API wg_tensor *wg_primal_of(wg_tensor *t, int level);
+/* Do ops push tangents, in this thread? Returns what was before. Off, tangents are out of sight. */
+WG_API bool wg_set_forward_enabled(bool on);
+WG_API bool wg_forward_enabled(void);
 /* f pushed forward: out and its tangent at (primals, tangents). torch.func.jvp. */
 typedef wg_tensor *(*wg_fn)(void *user, wg_tensor *const *in, int nin);
 WG_API wg_tensor *wg_jvp(wg_fn f, void *user, wg_tensor *const *primals, wg_tensor *const *tangents, int n,

@@ -294,7 +294,7 @@ wg_tensor *wg__conform(const wg_node *from, int i, const wg_node *to, uint32_t n
         g = r;
     }
     if (wg_is_poison(g)) return NULL;
-    if (g->dtype == info.dtype) return g;
+    if (g->dtype == info.dtype || info.dtype == WG_DTYPE_NONE) return g;
     wg_tensor *r = wg__take(wg_to(g, (wg_dtype)info.dtype));
     wg_release(g);
     return wg_is_poison(r) ? NULL : r;
@@ -738,7 +738,8 @@ static wg_tensor *implicit_seed(wg_out_info out) {
                   "backward a gradient of that shape", wg__sizes_text(text, sizeof(text), out.ndim, out.sizes));
         return NULL;
     }
-    wg_tensor *seed = wg__tensor_new((wg_dtype)out.dtype, out.ndim, out.sizes, NULL);
+    wg_dtype dtype = out.dtype == WG_DTYPE_NONE ? wg_default_dtype() : (wg_dtype)out.dtype;
+    wg_tensor *seed = wg__tensor_new(dtype, out.ndim, out.sizes, NULL);
     if (seed) wg__store_double(seed->data, (wg_dtype)seed->dtype, 1);
     return seed;
 }
@@ -750,7 +751,7 @@ static wg_tensor *explicit_seed(wg_out_info out, wg_tensor *g, int i) {
                   wg__sizes_text(b, sizeof(b), out.ndim, out.sizes));
         return NULL;
     }
-    if (g->dtype == out.dtype) return wg__retain_safe(g);
+    if (g->dtype == out.dtype || out.dtype == WG_DTYPE_NONE) return wg__retain_safe(g);
     wg_tensor *cast = wg__take(wg_to(g, (wg_dtype)out.dtype));
     return wg_is_poison(cast) ? NULL : cast;
 }
@@ -771,7 +772,9 @@ static wg_status seed_root(wg_walk *w, wg_tensor *out, wg_tensor *g, int i) {
     wg_node *n = (out->flags & TF_VIEW) ? wg__grad_fn(out) : out->grad_fn;
     if (!n && wg__requires(out)) n = wg__accumulator(out);
     if (!n) return wg__raise(WG_ERR_RUNTIME, "backward", WG_MSG_NO_GRAD_ROOT, i);
-    return seed_node(w, n, out->output_nr, g ? explicit_seed(info_of(out), g, i) : implicit_seed(info_of(out)));
+    wg_out_info info = info_of(out);
+    if (g && n->op->backward) info.dtype = wg__node_out(n, (int)out->output_nr).dtype; /* a custom function's wish */
+    return seed_node(w, n, out->output_nr, g ? explicit_seed(info, g, i) : implicit_seed(info));
 }
 
 static const wg_edge *output_edges(const wg_walk_opts *o) { return WG_GIVEN(wg_walk_opts, o, output_edges) ? o->output_edges : NULL; }

@@ -27,15 +27,27 @@ void wg__unhide(wg_hidden before) {
     wg__tls.ceiling = before.ceiling;
     wg__tls.hidden_top = before.top;
 }
+bool wg_forward_enabled(void) { return !wg__tls.no_forward; }
+bool wg_set_forward_enabled(bool on) {
+    bool before = !wg__tls.no_forward;
+    wg__tls.no_forward = !on;
+    return before;
+}
 static inline bool visible(int level) {
     const struct wg_tls *s = &wg__tls;
     return s->ceiling == 0 || level < s->ceiling || level > s->hidden_top;
 }
 
 static int top_tangent(const wg_tensor *t) {
+    if (wg__tls.no_forward) return 0;
     for (int k = t->meta->ntangents; k-- > 0;)
         if (visible(t->meta->tangents[k].level)) return t->meta->tangents[k].level;
     return 0;
+}
+
+const wg_tensor *wg__shown_tangent(const wg_tensor *t) {
+    int level = (t->flags & TF_DUAL) ? top_tangent(t) : 0;
+    return level ? wg__tangent(t, level) : NULL;
 }
 
 int wg__top_level(wg_tensor *const *in, int nin, bool *batched) {
@@ -226,13 +238,13 @@ wg_tensor *wg_make_dual(wg_tensor *primal, wg_tensor *tangent, int level) {
     if (!primal || !tangent) return wg__fail(WG_ERR_TYPE, "make_dual", "make_dual expects a primal and a tangent");
     if (wg_is_poison(primal) || wg_is_poison(tangent)) return WG_POISON;
     if (check_dual(primal, tangent, level) != WG_OK) return WG_POISON;
-    wg_tensor *dual = wg_alias(primal), *own = wg__scope_push(wg__retain_safe(lay_as(tangent, primal)));
+    wg_tensor *dual = wg_view(primal, primal->ndim, primal->dims), *own = wg__scope_push(wg__retain_safe(lay_as(tangent, primal)));
     if (wg_is_poison(dual) || wg_is_poison(own)) return WG_POISON;
     return set_tangent(dual, level, own) == WG_OK ? dual : WG_POISON;
 }
 
 wg_tensor *wg_tangent_of(wg_tensor *t, int level) {
-    wg_tensor *v = wg__tangent(t, level);
+    wg_tensor *v = wg__tls.no_forward ? NULL : wg__tangent(t, level);
     return v ? wg__scope_push(wg__retain(v)) : NULL;
 }
 
@@ -240,7 +252,7 @@ wg_tensor *wg_primal_of(wg_tensor *t, int level) {
     WG_COMPOSITE;
     if (!t || !wg__tangent(t, level)) return t ? t : WG_POISON;
     wg_hidden before = wg__hide_from(level);
-    wg_tensor *p = wg_alias(t);
+    wg_tensor *p = wg_view(t, t->ndim, t->dims);
     wg__unhide(before);
     return p;
 }
@@ -403,20 +415,39 @@ wg_tensor *wg__inplace_dual(const wg_op *op, wg_tensor *const *in, int nin, cons
     return st == WG_OK ? target : WG_POISON;
 }
 
-/* ---- custom functions ----------------------------------------------------------------------------------------------------------------- */
+/* ---- for custom functions ------------------------------------------------------------------------------------------ */
 
-wg_status wg__custom_tangents(wg_context *ctx, wg_status (*jvp)(wg_context *, wg_tensor *const *, int, wg_tensor **, int),
-                              wg_tensor *const *in, int nin, wg_tensor **out, int nout, int level) {
-    wg_tensor *t[32], *dt[32];
-    if (nin > 32 || nout > 32) return wg__raise(WG_ERR_NOT_IMPLEMENTED, "function", WG_MSG_NO_FORWARD, "this function");
-    wg_hidden before = wg__hide_from(level);
-    for (int i = 0; i < nin; i++) t[i] = wg__tangent(in[i], level);
-    for (int o = 0; o < nout; o++) dt[o] = NULL;
-    wg_status st = jvp(ctx, t, nin, dt, nout);
-    static const wg_op plain = {.name = "function", .schema = "function()"};
-    if (st == WG_OK) st = attach(&plain, out, nout, dt, level);
-    wg__unhide(before);
-    return st;
+int wg__level_above(wg_tensor *const *in, int nin, int floor) {
+    int lowest = 0;
+    for (int i = 0; i < nin; i++) {
+        if (!in[i] || !(in[i]->flags & TF_DUAL)) continue;
+        const wg_meta *m = in[i]->meta;
+        for (int k = 0; k < m->ntangents; k++) {
+            int level = m->tangents[k].level;
+            if (level > floor && visible(level) && (!lowest || level < lowest)) lowest = level;
+        }
+    }
+    return lowest;
+}
+
+int wg__level_above_batches(wg_tensor *const *in, int nin) {
+    unsigned flags = 0;
+    int floor = 0;
+    for (int i = 0; i < nin; i++) flags |= in[i] ? in[i]->flags : 0;
+    if (WG_LIKELY(!(flags & TF_DUAL)) || wg__tls.no_forward) return 0;
+    for (int i = 0; i < nin; i++) {
+        bool batched = in[i] && (in[i]->flags & TF_BATCHED) && visible(in[i]->meta->batch_level);
+        if (batched && in[i]->meta->batch_level > floor) floor = in[i]->meta->batch_level;
+    }
+    return wg__level_above(in, nin, floor);
+}
+
+wg_status wg__set_tangent(wg_tensor *t, int level, wg_tensor *v, bool written) {
+    v = lay_as(v, t);
+    if (wg_is_poison(v)) return WG_ERR_RUNTIME;
+    if (!written || !(t->flags & TF_VIEW)) return set_tangent(t, level, wg__scope_push(wg__retain_safe(v)));
+    wg_tensor *into = tangent_target(t, level);
+    return wg_is_poison(into) || wg_is_poison(wg_copy_(into, v)) ? WG_ERR_RUNTIME : WG_OK;
 }
 
 /* ---- torch.func.jvp ----------------------------------------------------------------------------------------------------------------------- */

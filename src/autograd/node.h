@@ -240,9 +240,13 @@ wg_status wg__check_inplace(const wg_op *op, wg_tensor *const *in, int nin);
 const wg_node *wg__write_in_slices(const wg_node *n);
 /* The node of the last recorded write to t or its base, inside CopySlices if it was to a view; borrowed, may be NULL. */
 wg_node *wg__last_write(const wg_tensor *t);
-/* In-place history in two halves, so that nothing can fail once the target is written. */
+/* May t, which a custom function wrote, have that as its history? */
+wg_status wg__check_written(const char *name, wg_tensor *t);
+/* In-place history in two halves, so that nothing can fail once the target is written. nr: which output of n t is. */
 wg_status wg__rebase_begin(wg_tensor *t, wg_node *n, wg_node **copy_slices);
-void wg__rebase_end(wg_tensor *t, wg_node *n, wg_node *copy_slices);
+void wg__rebase_end(wg_tensor *t, wg_node *n, int nr, wg_node *copy_slices);
+/* The CopySlices of a write to the view t by n, whose input at is what t was. */
+wg_status wg__slices_begin(wg_tensor *t, wg_node *n, int at, wg_node **copy_slices);
 
 /* Nodes that lead to write, the node of a write to target, let go of target's handle: no cycle. stale.c */
 wg_status wg__let_go_of(wg_tensor *target, wg_node *write);
@@ -289,11 +293,6 @@ wg_status wg__run_posthooks(wg_node *n, wg_tensor **gi, int ni, wg_tensor *const
 wg_status wg__run_accumulated_hooks(wg_tensor *leaf);
 bool wg__has_posthooks(const wg_node *n);
 
-/* Tangents of a custom function's outputs at a level, by its jvp. */
-wg_status wg__custom_tangents(wg_context *c,
-                              wg_status (*jvp)(wg_context *, wg_tensor *const *, int, wg_tensor **, int),
-                              wg_tensor *const *in, int nin, wg_tensor **out, int nout, int level);
-
 /* ---- forward.c, batch.c ------------------------------------------------------------------------------------------- */
 
 /* The highest visible level among the inputs; 0 when there is none. *batched tells which kind it is. */
@@ -308,6 +307,11 @@ wg_tensor *wg__inplace_batched(const wg_op *op, wg_tensor *const *in, int nin, c
                                int level, void *site);
 void wg__tangents_drop(wg_tensor *t); /* when the handle dies */
 wg_tensor *wg__tangent(const wg_tensor *t, int level); /* borrowed */
+/* The lowest visible level above floor at which an input has a tangent, 0: none; above all levels of wg_vmap. */
+int wg__level_above(wg_tensor *const *in, int nin, int floor);
+int wg__level_above_batches(wg_tensor *const *in, int nin);
+/* Hangs v on t, laid out as t is; written: t was written in place, so that its base must have it too. */
+wg_status wg__set_tangent(wg_tensor *t, int level, wg_tensor *v, bool written);
 wg_status wg__tangents_share(wg_tensor *to, const wg_tensor *from); /* all levels */
 wg_tensor *wg__batched_bare(wg_tensor *t, bool fresh_version); /* detach, data of a batched handle */
 

@@ -49,15 +49,15 @@ static wg_status refuse_view(wg_tensor *t, const char *what) {
     }
 }
 
-static wg_status check_history(const wg_op *op, wg_tensor *t) {
+static wg_status check_history(const char *name, wg_tensor *t) {
     bool required = wg__wants_grad(t);
     if (t->flags & TF_VIEW) {
         if (t->meta->view_kind != VIEW_NORMAL) return refuse_view(t, WG_MSG_VIEW_WRITTEN);
         if (required && !t->meta->base->grad_fn)
-            return wg__raise(WG_ERR_RUNTIME, op->name, WG_MSG_INPLACE_VIEW_OF_LEAF, op->name);
+            return wg__raise(WG_ERR_RUNTIME, name, WG_MSG_INPLACE_VIEW_OF_LEAF, name);
         return WG_OK;
     }
-    if (required && !t->grad_fn) return wg__raise(WG_ERR_RUNTIME, op->name, WG_MSG_INPLACE_LEAF, op->name);
+    if (required && !t->grad_fn) return wg__raise(WG_ERR_RUNTIME, name, WG_MSG_INPLACE_LEAF, name);
     return WG_OK;
 }
 
@@ -69,12 +69,14 @@ static wg_status refuse_overlap(const wg_op *op) {
     return wg__raise(WG_ERR_RUNTIME, op->name, WG_MSG_SELF_OVERLAP);
 }
 
+wg_status wg__check_written(const char *name, wg_tensor *t) { return check_history(name, t); }
+
 wg_status wg__check_inplace(const wg_op *op, wg_tensor *const *in, int nin) {
     wg_tensor *t = in[0];
     if (t->storage && (t->storage->flags & SF_READ_ONLY)) return wg__raise(WG_ERR_RUNTIME, op->name, WG_MSG_READ_ONLY);
     bool any = false;
     for (int i = 0; i < nin && !any && !wg__tls.no_grad; i++) any = in[i] && wg__wants_grad(in[i]);
-    wg_status st = any ? check_history(op, t) : WG_OK;
+    wg_status st = any ? check_history(op->name, t) : WG_OK;
     /* one number everywhere: who writes a place twice writes the same */
     bool fills = !any && ((strcmp(op->name, "fill_") == 0 && (in[1]->flags & TF_NUMBER)) || strcmp(op->name, "zero_") == 0);
     if (st == WG_OK && !fills && wg__may_overlap_itself(t)) return refuse_overlap(op);
@@ -90,19 +92,19 @@ static const wg_op *as_strided_op(void) {
 }
 
 /* retain_grad follows the tensor to its new history (L6). */
-static void retaining_follows(wg_tensor *t, wg_node *old, wg_node *n) {
+static void retaining_follows(wg_tensor *t, wg_node *old, wg_node *n, int nr) {
     if (!(t->flags & TF_RETAINS) || !old || !old->cold || !old->cold->retaining) return;
     old->cold->retaining[t->output_nr] = NULL;
     wg_node_cold *cold = wg__node_cold(n);
     if (cold && !cold->retaining) cold->retaining = wg__calloc(n->nout * sizeof(wg_tensor *));
-    if (cold && cold->retaining) cold->retaining[0] = t;
+    if (cold && cold->retaining) cold->retaining[nr] = t;
 }
 
-static void set_history(wg_tensor *t, wg_node *n) {
+static void set_history(wg_tensor *t, wg_node *n, int nr) {
     wg_node *old = t->grad_fn;
-    retaining_follows(t, old, n);
+    retaining_follows(t, old, n, nr);
     t->grad_fn = n;
-    t->output_nr = 0;
+    t->output_nr = (uint32_t)nr;
     t->flags |= TF_REQUIRES;
     if (old) wg__node_release(old);
 }
@@ -121,7 +123,7 @@ static wg_node *regenerate(wg_tensor *t) {
         wg__node_release(n);
         return NULL;
     }
-    set_history(t, n);
+    set_history(t, n, 0);
     t->meta->view_version = wg__version(t);
     return n;
 }
@@ -170,7 +172,7 @@ wg_tensor *wg__lay_out(wg_tensor *t, int ndim, const int64_t *sizes, const int64
 /* What the node keeps: the write's own node, and where the slice lies in the base. */
 typedef struct slices {
     wg_node *fn;
-    int base_ndim, view_ndim;
+    int base_ndim, view_ndim, at; /* at: which input of the write was the slice */
     int64_t offset; /* of the slice, from the base's first element */
     int64_t numbers[]; /* base sizes, base strides, view sizes, view strides */
 } slices;
@@ -223,11 +225,13 @@ static wg_status copy_slices_backward(wg_node *n, wg_tensor *const *g, wg_tensor
         memcpy(inner_need, need, n->nin * sizeof(*need)); /* a base without history: what its rule reads was not saved */
         st = run_inner(n, s, rule_g, inner, inner_need, consume);
     }
-    if (st == WG_OK && need[0]) {
-        wg_tensor *slice = inner[0] ? inner[0] : wg__zeros((wg_dtype)part->dtype, part->ndim, part->dims);
-        out[0] = wg__as_strided_scatter(whole, slice, s->view_ndim, view_sizes(s), view_strides(s), s->offset);
+    int at = s->at;
+    if (st == WG_OK && need[at]) {
+        wg_tensor *slice = inner[at] ? inner[at] : wg__zeros((wg_dtype)part->dtype, part->ndim, part->dims);
+        out[at] = wg__as_strided_scatter(whole, slice, s->view_ndim, view_sizes(s), view_strides(s), s->offset);
     }
-    for (uint32_t i = 1; st == WG_OK && i < n->nin; i++) out[i] = inner[i];
+    for (uint32_t i = 0; st == WG_OK && i < n->nin; i++)
+        if ((int)i != at) out[i] = inner[i];
     if (inner) wg__mfree(inner, n->nin * sizeof(*inner));
     if (inner_need) wg__mfree(inner_need, n->nin * sizeof(*inner_need));
     return st;
@@ -246,7 +250,7 @@ const wg_op wg__op_copy_slices = {.name = "copy_slices", .schema = "copy_slices(
                                   .nout = 1, .grad_name = copy_slices_name, .backward = copy_slices_backward,
                                   .destroy = copy_slices_destroy};
 
-static wg_node *copy_slices_new(wg_tensor *view, wg_tensor *base, wg_node *fn) {
+static wg_node *copy_slices_new(wg_tensor *view, wg_tensor *base, wg_node *fn, int at) {
     wg_node *n = wg__node_new(&wg__op_copy_slices, (int)fn->nin, 1, fn->site);
     if (!n) return NULL;
     slices *s = wg__malloc(slices_bytes(base->ndim, view->ndim));
@@ -255,16 +259,17 @@ static wg_node *copy_slices_new(wg_tensor *view, wg_tensor *base, wg_node *fn) {
         wg__no_memory("CopySlices", slices_bytes(base->ndim, view->ndim));
         return NULL;
     }
-    *s = (slices){.base_ndim = base->ndim, .view_ndim = view->ndim,
+    *s = (slices){.base_ndim = base->ndim, .view_ndim = view->ndim, .at = at,
                   .offset = (view->data - base->data) / (ptrdiff_t)wg__itemsize(base)};
     memcpy(s->numbers, base->dims, (size_t)base->ndim * 16);
     memcpy(s->numbers + 2 * base->ndim, view->dims, (size_t)view->ndim * 16);
     n->u.payload = s;
-    if (wg__node_set_out(n, 0, base) != WG_OK || wg__node_set_edge(n, 0, base) != WG_OK) {
+    if (wg__node_set_out(n, 0, base) != WG_OK || wg__node_set_edge(n, at, base) != WG_OK) {
         wg__node_release(n);
         return NULL;
     }
-    for (uint32_t i = 1; i < fn->nin; i++) {
+    for (uint32_t i = 0; i < fn->nin; i++) {
+        if ((int)i == at) continue;
         n->in[i].node = fn->in[i].node ? wg__node_retain(fn->in[i].node) : NULL;
         n->in[i].nr = fn->in[i].nr;
     }
@@ -281,18 +286,20 @@ wg_node *wg__last_write(const wg_tensor *t) {
 wg_status wg__rebase_begin(wg_tensor *t, wg_node *n, wg_node **copy_slices) {
     *copy_slices = NULL;
     if (wg__node_set_out(n, 0, t) != WG_OK) return WG_ERR_MEMORY;
-    if (!(t->flags & TF_VIEW)) return WG_OK;
-    *copy_slices = copy_slices_new(t, t->meta->base, n);
+    return t->flags & TF_VIEW ? wg__slices_begin(t, n, 0, copy_slices) : WG_OK;
+}
+wg_status wg__slices_begin(wg_tensor *t, wg_node *n, int at, wg_node **copy_slices) {
+    *copy_slices = copy_slices_new(t, t->meta->base, n, at);
     return *copy_slices ? WG_OK : WG_ERR_MEMORY;
 }
 
-void wg__rebase_end(wg_tensor *t, wg_node *n, wg_node *copy_slices) {
+void wg__rebase_end(wg_tensor *t, wg_node *n, int nr, wg_node *copy_slices) {
     if (!copy_slices) {
-        set_history(t, n);
+        set_history(t, n, nr);
         return;
     }
     wg_tensor *base = t->meta->base;
-    set_history(base, copy_slices);
+    set_history(base, copy_slices, 0);
     wg__node_release(n); /* CopySlices holds it */
     t->flags |= TF_REQUIRES;
     wg__grad_fn(t); /* now, so that the usual case needs no later look */

@@ -229,7 +229,7 @@ static wg_status history_begin(history *h, write_plan *w, void *site) {
 static void history_end(history *h, wg_tensor *target) {
     if (!h->node) return;
     h->node->out_version = wg__version(target);
-    wg__rebase_end(target, h->node, h->copy_slices);
+    wg__rebase_end(target, h->node, 0, h->copy_slices);
     h->node = h->copy_slices = NULL;
 }
 

@@ -103,6 +103,40 @@
 #define WG_MSG_TANGENT_FLOAT "Expected %s to be floating point or complex, but got: torch.%s"
 #define WG_MSG_ALREADY_DUAL                                                                                            \
     "Making a dual Tensor based on a Tensor that already has a forward gradient at the same level %d is not supported."
+#define WG_MSG_NO_FORWARD_FN "You must implement the forward function for custom autograd.Function."
+#define WG_MSG_NO_VJP                                                                                                  \
+    "You must implement either the backward or vjp method for your custom autograd.Function to use it with backward " \
+    "mode AD."
+#define WG_MSG_NO_JVP                                                                                                  \
+    "You must implement the jvp function for custom autograd.Function to use it with forward mode AD."
+#define WG_MSG_DIRTY_LEAF                                                                                              \
+    "a leaf Variable that requires grad has been used in an in-place operation. (Write a clone, or under no_grad)"
+#define WG_MSG_DIRTY_NOT_RETURNED                                                                                      \
+    "Some elements marked as dirty during the forward method were not returned as output. The inputs that are "       \
+    "modified inplace must all be outputs of the Function."
+#define WG_MSG_DIRTY_NO_INPUT                                                                                          \
+    "ctx.mark_dirty() received a tensor that was not an input. Only input Tensors that have been mutated should be "  \
+    "passed to ctx.mark_dirty()."
+#define WG_MSG_DIRTY_VIEW                                                                                              \
+    "If your Function modifies inplace an input that is a view of another Tensor, your Function cannot return more "  \
+    "than one Tensor. The write becomes part of the base's history, which has one output: give the function a clone, "\
+    "or split it into one that writes and returns that one tensor, and one that computes the rest."
+#define WG_MSG_GRAD_DTYPES                                                                                             \
+    "set_output_grad_dtype expected the number of declarations to match the number of outputs: the Function "         \
+    "returned %d values but %d declarations were provided"
+#define WG_MSG_JVP_CONSTANT                                                                                            \
+    "Function's jvp returned a gradient at position %d, but  the corresponding forward output is not a "              \
+    "differentiable Tensor.You should return None at that position instead."
+#define WG_MSG_JVP_NO_VIEW                                                                                             \
+    "A custom Function's forward is returning a view (or an input as-is) but the jvp is not returning a view."
+#define WG_MSG_JVP_OTHER_VIEW                                                                                          \
+    "A custom Function is returning a view but the jvp is not returning a view of the given grad input."
+#define WG_MSG_JVP_NOT_INPLACE                                                                                         \
+    "An inplace custom Function is not modifying the forward mode gradients inplace. If the forward is modifying an " \
+    "input inplace, then the jvp function must modify the corresponding gradient inplace."
+#define WG_MSG_JVP_NOT_AS_IS                                                                                           \
+    "An inplace custom Function is not returning the forward mode gradients as-is. If the forward is modifying an "   \
+    "input inplace, then the jvp function must modify the gradient inplace and return it as-is."
 #define WG_MSG_BOOL_MINUS                                                                                              \
     "%s, the `-` operator, %s a bool tensor is not supported. If you are trying to invert a mask, use the `~` or "    \
     "`logical_not()` operator instead."

@@ -116,12 +116,6 @@ static wg__print_view view_of(const wg_tensor *t) {
     };
 }
 
-/* The innermost level's tangent, which is the one that torch.autograd.forward_ad shows. */
-static const wg_tensor *innermost_tangent(const wg_tensor *t) {
-    const wg_meta *m = t->flags & TF_DUAL ? t->meta : NULL;
-    return m && m->ntangents ? m->tangents[m->ntangents - 1].value : NULL;
-}
-
 /* Text with four spaces before every line that is not empty. */
 static void append_indented(wg__text *out, const char *s) {
     while (*s && !out->failed) {
@@ -154,7 +148,7 @@ static bool repr(const wg_tensor *t, const char *word, const wg_print_options *o
     if (t->flags & TF_BATCHED) return repr_batched(t, o, out);
     wg__print_view v = view_of(t), tangent;
     v.word = word;
-    const wg_tensor *dual = innermost_tangent(t);
+    const wg_tensor *dual = wg__shown_tangent(t); /* what torch.autograd.forward_ad shows */
     if (dual) {
         tangent = view_of(dual);
         v.tangent = &tangent;

@@ -134,6 +134,7 @@ struct wg_tls {
     uint8_t no_grad;      /* grad mode, inverted so that zero is the default */
     uint8_t error_unread; /* the error slot holds something nobody read */
     uint8_t in_release;   /* a release is under way: push instead of recursing */
+    uint8_t no_forward;   /* tangents are out of sight; inverted too */
     uint8_t in_backward;  /* depth of walks, capped at 255 */
     int ceiling, hidden_top; /* levels in [ceiling, hidden_top] are invisible; ceiling 0: none (see forward.c) */
     int levels;           /* levels open now */
@@ -234,7 +235,8 @@ wg_tensor *wg__tensor_like(const wg_tensor *x, wg_dtype dtype);
 wg_tensor *wg__alias(const wg_tensor *t, int ndim, const int64_t *sizes, const int64_t *strides, int64_t offset,
                      bool fresh_version);
 wg_tensor *wg__tensor_new_batched(wg_dtype dtype, int ndim, const int64_t *sizes, const wg_tensor *value);
-wg_tensor *wg__batched_alias(const wg_tensor *t); /* batch.c */
+wg_tensor *wg__batched_alias(const wg_tensor *t);           /* batch.c */
+const wg_tensor *wg__shown_tangent(const wg_tensor *t); /* of the innermost level in sight, or NULL: forward.c */
 wg_status wg__swap_storage(wg_tensor *t, const wg_tensor *source); /* .data = */
 wg_meta *wg__meta(wg_tensor *t); /* NULL on no memory (error raised) */
 void wg__tensor_dead(wg_tensor *t); /* its last owner is gone */

@@ -1,4 +1,4 @@
-/* Custom functions (rules F1, F3-F5, F8), their errors, and gradcheck, which must catch a wrong one (G1). Expected
+/* Custom functions (rules F1, F3-F6, F8, D3), their errors, and gradcheck, which must catch a wrong one (G1). Expected
  * behaviour is PyTorch 2.15's torch.autograd.Function, each case run there.
  */
 #include "checks.h"
@@ -607,6 +607,312 @@ static void test_failures_inside(void **state) {
     ASSERT_VALUES(wg_grad_of(x), 2, 2);
 }
 
+/* ---- F6: inputs that forward writes ------------------------------------------------------------------------------ */
+
+static wg_status triple_dirty(wg_context *c, wg_tensor *const *in, int nin, wg_tensor **out, int nout) {
+    out[0] = wg_mul_(in[0], wg_s(3));
+    for (int o = 1; o < nout; o++) out[o] = times(in[nin - 1], 2);
+    return wg_mark_dirty(c, in[0]);
+}
+static wg_status triple_vjp(wg_context *c, wg_tensor *const *g, int nout, wg_tensor **gi, int nin) {
+    (void)c, (void)nout, (void)nin;
+    gi[0] = times(g[0], 3);
+    return WG_OK;
+}
+static void test_F6_an_input_written(void **state) {
+    (void)state;
+    wg_tensor *x = LEAF(1, 2), *h = times(x, 2), *y = call("Triple", triple_dirty, triple_vjp, h), *plain = VEC(1, 2);
+    assert_ptr_equal(y, h);
+    assert_int_equal(wg_version_of(h), 2); /* the write, and the word for it */
+    ASSERT_GRAPH(h, "TripleBackward(MulBackward0(leaf, None))");
+    ASSERT_OK(wg_backward(wg_sum(h)));
+    ASSERT_VALUES(wg_grad_of(x), 6, 6);
+    assert_ptr_equal(call("Triple", triple_dirty, triple_vjp, plain), plain);
+    assert_false(wg_requires_grad(plain));
+    WG_NO_GRAD {
+        wg_tensor *leaf = LEAF(1, 2);
+        y = call("Triple", triple_dirty, triple_vjp, leaf);
+        assert_ptr_not_equal(y, leaf);
+        assert_false(wg_requires_grad(y));
+        ASSERT_VALUES(leaf, 3, 6);
+    }
+}
+
+static void test_F6_a_view_written(void **state) {
+    (void)state;
+    wg_tensor *x = LEAF(1, 1, 1), *h = times(x, 2), *v = until(h, 2), *both[2];
+    assert_ptr_equal(call("Triple", triple_dirty, triple_vjp, v), v);
+    ASSERT_GRAPH(v, "AsStridedBackward0(torch::autograd::CopySlices(MulBackward0(leaf, None)))");
+    ASSERT_OK(wg_backward(wg_sum(wg_mul(h, VEC(1, 2, 3)))));
+    ASSERT_VALUES(wg_grad_of(x), 6, 12, 6);
+    v = until(times(x, 2), 2);
+    assert_int_equal(call2("Triple", triple_dirty, triple_vjp, v, both), WG_ERR_RUNTIME);
+    ASSERT_ERROR(WG_ERR_RUNTIME,
+                 "If your Function modifies inplace an input that is a view of another Tensor, your Function "
+                 "cannot return more than one Tensor.");
+    ASSERT_POISON(call("Triple", triple_dirty, triple_vjp, until(x, 2)), WG_ERR_RUNTIME,
+                  "a view of a leaf Variable that requires grad is being used in an in-place operation.");
+}
+
+/* Writes its second input: in[1] += in[0]. */
+static wg_status add_to_second(wg_context *c, wg_tensor *const *in, int nin, wg_tensor **out, int nout) {
+    (void)nin, (void)nout;
+    out[0] = wg_add_(in[1], in[0]);
+    return wg_mark_dirty(c, in[1]);
+}
+static wg_status add_to_second_vjp(wg_context *c, wg_tensor *const *g, int nout, wg_tensor **gi, int nin) {
+    (void)c, (void)nout, (void)nin;
+    gi[0] = times(g[0], 10);
+    gi[1] = times(g[0], 100);
+    return WG_OK;
+}
+static void test_F6_the_second_input_is_a_view(void **state) {
+    (void)state;
+    wg_tensor *a = LEAF(1, 1), *x = LEAF(1, 1, 1), *h = times(x, 1), *out;
+    wg_function f = {.size = sizeof(f), .name = "Add", .forward = add_to_second, .vjp = add_to_second_vjp};
+    ASSERT_OK(wg_function_apply(&f, NULL, (wg_tensor *[]){a, until(h, 2)}, 2, &out, 1));
+    ASSERT_OK(wg_backward(wg_sum(wg_mul(h, VEC(1, 2, 3)))));
+    ASSERT_VALUES(wg_grad_of(a), 10, 20);
+    ASSERT_VALUES(wg_grad_of(x), 100, 200, 3);
+}
+
+static wg_status dirty_but_not_returned(wg_context *c, wg_tensor *const *in, int nin, wg_tensor **out, int nout) {
+    (void)nin, (void)nout;
+    out[0] = times(in[0], 2);
+    return wg_mark_dirty(c, in[0]);
+}
+static void test_F6_refusals(void **state) {
+    (void)state;
+    ASSERT_POISON(call("Triple", triple_dirty, triple_vjp, LEAF(1, 2)), WG_ERR_RUNTIME,
+                  "a leaf Variable that requires grad has been used in an in-place operation.");
+    ASSERT_POISON(
+        call("Forgets", dirty_but_not_returned, triple_vjp, times(LEAF(1, 2), 1)), WG_ERR_RUNTIME,
+        "Some elements marked as dirty during the forward method were not returned as output. The inputs that are "
+        "modified inplace must all be outputs of the Function.");
+    assert_int_equal(wg_mark_dirty(NULL, VEC(1)), WG_ERR_TYPE);
+    wg_clear_error();
+}
+
+static wg_status dirty_and_saved(wg_context *c, wg_tensor *const *in, int nin, wg_tensor **out, int nout) {
+    wg_status st = wg_save_for_backward(c, in, nin);
+    return st == WG_OK ? triple_dirty(c, in, nin, out, nout) : st;
+}
+static wg_status times_saved_vjp(wg_context *c, wg_tensor *const *g, int nout, wg_tensor **gi, int nin) {
+    (void)nout, (void)nin;
+    gi[0] = wg_mul(g[0], wg_saved_tensor(c, 0));
+    return WG_OK;
+}
+static void test_F6_what_is_written_may_be_saved(void **state) {
+    (void)state;
+    wg_tensor *x = LEAF(1, 2), *h = times(x, 1);
+    ASSERT_OK(wg_backward(wg_sum(call("Triple", dirty_and_saved, times_saved_vjp, h))));
+    ASSERT_VALUES(wg_grad_of(x), 3, 6); /* as it was when forward ended; and no cycle: the teardown counts */
+    wg_tensor *y = times(x, 1), *z = wg_mul(y, y);
+    wg_function f = {.size = sizeof(f), .name = "Add", .forward = add_to_second, .vjp = add_to_second_vjp};
+    ASSERT_OK(wg_function_apply(&f, NULL, (wg_tensor *[]){z, y}, 2, &h, 1)); /* z's node saved y, and leads to it now */
+    ASSERT_FAILS(wg_backward(wg_sum(y)), WG_ERR_RUNTIME, MODIFIED);
+}
+
+/* ---- a call in two halves ---------------------------------------------------------------------------------------- */
+
+static void test_begin_and_end(void **state) {
+    (void)state;
+    wg_function f = {.size = sizeof(f), .name = "Pair", .vjp = pair_vjp};
+    wg_tensor *x = LEAF(1, 2);
+    wg_context *c = wg_function_begin(&f, NULL, &x, 1);
+    assert_non_null(c);
+    assert_false(wg_grad_enabled());
+    assert_string_equal(wg_node_name(wg_context_node(c)), "PairBackward");
+    assert_int_equal(wg_node_inputs(wg_context_node(c)), 1);
+    wg_tensor *out[3] = {times(x, 2), NULL, times(x, 3)};
+    ASSERT_OK(wg_function_end(c, out, 3));
+    assert_true(wg_grad_enabled());
+    assert_null(out[1]); /* no tensor: gets no gradient, not even zeros */
+    assert_int_equal(wg_output_nr(out[2]), 2);
+    ASSERT_OK(wg_backward(wg_sum(out[0])));
+    ASSERT_JOURNAL("vjp pair[(1 1), None, (0 0)]");
+    ASSERT_VALUES(wg_grad_of(x), 2, 2);
+}
+
+static void test_begin_and_cancel(void **state) {
+    (void)state;
+    int gone = 0;
+    wg_function f = {.size = sizeof(f), .name = "F", .vjp = pair_vjp, .destroy = count_destroyed};
+    wg_tensor *x = LEAF(1, 2), *poison = wg_add(x, VEC(1, 2, 3));
+    wg_context *c = wg_function_begin(&f, &gone, &x, 1);
+    wg_function_cancel(c);
+    assert_int_equal(gone, 1);
+    assert_true(wg_grad_enabled());
+    wg_clear_error();
+    assert_null(wg_function_begin(&f, &gone, &poison, 1));
+    assert_int_equal(gone, 2);
+    c = wg_function_begin(&f, &gone, &x, 1);
+    ASSERT_OK(wg_function_end(c, NULL, 0)); /* no outputs: nothing to differentiate */
+    assert_int_equal(gone, 3);
+    wg_function_cancel(NULL);
+    assert_int_equal(wg_function_end(NULL, NULL, 0), WG_ERR_TYPE);
+    wg_clear_error();
+}
+
+static wg_dtype arrived;
+static wg_status wide_forward(wg_context *c, wg_tensor *const *in, int nin, wg_tensor **out, int nout) {
+    wg_status st = double_forward(c, in, nin, out, nout);
+    return st == WG_OK ? wg_set_output_grad_dtype(c, &(wg_dtype){WG_FLOAT64}, 1) : st;
+}
+static wg_status any_forward(wg_context *c, wg_tensor *const *in, int nin, wg_tensor **out, int nout) {
+    wg_status st = double_forward(c, in, nin, out, nout);
+    return st == WG_OK ? wg_set_output_grad_dtype(c, &(wg_dtype){WG_DTYPE_NONE}, 1) : st;
+}
+static wg_status two_dtypes(wg_context *c, wg_tensor *const *in, int nin, wg_tensor **out, int nout) {
+    wg_status st = double_forward(c, in, nin, out, nout);
+    return st == WG_OK ? wg_set_output_grad_dtype(c, (wg_dtype[]){WG_FLOAT64, WG_FLOAT64}, 2) : st;
+}
+static wg_status dtype_vjp(wg_context *c, wg_tensor *const *g, int nout, wg_tensor **gi, int nin) {
+    arrived = wg_dtype_of(g[0]);
+    return double_vjp(c, g, nout, gi, nin);
+}
+static void test_F4_dtypes_of_gradients(void **state) {
+    (void)state;
+    wg_tensor *x = LEAF(1, 2);
+    ASSERT_OK(wg_backward(wg_sum(call("Wide", wide_forward, dtype_vjp, x))));
+    assert_int_equal(arrived, WG_FLOAT64);
+    assert_int_equal(wg_dtype_of(wg_grad_of(x)), WG_FLOAT32);
+    ASSERT_VALUES(wg_grad_of(x), 2, 2);
+    ASSERT_OK(wg_backward_with(call("Wide", wide_forward, dtype_vjp, x), VEC(1, 1)));
+    assert_int_equal(arrived, WG_FLOAT64);
+    ASSERT_OK(wg_backward_with(call("Any", any_forward, dtype_vjp, x), wg_to(VEC(1, 1), WG_FLOAT64)));
+    assert_int_equal(arrived, WG_FLOAT64); /* as it comes */
+    ASSERT_OK(wg_backward(wg_sum(call("Any", any_forward, dtype_vjp, x))));
+    assert_int_equal(arrived, WG_FLOAT32);
+    ASSERT_POISON(
+        call("Two", two_dtypes, dtype_vjp, x), WG_ERR_RUNTIME,
+        "set_output_grad_dtype expected the number of declarations to match the number of outputs: the Function "
+        "returned 1 values but 2 declarations were provided");
+}
+
+/* ---- D3: jvp ----------------------------------------------------------------------------------------------------- */
+
+static wg_tensor *seen_in_forward;
+static wg_status peeking_forward(wg_context *c, wg_tensor *const *in, int nin, wg_tensor **out, int nout) {
+    seen_in_forward = wg_tangent_of(times(in[0], 2), 1);
+    return square_forward(c, in, nin, out, nout);
+}
+static wg_status square_jvp(wg_context *c, wg_tensor *const *t, int nin, wg_tensor **dt, int nout) {
+    (void)nin, (void)nout;
+    dt[0] = t[0] ? times(wg_mul(t[0], wg_saved_tensor(c, 0)), 2) : NULL;
+    return WG_OK;
+}
+static void test_D3_forward_sees_no_tangents(void **state) {
+    (void)state;
+    wg_function f = {
+        .size = sizeof(f), .name = "Square", .forward = peeking_forward, .vjp = square_vjp, .jvp = square_jvp};
+    int level = wg_dual_level_enter();
+    wg_tensor *x = LEAF(1, 2), *d = wg_make_dual(x, VEC(1, 10), level), *y;
+    ASSERT_OK(wg_function_apply(&f, NULL, &d, 1, &y, 1));
+    assert_null(seen_in_forward);
+    ASSERT_VALUES(wg_tangent_of(y, level), 2, 40);
+    ASSERT_VALUES(wg_grad1(wg_sum(wg_tangent_of(y, level)), x, false), 2, 20); /* the tangent has a history */
+    wg_tensor *g = wg_grad1(wg_sum(y), d, true);                               /* and backward runs forward */
+    ASSERT_VALUES(wg_tangent_of(g, level), 2, 20);
+    wg_dual_level_exit(level);
+}
+static void test_D3_two_levels(void **state) {
+    (void)state;
+    wg_function f = {
+        .size = sizeof(f), .name = "Square", .forward = square_forward, .vjp = square_vjp, .jvp = square_jvp};
+    int outer = wg_dual_level_enter(), inner = wg_dual_level_enter();
+    wg_tensor *d = wg_make_dual(wg_make_dual(VEC(3), VEC(1), outer), VEC(1), inner), *y;
+    ASSERT_OK(wg_function_apply(&f, NULL, &d, 1, &y, 1));
+    ASSERT_VALUES(wg_tangent_of(y, inner), 6);
+    ASSERT_VALUES(wg_tangent_of(wg_primal_of(y, inner), outer), 6);
+    ASSERT_VALUES(wg_tangent_of(wg_tangent_of(y, inner), outer), 2);
+    wg_dual_level_exit(inner);
+    wg_dual_level_exit(outer);
+}
+
+static wg_status same_jvp(wg_context *c, wg_tensor *const *t, int nin, wg_tensor **dt, int nout) {
+    (void)c, (void)nin, (void)nout;
+    dt[0] = t[0];
+    return WG_OK;
+}
+static wg_status alias_jvp(wg_context *c, wg_tensor *const *t, int nin, wg_tensor **dt, int nout) {
+    (void)c, (void)nin, (void)nout;
+    dt[0] = wg_alias(t[0]);
+    return WG_OK;
+}
+static wg_status copy_jvp(wg_context *c, wg_tensor *const *t, int nin, wg_tensor **dt, int nout) {
+    (void)c, (void)nin, (void)nout;
+    dt[0] = wg_alias(times(t[0], 3));
+    return WG_OK;
+}
+static wg_status triple_jvp(wg_context *c, wg_tensor *const *t, int nin, wg_tensor **dt, int nout) {
+    (void)c, (void)nin, (void)nout;
+    dt[0] = wg_mul_(t[0], wg_s(3));
+    return WG_OK;
+}
+static wg_status triple_copy_jvp(wg_context *c, wg_tensor *const *t, int nin, wg_tensor **dt, int nout) {
+    wg_status st = triple_jvp(c, t, nin, dt, nout);
+    dt[0] = wg_mul_(wg_clone(t[0]), wg_s(1));
+    return st;
+}
+static wg_status ones_jvp(wg_context *c, wg_tensor *const *t, int nin, wg_tensor **dt, int nout) {
+    (void)c, (void)nin, (void)t;
+    for (int o = 0; o < nout; o++) dt[o] = VEC(1, 1);
+    return WG_OK;
+}
+static wg_status long_jvp(wg_context *c, wg_tensor *const *t, int nin, wg_tensor **dt, int nout) {
+    (void)c, (void)nin, (void)nout, (void)t;
+    dt[0] = VEC(1, 1, 1);
+    return WG_OK;
+}
+typedef wg_status jvp_fn(wg_context *c, wg_tensor *const *t, int nin, wg_tensor **dt, int nout);
+static wg_status push(forward_fn *forward, jvp_fn *jvp, wg_tensor **out, int nout, int level) {
+    wg_function f = {.size = sizeof(f), .name = "F", .forward = forward, .vjp = double_vjp, .jvp = jvp};
+    wg_tensor *d = wg_make_dual(VEC(1, 2), VEC(5, 6), level);
+    return wg_function_apply(&f, NULL, &d, 1, out, nout);
+}
+static void test_D3_views_and_writes(void **state) {
+    (void)state;
+    wg_tensor *out[2];
+    int level = wg_dual_level_enter();
+    ASSERT_OK(push(same_forward, alias_jvp, out, 1, level));
+    ASSERT_VALUES(wg_tangent_of(out[0], level), 5, 6);
+    ASSERT_FAILS(
+        push(same_forward, same_jvp, out, 1, level), WG_ERR_RUNTIME,
+        "A custom Function's forward is returning a view (or an input as-is) but the jvp is not returning a view.");
+    ASSERT_FAILS(push(same_forward, copy_jvp, out, 1, level), WG_ERR_RUNTIME,
+                 "A custom Function is returning a view but the jvp is not returning a view of the given grad input.");
+    ASSERT_OK(push(triple_dirty, triple_jvp, out, 1, level));
+    ASSERT_VALUES(wg_tangent_of(out[0], level), 15, 18);
+    ASSERT_FAILS(push(triple_dirty, same_jvp, out, 1, level), WG_ERR_RUNTIME,
+                 "An inplace custom Function is not modifying the forward mode gradients inplace. If the forward is "
+                 "modifying an "
+                 "input inplace, then the jvp function must modify the corresponding gradient inplace.");
+    ASSERT_FAILS(push(triple_dirty, triple_copy_jvp, out, 1, level), WG_ERR_RUNTIME,
+                 "An inplace custom Function is not returning the forward mode gradients as-is.");
+    ASSERT_FAILS(push(and_integers, ones_jvp, out, 2, level), WG_ERR_RUNTIME,
+                 "Function's jvp returned a gradient at position 1, but  the corresponding forward output is not a "
+                 "differentiable Tensor.You should return None at that position instead.");
+    ASSERT_FAILS(
+        push(double_forward, long_jvp, out, 1, level), WG_ERR_RUNTIME,
+        "Trying to set a forward gradient that has a different size than that of the original Tensor, this is not "
+        "supported. Tensor is of size [2] while the given forward gradient is of size [3].");
+    wg_dual_level_exit(level);
+}
+
+static void test_D2_out_of_sight(void **state) {
+    (void)state;
+    int level = wg_dual_level_enter();
+    wg_tensor *d = wg_make_dual(VEC(1, 2), VEC(5, 6), level);
+    assert_true(wg_set_forward_enabled(false));
+    assert_null(wg_tangent_of(times(d, 2), level));
+    assert_null(wg_tangent_of(d, level));
+    assert_false(wg_set_forward_enabled(true));
+    assert_true(wg_forward_enabled());
+    ASSERT_VALUES(wg_tangent_of(times(d, 2), level), 10, 12);
+    wg_dual_level_exit(level);
+}
+
 /* ---- gradcheck --------------------------------------------------------------------------------------------------- */
 
 static wg_status wrong_vjp(wg_context *c, wg_tensor *const *g, int nout, wg_tensor **gi, int nin) {
@@ -712,6 +1018,18 @@ int main(void) {
         FUNCTION_TEST(test_A1_a_users_gradient_is_not_taken),
         FUNCTION_TEST(test_user_data_dies_once),
         FUNCTION_TEST(test_failures_inside),
+        FUNCTION_TEST(test_F6_an_input_written),
+        FUNCTION_TEST(test_F6_a_view_written),
+        FUNCTION_TEST(test_F6_the_second_input_is_a_view),
+        FUNCTION_TEST(test_F6_refusals),
+        FUNCTION_TEST(test_F6_what_is_written_may_be_saved),
+        FUNCTION_TEST(test_begin_and_end),
+        FUNCTION_TEST(test_begin_and_cancel),
+        FUNCTION_TEST(test_F4_dtypes_of_gradients),
+        FUNCTION_TEST(test_D3_forward_sees_no_tangents),
+        FUNCTION_TEST(test_D3_two_levels),
+        FUNCTION_TEST(test_D3_views_and_writes),
+        FUNCTION_TEST(test_D2_out_of_sight),
         FUNCTION_TEST(test_gradcheck),
         FUNCTION_TEST(test_gradcheck_tolerances),
     };
