@@ -176,7 +176,7 @@ static int exec(PyObject *module) {
     if (wgpy_init_host() < 0 || wgpy_init_types(module) < 0 || wgpy_init_override(module) < 0 || wgpy_init_random(module) < 0 ||
         wgpy_init_ops(module) < 0 || wgpy_init_tensor(module) < 0 || wgpy_init_index(module) < 0 || wgpy_init_create(module) < 0 ||
         wgpy_init_functions(module) < 0 || wgpy_init_node(module) < 0 || wgpy_init_hooks(module) < 0 || wgpy_init_mode(module) < 0 ||
-        wgpy_init_autograd(module) < 0 || wgpy_init_history(module) < 0 || wgpy_init_interop(module) < 0)
+        wgpy_init_autograd(module) < 0 || wgpy_init_function(module) < 0 || wgpy_init_forward_ad(module) < 0 || wgpy_init_history(module) < 0 || wgpy_init_interop(module) < 0)
         return -1;
     return wgpy_add_functions(module);
 }

@@ -100,15 +100,16 @@ static PyObject *truth_of(wg_tensor *t) {
 
 /* ---- out= ---------------------------------------------------------------------------------------------------------------- */
 
-static bool wants_grad(const wgpy_call *c) {
+static bool any_argument(const wgpy_call *c, bool (*has)(wg_tensor *t)) {
     for (int i = 0; i < c->sig->n; i++) {
-        if (c->arg[i].tag == WG_TAG_TENSOR && wg_requires_grad(c->arg[i].v.t)) return true;
+        if (c->arg[i].tag == WG_TAG_TENSOR && has(c->arg[i].v.t)) return true;
         if (c->arg[i].tag != WG_TAG_TENSORS) continue;
         for (uint32_t k = 0; k < c->arg[i].n; k++)
-            if (c->arg[i].v.ts[k] && wg_requires_grad(c->arg[i].v.ts[k])) return true;
+            if (c->arg[i].v.ts[k] && has(c->arg[i].v.ts[k])) return true;
     }
     return false;
 }
+static bool requires_grad(wg_tensor *t) { return wg_requires_grad(t); }
 
 static PyObject *sizes_text(const wg_tensor *t) {
     PyObject *list = PyList_New(0);
@@ -222,7 +223,12 @@ static PyObject *deliver_all(const wgpy_call *c, wg_tensor *const *r, int n) {
 }
 
 static bool may_deliver(const wgpy_call *c) {
-    bool history = wants_grad(c) || (wgpy_is_tensor(c->out) && wg_requires_grad(wgpy_handle(c->out)));
+    if (wgpy_carries_tangent(c->out) || any_argument(c, wgpy_handle_carries_tangent)) {
+        PyErr_Format(PyExc_NotImplementedError, "Trying to use forward AD with %s_out that does not support it because it is an out= function",
+                     c->family->name);
+        return false;
+    }
+    bool history = any_argument(c, requires_grad) || (wgpy_is_tensor(c->out) && wg_requires_grad(wgpy_handle(c->out)));
     if (!history || !wg_grad_enabled()) return true;
     PyErr_Format(PyExc_RuntimeError, "%s(): functions with out=... arguments don't support automatic differentiation, but one of the "
                                      "arguments requires grad.", c->family->name);

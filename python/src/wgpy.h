@@ -338,6 +338,10 @@ PyObject *wgpy_tensor_backward(PyObject *self, PyObject *const *args, Py_ssize_t
 int wgpy_init_mode(PyObject *module);      /* no_grad and its kin */
 int wgpy_init_node(PyObject *module);      /* grad_fn objects */
 int wgpy_init_hooks(PyObject *module);
+int wgpy_init_function(PyObject *module);  /* autograd.Function */
+int wgpy_init_forward_ad(PyObject *module);
+bool wgpy_handle_carries_tangent(wg_tensor *t); /* at Python's level, if it is open; NULL does not */
+static inline bool wgpy_carries_tangent(PyObject *o) { return o && wgpy_is_tensor(o) && wgpy_handle_carries_tangent(wgpy_handle(o)); }
 
 /* node.c. The object of a node (borrowed): a new reference; None for NULL. */
 PyObject *wgpy_wrap_node(wg_node *n);
