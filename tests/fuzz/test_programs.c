@@ -58,6 +58,14 @@ static void run_pointwise(program *p, const nt_op *op, const item *x) {
     wg_tensor *r = call(op->call, op->nin, lib);
     if (settle(p, wrong, r)) take_result(p, r, m, in, op->nin, op->smooth || op->kind == FLAG);
 }
+/* d/db of a^b is nan where a is negative, whatever b is; and PyTorch's backward refuses a bool exponent. */
+static bool rough_power(const program *p, const nt_op *op, nt *const *in) {
+    if (!p->gradients || op != op_named("pow")) return false;
+    if (in[1]->dtype == WG_BOOL) return true;
+    for (int64_t f = nt_requires(in[1]) ? nt_numel(in[0]) : 0; f-- > 0;)
+        if (nt_get(in[0], f).v < 0) return true;
+    return false;
+}
 static void unary(program *p) { run_pointwise(p, any_op(p, 1), any_item(p)); }
 static void binary(program *p) {
     item x[2] = {*any_item(p)};
@@ -68,9 +76,7 @@ static void binary(program *p) {
         x[1] = t;
     }
     const nt_op *op = any_op(p, 2);
-    bool bool_power = op == op_named("pow") && x[1].model->dtype == WG_BOOL;
-    if (p->gradients && bool_power) return; /* its backward subtracts from a bool, and is refused */
-    run_pointwise(p, op, x);
+    if (!rough_power(p, op, (nt *[]){x[0].model, x[1].model})) run_pointwise(p, op, x);
 }
 static void square(program *p) {
     item x = *any_item(p);
@@ -149,7 +155,7 @@ static void write_pointwise(program *p) {
         in[i] = x[i].model;
         lib[i] = x[i].lib;
     }
-    if (p->gradients && nin == 2 && in[1]->dtype == WG_BOOL && op_named(writers[k].op) == op_named("pow")) return;
+    if (nin == 2 && rough_power(p, op_named(writers[k].op), in)) return;
     unsigned wrong = nt_pointwise(op_named(writers[k].op), in, &m);
     if (!wrong)
         wrong = nt_may_cast(x[0].model, m) | (nt_same_shape(x[0].model, m) ? 0 : RUNTIME);
