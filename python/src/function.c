@@ -514,6 +514,7 @@ static void done(call *k) {
     self->in = NULL;
     Py_CLEAR(self->to_save);
     Py_CLEAR(self->constant);
+    Py_CLEAR(self->dirty);
     Py_CLEAR(self->for_forward);
     Py_DECREF((PyObject *)self);
 }

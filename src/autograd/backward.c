@@ -294,6 +294,7 @@ wg_tensor *wg__conform(const wg_node *from, int i, const wg_node *to, uint32_t n
         g = r;
     }
     if (wg_is_poison(g)) return NULL;
+    if (info.dtype == WG_DTYPE_NONE) info.dtype = (uint8_t)wg__wanted_dtype(to, nr);
     if (g->dtype == info.dtype || info.dtype == WG_DTYPE_NONE) return g;
     wg_tensor *r = wg__take(wg_to(g, (wg_dtype)info.dtype));
     wg_release(g);
@@ -738,8 +739,7 @@ static wg_tensor *implicit_seed(wg_out_info out) {
                   "backward a gradient of that shape", wg__sizes_text(text, sizeof(text), out.ndim, out.sizes));
         return NULL;
     }
-    wg_dtype dtype = out.dtype == WG_DTYPE_NONE ? wg_default_dtype() : (wg_dtype)out.dtype;
-    wg_tensor *seed = wg__tensor_new(dtype, out.ndim, out.sizes, NULL);
+    wg_tensor *seed = wg__tensor_new((wg_dtype)out.dtype, out.ndim, out.sizes, NULL);
     if (seed) wg__store_double(seed->data, (wg_dtype)seed->dtype, 1);
     return seed;
 }
@@ -773,7 +773,8 @@ static wg_status seed_root(wg_walk *w, wg_tensor *out, wg_tensor *g, int i) {
     if (!n && wg__requires(out)) n = wg__accumulator(out);
     if (!n) return wg__raise(WG_ERR_RUNTIME, "backward", WG_MSG_NO_GRAD_ROOT, i);
     wg_out_info info = info_of(out);
-    if (g && n->op->backward) info.dtype = wg__node_out(n, (int)out->output_nr).dtype; /* a custom function's wish */
+    if (g && wg__node_out(n, (int)out->output_nr).dtype == WG_DTYPE_NONE)
+        info.dtype = (uint8_t)wg__wanted_dtype(n, out->output_nr);
     return seed_node(w, n, out->output_nr, g ? explicit_seed(info, g, i) : implicit_seed(info));
 }
 
@@ -791,6 +792,8 @@ static wg_status seed_edge(wg_walk *w, const wg_edge *e, wg_tensor *g, int i) {
     wg_status st = check_edge("backward", e);
     if (st != WG_OK) return st;
     wg_out_info info = wg__node_out(e->node, e->nr);
+    if (info.dtype == WG_DTYPE_NONE)
+        info.dtype = (uint8_t)(g ? wg__wanted_dtype(e->node, (uint32_t)e->nr) : wg__own_dtype(e->node, (uint32_t)e->nr));
     return seed_node(w, e->node, (uint32_t)e->nr, g ? explicit_seed(info, g, i) : implicit_seed(info));
 }
 

@@ -32,14 +32,14 @@ struct wg_context {
     wg_node *node; /* we are its payload; NULL when the call is not recorded */
     saved *saved;
     int nsaved, nin, nout;
-    uint8_t *kind; /* per output */
+    uint8_t *kind;               /* per output */
+    uint8_t *grad_dtype, *dtype; /* per output: its cotangent's, its own; NULL: the same */
+    int ngrad_dtypes;
     bool no_materialize, released;
     void *freed_site;
     /* while the call runs */
     wg_tensor *const *in;
     tensor_list constant, dirty;
-    uint8_t *grad_dtype; /* per output: the dtype that its cotangent has; NULL: the output's */
-    int ngrad_dtypes;
     int level; /* the lowest level that is hidden, 0: none */
     wg_hidden hidden;
     uint8_t no_grad;
@@ -156,14 +156,25 @@ wg_status wg_mark_dirty(wg_context *ctx, wg_tensor *input) {
     return wg__raise(WG_ERR_TYPE, "mark_dirty", "mark_dirty expects an input");
 }
 
+static void drop_dtypes(wg_context *c) {
+    if (c->grad_dtype) wg__mfree(c->grad_dtype, (size_t)c->ngrad_dtypes * 2 + 1);
+    c->grad_dtype = c->dtype = NULL;
+}
 wg_status wg_set_output_grad_dtype(wg_context *ctx, const wg_dtype *dtypes, int n) {
     if (!ctx || n < 0) return wg__raise(WG_ERR_TYPE, "set_output_grad_dtype", "set_output_grad_dtype expects dtypes");
-    if (ctx->grad_dtype) wg__mfree(ctx->grad_dtype, (size_t)ctx->ngrad_dtypes + 1);
-    ctx->grad_dtype = wg__malloc((size_t)n + 1);
+    drop_dtypes(ctx);
+    ctx->grad_dtype = wg__calloc((size_t)n * 2 + 1);
     if (!ctx->grad_dtype) return wg__no_memory("set_output_grad_dtype", (size_t)n);
+    ctx->dtype = ctx->grad_dtype + n;
     ctx->ngrad_dtypes = n;
     for (int o = 0; o < n; o++) ctx->grad_dtype[o] = (uint8_t)dtypes[o];
     return WG_OK;
+}
+wg_dtype wg__wanted_dtype(const wg_node *n, uint32_t nr) {
+    return (wg_dtype)((const wg_context *)n->u.payload)->grad_dtype[nr];
+}
+wg_dtype wg__own_dtype(const wg_node *n, uint32_t nr) {
+    return (wg_dtype)((const wg_context *)n->u.payload)->dtype[nr];
 }
 
 /* ---- the node ---------------------------------------------------------------------------------------------------- */
@@ -171,13 +182,12 @@ wg_status wg_set_output_grad_dtype(wg_context *ctx, const wg_dtype *dtypes, int 
 static void drop_marks(wg_context *c) {
     list_drop(&c->constant);
     list_drop(&c->dirty);
-    if (c->grad_dtype) wg__mfree(c->grad_dtype, (size_t)c->ngrad_dtypes + 1);
-    c->grad_dtype = NULL;
 }
 static void context_free(wg_context *c) {
     if (c->f.destroy) c->f.destroy(c->user);
     drop_saved(c);
     drop_marks(c);
+    drop_dtypes(c);
     if (c->kind) wg__mfree(c->kind, (size_t)c->nout);
     wg__mfree(c, c->bytes);
 }
@@ -194,7 +204,9 @@ static wg_status materialize(const wg_context *c, const wg_node *n, wg_tensor **
     for (int o = 0; o < n->nout; o++) {
         if (full[o] || c->kind[o] == OUT_NONE) continue;
         wg_out_info info = wg__node_out(n, o);
-        wg_dtype dtype = info.dtype == WG_DTYPE_NONE ? wg_default_dtype() : (wg_dtype)info.dtype;
+        wg_dtype dtype = (wg_dtype)info.dtype;
+        if (dtype == WG_DTYPE_NONE) dtype = wg__wanted_dtype(n, (uint32_t)o);
+        if (dtype == WG_DTYPE_NONE) dtype = wg__own_dtype(n, (uint32_t)o);
         full[o] = wg__zeros(dtype, info.ndim, info.sizes);
         if (wg_is_poison(full[o])) return WG_ERR_MEMORY;
     }
@@ -291,10 +303,11 @@ static wg_status describe(wg_context *c, wg_tensor *const *out, int nout) {
         wg_status st = out[o] ? wg__node_set_out(n, o, out[o]) : WG_OK;
         if (st != WG_OK) return st;
         if (!c->grad_dtype || !out[o]) continue;
+        c->dtype[o] = out[o]->dtype;
         if (n->flags & NF_OUTS)
-            n->info.outs[o].dtype = c->grad_dtype[o];
+            n->info.outs[o].dtype = WG_DTYPE_NONE; /* says: ask us */
         else
-            n->dtype = c->grad_dtype[o];
+            n->dtype = WG_DTYPE_NONE;
     }
     return WG_OK;
 }

@@ -46,7 +46,7 @@ int wg_node_outputs(const wg_node *n) { return n ? n->nout : 0; }
 wg_status wg_node_output(const wg_node *n, int nr, wg_dtype *dtype, int *ndim, const int64_t **sizes) {
     if (!n || nr < 0 || nr >= n->nout) return wg__raise(WG_ERR_INDEX, "node", "the node has no output %d", nr);
     wg_out_info info = wg__node_out(n, nr);
-    *dtype = (wg_dtype)info.dtype;
+    *dtype = info.dtype == WG_DTYPE_NONE ? wg__own_dtype(n, (uint32_t)nr) : (wg_dtype)info.dtype;
     *ndim = info.ndim;
     *sizes = info.sizes;
     return WG_OK;

@@ -189,6 +189,9 @@ static inline wg_out_info wg__node_out(const wg_node *n, int o) {
     if (n->flags & NF_OUTS) return n->info.outs[o];
     return (wg_out_info){.dtype = n->dtype, .ndim = n->ndim, .sizes = n->info.sizes};
 }
+/* Where wg__node_out says WG_DTYPE_NONE: the dtype that the cotangent shall have (WG_DTYPE_NONE: any), the output's own. */
+wg_dtype wg__wanted_dtype(const wg_node *n, uint32_t nr);
+wg_dtype wg__own_dtype(const wg_node *n, uint32_t nr);
 wg_status wg__node_set_attrs(wg_node *n, const wg_value *attr, int nattr);
 /* Edge of input i to where t's gradient goes; nothing when t does not require one. */
 wg_status wg__node_set_edge(wg_node *n, int i, wg_tensor *t);

@@ -389,7 +389,12 @@ wg_tensor *wg_node_saved(wg_node *n, int i) {
 /* ---- for rules ----------------------------------------------------------------------------------------------------- */
 
 static wg_out_info input_info(const wg_call *c, int i) {
-    if (c->node && c->node->in[i].node) return wg__node_out(c->node->in[i].node, (int)c->node->in[i].nr);
+    if (c->node && c->node->in[i].node) {
+        const wg_node *m = c->node->in[i].node;
+        wg_out_info info = wg__node_out(m, (int)c->node->in[i].nr);
+        if (info.dtype == WG_DTYPE_NONE) info.dtype = (uint8_t)wg__own_dtype(m, c->node->in[i].nr);
+        return info;
+    }
     const wg_tensor *t = c->in[i];
     return t ? (wg_out_info){.dtype = t->dtype, .ndim = t->ndim, .sizes = t->dims} : (wg_out_info){0};
 }
