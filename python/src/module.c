@@ -118,6 +118,7 @@ static PyMethodDef functions[] = {
     {"set_printoptions", (PyCFunction)(void (*)(void))set_printoptions, METH_VARARGS | METH_KEYWORDS,
      "set_printoptions(precision=None, threshold=None, edgeitems=None, linewidth=None, profile=None, sci_mode=None)\n\n"
      "How repr shows tensors."},
+    {"_schemas", wgpy_schemas, METH_NOARGS, NULL},
     {"_return_type", wgpy_return_type, METH_O, NULL},
     {"_config", config, METH_NOARGS, NULL},
     {"_version", version, METH_NOARGS, NULL},

@@ -438,13 +438,6 @@ PyObject *wgpy_return_type(PyObject *module, PyObject *name) {
 
 /* ---- the registry ------------------------------------------------------------------------------------------------------------------ */
 
-static const char *op_doc(const wg_op_info *info) { /* text signature for inspect, then the line */
-    size_t n = strlen(info->schema) + strlen(info->doc ? info->doc : "") + 8;
-    char *text = malloc(n);
-    if (text) PyOS_snprintf(text, n, "%s\n\n%s", info->schema, info->doc ? info->doc : "");
-    return text;
-}
-
 static int add_form(const wg_op_info *info, const char *name, char kind, bool in_place, const char *doc) {
     wgpy_signature *s = add(name, kind, info->schema, doc);
     if (!s) return -1;
@@ -479,7 +472,7 @@ static int add_name(const wg_op_info *info, const char *from, size_t len, const 
 }
 
 static int add_op(const wg_op_info *info) {
-    const char *doc = op_doc(info), *alias = info->aliases ? info->aliases : "";
+    const char *doc = info->doc, *alias = info->aliases ? info->aliases : "";
     if (add_name(info, info->name, strcspn(info->name, "."), doc) < 0) return -1;
     while (*alias) {
         size_t len = strcspn(alias, " ");
@@ -523,6 +516,38 @@ int wgpy_init_ops(PyObject *module) {
     return 0;
 }
 
+/* ---- docstrings: a signature per overload, what it does, an example -------------------------------------------------------------------- */
+
+static int by_key(const void *key, const void *row) { return strcmp(key, ((const wgpy_example *)row)->key); }
+static const char *example_of(char kind, const char *name) {
+    char key[128];
+    PyOS_snprintf(key, sizeof(key), "%c.%s", kind, name);
+    const wgpy_example *found = bsearch(key, wgpy_examples, wgpy_nexamples, sizeof(*found), by_key);
+    return found ? found->text : NULL;
+}
+
+/* A text written for a function begins with its signature; one from the registry does not. */
+static bool has_signature(const char *doc, const char *name) {
+    size_t len = strlen(name);
+    return doc && strncmp(doc, name, len) == 0 && doc[len] == '(';
+}
+
+static int write_doc(int i) {
+    const wgpy_overloads *f = names[i];
+    const char *doc = defs[i].ml_doc ? defs[i].ml_doc : "", *example = example_of(kinds[i], f->name);
+    size_t room = strlen(doc) + (example ? strlen(example) : 0) + 64, used = 0;
+    for (int k = 0; k < f->n; k++) room += strlen(f->s[k]->schema) + strlen(f->name) + 2;
+    char *text = malloc(room);
+    if (!text) return PyErr_NoMemory(), -1;
+    for (int k = 0; k < f->n && !has_signature(doc, f->name); k++)
+        used += (size_t)PyOS_snprintf(text + used, room - used, "%s%s\n", f->name, f->s[k]->schema + strcspn(f->s[k]->schema, "("));
+    if (used) text[used++] = '\n';
+    used += (size_t)PyOS_snprintf(text + used, room - used, "%s", doc);
+    if (example) PyOS_snprintf(text + used, room - used, "\n\nExample:\n\n%s", example);
+    defs[i].ml_doc = text;
+    return 0;
+}
+
 int wgpy_add_direct(const PyMethodDef *method) {
     wgpy_overloads *f = family(method->ml_name, 'm', method->ml_doc);
     if (!f) return -1;
@@ -534,6 +559,8 @@ PyMethodDef *wgpy_op_methods(int *n) {
     static PyMethodDef methods[MAX_NAMES];
     *n = 0;
     for (int i = 0; i < nnames; i++)
+        if (write_doc(i) < 0) return NULL;
+    for (int i = 0; i < nnames; i++)
         if (kinds[i] == 'm') methods[(*n)++] = defs[i];
     return methods;
 }
@@ -542,6 +569,22 @@ const wg_op *wgpy_need_op(const char *name) {
     const wg_op *op = wg_op_find(name);
     if (!op) PyErr_Format(PyExc_SystemError, "wengert: the library has no op '%s'", name);
     return op;
+}
+
+/* What tools that write stubs and examples read: (kind, name, schema, writes in place, takes out=) of every overload. */
+PyObject *wgpy_schemas(PyObject *module, PyObject *unused) {
+    (void)module, (void)unused;
+    PyObject *all = PyList_New(0);
+    for (int i = 0; all && i < nnames; i++) {
+        for (int k = 0; all && k < names[i]->n; k++) {
+            const wgpy_signature *s = names[i]->s[k];
+            PyObject *row = Py_BuildValue("(CssOO)", kinds[i], names[i]->name, s->schema, s->in_place ? Py_True : Py_False,
+                                          names[i]->takes_out ? Py_True : Py_False);
+            if (!row || PyList_Append(all, row) < 0) Py_CLEAR(all);
+            Py_XDECREF(row);
+        }
+    }
+    return all;
 }
 
 /* Methods, once the type exists, know their descriptor: __torch_function__ is given it. */

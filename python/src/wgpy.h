@@ -264,6 +264,13 @@ int wgpy_init_ops(PyObject *module);           /* reads the registry: before the
 int wgpy_add_direct(const PyMethodDef *method);
 PyObject *wgpy_return_type(PyObject *module, PyObject *name); /* torch.return_types.X */
 PyMethodDef *wgpy_op_methods(int *n);          /* methods of Tensor made from all that */
+/* examples.c, written by tools/make_examples: an example per function, sorted by key ("f.add", "m.add_", "n.linear"). */
+typedef struct wgpy_example {
+    const char *key, *text;
+} wgpy_example;
+extern const wgpy_example wgpy_examples[];
+extern const size_t wgpy_nexamples;
+PyObject *wgpy_schemas(PyObject *module, PyObject *unused);
 int wgpy_add_functions(PyObject *module);      /* torch.X and nn.functional.X */
 const wg_op *wgpy_need_op(const char *name);   /* an op that operators need; a missing one is a SystemError */
 static inline PyObject *wgpy_result(wg_tensor *t) { return wgpy_wrap(wg_take(t)); }
