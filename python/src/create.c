@@ -631,7 +631,8 @@ static const char *const type_names[] = {"BoolTensor", "ByteTensor", "CharTensor
 static int add_tensortypes(PyObject *module) {
     PyType_Slot slots[] = {{Py_tp_call, tensortype_call},       {Py_tp_repr, tensortype_repr},
                            {Py_tp_dealloc, tensortype_dealloc}, {Py_tp_methods, tensortype_methods},
-                           {Py_tp_getset, tensortype_getset},   {0, NULL}};
+                           {Py_tp_getset, tensortype_getset},   {Py_tp_doc, "Makes tensors of one dtype, as torch.Tensor(...) does."},
+                           {0, NULL}};
     PyType_Spec spec = {"torch.tensortype", sizeof(tensortype), 0,
                         Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
     tensortype_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
@@ -697,7 +698,7 @@ const wgpy_builtin wgpy_create_builtins[] = {
      "requires_grad=False) -> Tensor",
      "tensor(data, *, dtype=None, requires_grad=False) -> Tensor\n\nA new tensor of the data: numbers, nested lists, "
      "arrays.\n\n"
-     ">>> torch.tensor([[1., 2.], [3., 4.]])",
+     ">>> torch.tensor([[1., 2.], [3., 4.]])\ntensor([[1., 2.],\n        [3., 4.]])",
      WGPY_FUNCTION | WGPY_PLAIN, tensor},
     {"as_tensor(Any data, *, ScalarType? dtype=None, Device? device=None) -> Tensor",
      "as_tensor(data, *, dtype=None) -> Tensor\n\nThe data as a tensor, without a copy where that can be.",

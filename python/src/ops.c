@@ -543,7 +543,7 @@ static int write_doc(int i) {
         used += (size_t)PyOS_snprintf(text + used, room - used, "%s%s\n", f->name, f->s[k]->schema + strcspn(f->s[k]->schema, "("));
     if (used) text[used++] = '\n';
     used += (size_t)PyOS_snprintf(text + used, room - used, "%s", doc);
-    if (example) PyOS_snprintf(text + used, room - used, "\n\nExample:\n\n%s", example);
+    if (example && !strstr(doc, ">>> ")) PyOS_snprintf(text + used, room - used, "\n\nExample:\n\n%s", example);
     defs[i].ml_doc = text;
     return 0;
 }

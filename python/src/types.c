@@ -461,17 +461,17 @@ static PyTypeObject *make(PyObject *module, const char *name, size_t size, PyTyp
 int wgpy_init_types(PyObject *module) {
     PyType_Slot dtype_slots[] = {{Py_tp_new, no_new}, {Py_tp_dealloc, plain_dealloc}, {Py_tp_repr, dtype_repr}, {Py_tp_methods, dtype_methods},
                                  {Py_tp_getset, dtype_getset}, {Py_tp_doc, "The type of a tensor's elements."}, {0, NULL}};
-    PyType_Slot layout_slots[] = {{Py_tp_new, no_new}, {Py_tp_dealloc, plain_dealloc}, {Py_tp_repr, named_repr}, {Py_tp_methods, named_methods}, {0, NULL}};
-    PyType_Slot format_slots[] = {{Py_tp_new, no_new}, {Py_tp_dealloc, plain_dealloc}, {Py_tp_repr, named_repr}, {Py_tp_methods, named_methods}, {0, NULL}};
+    PyType_Slot layout_slots[] = {{Py_tp_doc, "How elements lie in memory: torch.strided."}, {Py_tp_new, no_new}, {Py_tp_dealloc, plain_dealloc}, {Py_tp_repr, named_repr}, {Py_tp_methods, named_methods}, {0, NULL}};
+    PyType_Slot format_slots[] = {{Py_tp_doc, "The order of strides."}, {Py_tp_new, no_new}, {Py_tp_dealloc, plain_dealloc}, {Py_tp_repr, named_repr}, {Py_tp_methods, named_methods}, {0, NULL}};
     PyType_Slot device_slots[] = {{Py_tp_new, device_new}, {Py_tp_dealloc, plain_dealloc}, {Py_tp_repr, device_repr}, {Py_tp_str, device_str},
                                   {Py_tp_hash, device_hash}, {Py_tp_richcompare, device_compare}, {Py_tp_methods, device_methods},
                                   {Py_tp_getset, device_getset}, {Py_tp_doc, "Where a tensor lies."}, {0, NULL}};
     PyType_Slot size_slots[] = {{Py_tp_new, size_new}, {Py_tp_repr, size_repr}, {Py_tp_methods, size_methods}, {Py_sq_concat, size_concat}, {Py_nb_add, size_add},
                                 {Py_sq_repeat, size_repeat}, {Py_mp_subscript, size_subscript}, {Py_tp_doc, "The sizes of a tensor: a tuple of ints."}, {0, NULL}};
     PyType_Slot finfo_slots[] = {{Py_tp_new, info_new}, {Py_tp_dealloc, plain_dealloc}, {Py_tp_repr, finfo_repr}, {Py_tp_getset, finfo_getset},
-                                 {Py_tp_richcompare, info_compare}, {Py_tp_hash, info_hash}, {0, NULL}};
+                                 {Py_tp_richcompare, info_compare}, {Py_tp_hash, info_hash}, {Py_tp_doc, "finfo(type=None)\n\nThe numbers of a floating dtype: eps, max, min ..."}, {0, NULL}};
     PyType_Slot iinfo_slots[] = {{Py_tp_new, info_new}, {Py_tp_dealloc, plain_dealloc}, {Py_tp_repr, iinfo_repr}, {Py_tp_getset, iinfo_getset},
-                                 {Py_tp_richcompare, info_compare}, {Py_tp_hash, info_hash}, {0, NULL}};
+                                 {Py_tp_richcompare, info_compare}, {Py_tp_hash, info_hash}, {Py_tp_doc, "iinfo(type)\n\nThe numbers of an integer dtype: bits, max, min."}, {0, NULL}};
     wgpy.dtype = make(module, "torch.dtype", sizeof(wgpy_dtype), dtype_slots, NULL, 0);
     wgpy.layout = make(module, "torch.layout", sizeof(named), layout_slots, NULL, 0);
     wgpy.memory_format = make(module, "torch.memory_format", sizeof(named), format_slots, NULL, 0);
