@@ -124,6 +124,28 @@ class Functional(Case):
         self.fails(RuntimeError, "While computing the hessian, found that the jacobian of the user-provided function with respect to "
                    "input 0 is independent of the input.", functional.hvp, lambda x: x.sum(), self.x, ones, strict=True)
 
+    def test_N1_only_tensors_and_tuples(self):
+        self.fails(TypeError, "The inputs given to jacobian must be either a Tensor or a tuple of Tensors but the given inputs has type "
+                   "<class 'list'>.", functional.jacobian, cube, [self.x])
+        self.fails(TypeError, "The outputs of the user-provided function given to jacobian must be either a Tensor or a tuple of Tensors but "
+                   "the value at index 1 has type <class 'float'>.", functional.jacobian, lambda x: (x, 1.0), self.x)
+        self.fails(RuntimeError, "The given v should contain a single Tensor.", functional.vjp, cube, self.x, (self.x, self.x))
+        self.fails(RuntimeError, "Entry 1 in v has invalid size: should be torch.Size([3]) but got torch.Size([2]).", functional.vjp,
+                   lambda x: (x, x), self.x, (self.x, torch.ones(2)))
+
+    def test_N1_strict(self):
+        constant = "The jacobian of the user-provided function is independent of input 0. This is not allowed in strict mode when create_graph=True."
+        ones = torch.ones(3, dtype=torch.float64)
+        self.fails(RuntimeError, constant, functional.jacobian, lambda x: x * 2, self.x, create_graph=True, strict=True)
+        self.fails(RuntimeError, constant, functional.jvp, lambda x: x * 2, self.x, ones, create_graph=True, strict=True)
+        self.fails(RuntimeError, "The output of the user-provided function is independent of input 1. This is not allowed in strict mode.",
+                   functional.jvp, lambda x, w: x * x, (self.x, self.w), (ones, ones), strict=True)
+        linear = "While computing the hessian, found that the jacobian of the user-provided function with respect to input {} is independent"
+        self.fails(RuntimeError, linear.format(0), functional.hessian, lambda x: x.sum(), self.x, strict=True)
+        self.fails(RuntimeError, linear.format(1), functional.hessian, lambda x, w: (x**3).sum(), (self.x, self.w), strict=True)
+        self.fails(NotImplementedError, "Computing Jacobian using forward-AD or forward-over-reverse Hessian isonly implemented for "
+                   "`vectorize=True`.", functional.hessian, lambda x: (x**3).sum(), self.x, outer_jacobian_strategy="forward-mode")
+
 
 if __name__ == "__main__":
     unittest.main()

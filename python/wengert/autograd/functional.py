@@ -1,4 +1,5 @@
-"""torch.autograd.functional: Jacobians, Hessians and their products, by reverse mode (N1)."""
+"""torch.autograd.functional: Jacobians, Hessians and their products, by reverse mode (N1). What strategy="forward-mode" asks for is
+computed the same way: the values are the same."""
 
 from .. import _C
 from . import grad as _grad
@@ -15,14 +16,13 @@ def _tuple(value, what, function):
     """(was it a tuple, the tuple)"""
     if isinstance(value, _Tensor):
         return False, (value,)
-    if isinstance(value, tuple) or (isinstance(value, list) and what != "outputs of the user-provided function"):
-        for i, t in enumerate(value):
-            if not isinstance(t, _Tensor):
-                raise TypeError(f"The {what} given to {function} must be either a Tensor or a tuple of Tensors but the value at index "
-                                f"{i} has type {type(t)}.")
-        return True, tuple(value)
-    given = f"given {what} has" if what == "inputs" or what == "v" else f"given {what} has"
-    raise TypeError(f"The {what} given to {function} must be either a Tensor or a tuple of Tensors but the {given} type {type(value)}.")
+    expected = f"The {what} given to {function} must be either a Tensor or a tuple of Tensors but the "
+    if not isinstance(value, tuple):
+        raise TypeError(f"{expected}given {what} has type {type(value)}.")
+    for i, t in enumerate(value):
+        if not isinstance(t, _Tensor):
+            raise TypeError(f"{expected}value at index {i} has type {type(t)}.")
+    return True, value
 
 
 def _again(was_tuple, values):
@@ -49,7 +49,8 @@ def _check_outputs(outputs, strict):
                                "a differentiable manner from the input when running in strict mode.")
 
 
-def _check_v(v, others, what):
+def _check_v(v, who, others, tuple_others, what):
+    """v as a tuple of tensors shaped as others, of which it says that they are the function's input or output."""
     if v is None:
         if len(others) != 1 or others[0].numel() != 1:
             raise RuntimeError("The vector v can only be None if the user-provided function returns a single Tensor with a single "
@@ -57,11 +58,13 @@ def _check_v(v, others, what):
                                "The vector v can only be None if the input to the user-provided function is a single Tensor with a "
                                "single element.")
         return (_C.ones_like(others[0]).detach(),)
+    v = _tuple(v, "v", who)[1]
     if len(v) != len(others):
-        raise RuntimeError(f"v is a tuple of invalid length: should be {len(others)} but got {len(v)}.")
+        raise RuntimeError(f"v is a tuple of invalid length: should be {len(others)} but got {len(v)}." if tuple_others else
+                           "The given v should contain a single Tensor.")
     for i, (a, b) in enumerate(zip(v, others)):
         if a.shape != b.shape:
-            which = f"Entry {i} in v" if len(v) > 1 else "v"
+            which = f"Entry {i} in v" if tuple_others else "v"
             raise RuntimeError(f"{which} has invalid size: should be {b.shape} but got {a.shape}.")
     return v
 
@@ -74,13 +77,32 @@ def _gradients(outputs, inputs, seeds, create_graph):
     return _grad([o for o, _ in live], inputs, [s for _, s in live], allow_unused=True, create_graph=create_graph, retain_graph=True)
 
 
-def _zeros(values, like, strict, text):
+_STRICT = " This is not allowed in strict mode."
+_INDEPENDENT = "The output of the user-provided function is independent of input {}." + _STRICT
+_CONSTANT = "The {} of the user-provided function is independent of input {{}}. This is not allowed in strict mode when create_graph=True."
+_CONSTANT_JACOBIAN, _CONSTANT_HESSIAN = _CONSTANT.format("jacobian"), _CONSTANT.format("hessian")
+_LINEAR = ("While computing the hessian, found that the jacobian of the user-provided function with respect to input {} is independent of "
+           "the input. This is not allowed in strict mode. You should ensure that your function is twice differentiable and that the "
+           "jacobian depends on the inputs (this would be violated by a linear function for example).")
+_NO_TRICK = "The {} is independent of entry {{}} in the {}, so that it cannot be had by differentiating twice." + _STRICT
+
+
+def _zeros(values, like, strict, missing, create_graph=False, constant=""):
+    """Zeros where nothing came. strict: then missing is an error, and with create_graph what has no history: constant."""
     filled = []
     for i, (g, t) in enumerate(zip(values, like)):
         if g is None and strict:
-            raise RuntimeError(text.format(i))
+            raise RuntimeError(missing.format(i))
+        if g is not None and strict and create_graph and not g.requires_grad:
+            raise RuntimeError(constant.format(i))
         filled.append(_C.zeros_like(t).detach() if g is None else g)
     return tuple(filled)
+
+
+def _check_history(values, strict, missing, constant):
+    for i, g in enumerate(values):
+        if strict and (g is None or not g.requires_grad):
+            raise RuntimeError((missing if g is None else constant).format(i))
 
 
 # ---- products ----------------------------------------------------------------------------------------------------------------
@@ -93,18 +115,19 @@ def vjp(func, inputs, v=None, create_graph=False, strict=False):
         inputs = _fresh(inputs, create_graph)
         tuple_out, outputs = _tuple(func(*inputs), "outputs of the user-provided function", "vjp")
         _check_outputs(outputs, strict)
-        v = _check_v(None if v is None else _tuple(v, "v", "vjp")[1], outputs, "output")
+        v = _check_v(v, "vjp", outputs, tuple_out, "output")
     with _C.set_grad_enabled(create_graph or _C.is_grad_enabled()):
         grads = _gradients(outputs, inputs, v, create_graph)
-        r = _zeros(grads, inputs, strict, "The output of the user-provided function is independent of input {}. This is not allowed in "
-                   "strict mode.")
+        r = _zeros(grads, inputs, strict, _INDEPENDENT, create_graph, _CONSTANT_JACOBIAN)
     return _again(tuple_out, _finish(outputs, create_graph)), _again(tuple_in, _finish(r, create_graph))
 
 
-def _double_backward(outputs, inputs, v, create_graph):
+def _double_backward(outputs, inputs, v, create_graph, strict=False):
     """J v: the gradient of u -> u J, which is linear in u, applied to v."""
     u = tuple(_C.zeros_like(o).detach().requires_grad_() for o in outputs)
     uj = _gradients(outputs, inputs, u, True)
+    _check_history(uj, strict, _INDEPENDENT, "The gradient with respect to input {} is independent of the inputs of the user-provided "
+                   "function." + _STRICT)
     pairs = [(g, w) for g, w in zip(uj, v) if g is not None and g.requires_grad]
     if not pairs:
         return (None,) * len(outputs)
@@ -116,34 +139,31 @@ def jvp(func, inputs, v=None, create_graph=False, strict=False):
     with _C.enable_grad():
         tuple_in, inputs = _tuple(inputs, "inputs", "jvp")
         inputs = _fresh(inputs, create_graph)
-        v = _check_v(None if v is None else _tuple(v, "v", "jvp")[1], inputs, "input")
+        v = _check_v(v, "jvp", inputs, tuple_in, "input")
         tuple_out, outputs = _tuple(func(*inputs), "outputs of the user-provided function", "jvp")
         _check_outputs(outputs, strict)
-        r = _zeros(_double_backward(outputs, inputs, v, create_graph), outputs, strict,
-                   "The Jacobian of the user-provided function at output {} is independent of the inputs. This is not allowed in strict mode.")
+        r = _zeros(_double_backward(outputs, inputs, v, create_graph, strict), outputs, strict,
+                   _NO_TRICK.format("gradient with respect to the input", "grad_outputs"), create_graph, _CONSTANT_JACOBIAN)
     return _again(tuple_out, _finish(outputs, create_graph)), _again(tuple_out, _finish(r, create_graph))
 
 
 def _one_element(func, inputs, who):
-    _, outputs = _tuple(func(*inputs), "outputs of the user-provided function", who)
-    if len(outputs) != 1:
+    tuple_out, outputs = _tuple(func(*inputs), "outputs of the user-provided function", who)
+    if tuple_out:
         raise RuntimeError(f"The function given to {who} should return a single Tensor")
     if outputs[0].numel() != 1:
         raise RuntimeError(f"The Tensor returned by the function given to {who} should contain a single element")
     return outputs
 
 
-_INDEPENDENT = "The output of the user-provided function is independent of input {}. This is not allowed in strict mode."
-
-_CONSTANT_GRADIENT = ("While computing the hessian, found that the jacobian of the user-provided function with respect to input {} is "
-                      "independent of the input. This is not allowed in strict mode.")
-
-
 def _gradient_of(func, inputs, who, strict):
+    """The output and its gradient, with its history."""
     outputs = _one_element(func, inputs, who)
     _check_outputs(outputs, strict)
     first = _gradients(outputs, inputs, (_C.ones_like(outputs[0]).detach(),), True)
-    return outputs, _zeros(first, inputs, strict, _INDEPENDENT)
+    first = _zeros(first, inputs, strict, _INDEPENDENT)
+    _check_history(first, strict, _LINEAR, _LINEAR)
+    return outputs, first
 
 
 def vhp(func, inputs, v=None, create_graph=False, strict=False):
@@ -151,9 +171,10 @@ def vhp(func, inputs, v=None, create_graph=False, strict=False):
     with _C.enable_grad():
         tuple_in, inputs = _tuple(inputs, "inputs", "vhp")
         inputs = _fresh(inputs, create_graph)
-        v = _check_v(None if v is None else _tuple(v, "v", "vhp")[1], inputs, "input")
+        v = _check_v(v, "vhp", inputs, tuple_in, "input")
         outputs, first = _gradient_of(func, inputs, "vhp", strict)
-        r = _zeros(_gradients(first, inputs, v, create_graph), inputs, strict, _CONSTANT_GRADIENT)
+        r = _zeros(_gradients(first, inputs, v, create_graph), inputs, strict,
+                   "The jacobian of the user-provided function is independent of input {}." + _STRICT, create_graph, _CONSTANT_HESSIAN)
     return _finish(outputs, create_graph)[0], _again(tuple_in, _finish(r, create_graph))
 
 
@@ -162,9 +183,10 @@ def hvp(func, inputs, v=None, create_graph=False, strict=False):
     with _C.enable_grad():
         tuple_in, inputs = _tuple(inputs, "inputs", "hvp")
         inputs = _fresh(inputs, create_graph)
-        v = _check_v(None if v is None else _tuple(v, "v", "hvp")[1], inputs, "input")
+        v = _check_v(v, "hvp", inputs, tuple_in, "input")
         outputs, first = _gradient_of(func, inputs, "hvp", strict)
-        r = _zeros(_double_backward(first, inputs, v, create_graph), inputs, strict, _CONSTANT_GRADIENT)
+        r = _zeros(_double_backward(first, inputs, v, create_graph), inputs, strict,
+                   _NO_TRICK.format("hessian of the user-provided function", "grad_jacobian"), create_graph, _CONSTANT_HESSIAN)
     return _finish(outputs, create_graph)[0], _again(tuple_in, _finish(r, create_graph))
 
 
@@ -177,8 +199,8 @@ def _rows(o, out, inputs, create_graph, strict):
     flat = out.reshape(-1)
     for k in range(out.numel()):
         grads = _grad(flat[k], inputs, allow_unused=True, create_graph=create_graph, retain_graph=True) if out.requires_grad else (None,) * len(inputs)
-        for i, g in enumerate(_zeros(grads, inputs, strict, f"Output {o} of the user-provided function is independent of input "
-                                                            "{}. This is not allowed in strict mode.")):
+        missing = f"Output {o} of the user-provided function is independent of input {{}}." + _STRICT
+        for i, g in enumerate(_zeros(grads, inputs, strict, missing, create_graph, _CONSTANT_JACOBIAN)):
             rows[i].append(g)
     return tuple(_C.stack(r).view(tuple(out.shape) + tuple(t.shape)) if r else _C.zeros_like(t).new_zeros(tuple(out.shape) + tuple(t.shape))
                  for r, t in zip(rows, inputs))
@@ -203,6 +225,9 @@ def _check_strategy(strategy, vectorize, create_graph, strict):
         if create_graph:
             raise NotImplementedError('torch.autograd.functional.jacobian: `create_graph=True` and `strategy="forward-mode"` are not '
                                       "supported together (yet). Please either set `create_graph=False` or `strategy=\"reverse-mode\"`.")
+        if strict:
+            raise RuntimeError('torch.autograd.functional.jacobian: `strict=True` and `strategy="forward-mode"` are not supported '
+                               'together (yet). Please either set `strict=False` or `strategy="reverse-mode"`.')
         if not vectorize:
             raise NotImplementedError("Computing Jacobian using forward-AD or forward-over-reverse Hessian isonly implemented for "
                                       "`vectorize=True`.")
@@ -230,13 +255,16 @@ def hessian(func, inputs, create_graph=False, strict=False, vectorize=False, out
     """The second derivatives of a func with one element: the Jacobian of its gradient."""
     if outer_jacobian_strategy not in ("reverse-mode", "forward-mode"):
         raise AssertionError('Expected strategy to be either "forward-mode" or "reverse-mode".')
+    if outer_jacobian_strategy == "forward-mode":
+        _check_strategy(outer_jacobian_strategy, vectorize, create_graph, strict)
     tuple_in, inputs = _tuple(inputs, "inputs", "hessian")
 
     def gradient(*xs):
         outputs = _one_element(func, xs, "hessian")
-        _check_outputs(outputs, strict)
         grads = _gradients(outputs, xs, (_C.ones_like(outputs[0]).detach(),), True)
-        return _zeros(grads, xs, strict, _INDEPENDENT)
+        grads = _zeros(grads, xs, False, "")
+        _check_history(grads, strict, _LINEAR, _LINEAR)
+        return grads
 
     rows = jacobian(gradient, inputs, create_graph=create_graph, strict=strict, vectorize=vectorize)
     return rows if tuple_in else rows[0][0]
