@@ -131,6 +131,8 @@ WG_API bool wg_is_view(const wg_tensor *t);            /* Tensor._is_view() */
 WG_API wg_tensor *wg_base(const wg_tensor *t);         /* Tensor._base, NULL when not a view. Borrowed from t */
 /* do they share elements' memory (a view and its base do)? */
 WG_API bool wg_same_storage(const wg_tensor *a, const wg_tensor *b);
+/* Bytes of the storage under t, whatever part of it t sees. foreign, unless NULL: are they from wg_from_memory? */
+WG_API size_t wg_storage_bytes(const wg_tensor *t, bool *foreign);
 /* The address of element [0, 0, ...]. Writing through it is not seen by autograd: call wg_increment_version after.
  * NULL for poison, for a read-only storage (use wg_const_data) and for a batched handle inside wg_vmap. */
 WG_API void *wg_data(wg_tensor *t);

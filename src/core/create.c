@@ -416,6 +416,11 @@ bool wg_is_poison(const wg_tensor *t) { return t && (t->flags & TF_POISON); }
 bool wg_is_view(const wg_tensor *t) { return t && (t->flags & TF_VIEW); }
 wg_tensor *wg_base(const wg_tensor *t) { return wg_is_view(t) ? t->meta->base : NULL; }
 bool wg_same_storage(const wg_tensor *a, const wg_tensor *b) { return a && b && a->storage && a->storage == b->storage; }
+size_t wg_storage_bytes(const wg_tensor *t, bool *foreign) {
+    const wg_storage *s = t ? t->storage : NULL;
+    if (foreign) *foreign = s && (s->flags & SF_FOREIGN);
+    return s ? s->bytes : 0;
+}
 void *wg_data(wg_tensor *t) {
     return t && wg__ok(t) && t->storage && !(t->storage->flags & SF_READ_ONLY) ? t->data : NULL;
 }

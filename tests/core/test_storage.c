@@ -496,6 +496,24 @@ static int live(void **state) {
     return m.live_tensors || m.live_nodes;
 }
 
+static void how_large_it_is(void **state) {
+    (void)state;
+    float mine[6] = {0};
+    bool foreign = false;
+    WG_SCOPE {
+        wg_tensor *x = wg_zeros(WG_SHAPE(100, 3), NULL);
+        assert_int_equal(wg_storage_bytes(x, &foreign), 1200);
+        assert_false(foreign);
+        assert_int_equal(wg_storage_bytes(wg_select(x, 0, 99), NULL), 1200);
+        assert_int_equal(wg_storage_bytes(wg_s(1), NULL), 8);
+        assert_int_equal(wg_storage_bytes(wg_zeros(WG_SHAPE(0), NULL), NULL), 0);
+        assert_int_equal(wg_storage_bytes(wg_from_memory(WG_FLOAT32, 1, L(6), WG_MEMORY(.data = mine)), &foreign), 24);
+        assert_true(foreign);
+        assert_int_equal(wg_storage_bytes(NULL, &foreign), 0);
+        assert_false(foreign);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(borrowed_memory_is_used_in_place, live),
@@ -509,6 +527,7 @@ int main(void) {
         cmocka_unit_test_teardown(who_shares_what, live),
         cmocka_unit_test_teardown(storage_is_exchanged_under_one_identity, live),
         cmocka_unit_test_teardown(what_cannot_be_exchanged, live),
+        cmocka_unit_test_teardown(how_large_it_is, live),
         cmocka_unit_test_teardown(only_the_cpu_exists, live),
     };
     return cmocka_run_group_tests_name("storage", tests, NULL, NULL);
