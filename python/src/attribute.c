@@ -47,7 +47,13 @@ static PyObject *item(PyObject *self, PyObject *unused);
 
 /* 0-d tensors format as their number does. */
 static PyObject *format(PyObject *self, PyObject *spec) {
-    bool plain = PyUnicode_Check(spec) && PyUnicode_GetLength(spec) == 0;
+    if (!PyUnicode_Check(spec)) {
+        PyObject *what = PyType_GetName(Py_TYPE(spec));
+        PyErr_Format(PyExc_TypeError, "__format__() argument must be str, not %U", what);
+        Py_XDECREF(what);
+        return NULL;
+    }
+    bool plain = PyUnicode_GetLength(spec) == 0;
     if (wg_ndim(T(self)) == 0 && wgpy_is_exact(self)) {
         PyObject *number = item(self, NULL), *r = number ? PyObject_Format(number, spec) : NULL;
         Py_XDECREF(number);
@@ -97,20 +103,41 @@ static PyObject *stride(const wgpy_call *c) {
     return r;
 }
 
+/* Warnings of a kind come once per process, as PyTorch's. */
+static int warn_once(bool *said, const char *text) {
+    if (*said) return 0;
+    *said = true;
+    return wgpy_warn(PyExc_UserWarning, text);
+}
+/* A number transposed is itself, with a warning for each way of asking. */
+static PyObject *number_transposed(PyObject *self, const char *name) {
+    static bool said[4];
+    bool hermitian = name[strlen(name) - 1] == 'H';
+    char text[160];
+    PyOS_snprintf(text, sizeof(text), "Tensor.%s is deprecated on 0-D tensors. %s", name,
+                  hermitian ? "Consider using x.conj()." : "This function is the identity in these cases.");
+    if (warn_once(&said[2 * hermitian + (name[0] == 'm')], text) < 0) return NULL;
+    size_t scope = wg_scope_open();
+    return wgpy_leave(scope, wg_permute(T(self), 0, NULL));
+}
+
 static PyObject *get_transposed(PyObject *self, void *u) { /* .T: all dims reversed */
+    static bool said;
     int64_t dims[WG_MAX_DIMS];
     int n = wg_ndim(T(self));
     (void)u;
-    if (n != 2 && n != 0 &&
-        wgpy_warn(PyExc_UserWarning, "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will throw an "
-                                     "error in a future release. Consider `x.mT` to transpose batches of matrices or "
-                                     "`x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor.") < 0)
+    if (n == 0) return number_transposed(self, "T");
+    if (n != 2 &&
+        warn_once(&said, "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will throw an "
+                         "error in a future release. Consider `x.mT` to transpose batches of matrices or "
+                         "`x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor.") < 0)
         return NULL;
     for (int i = 0; i < n; i++) dims[i] = n - 1 - i;
     size_t scope = wg_scope_open();
     return wgpy_leave(scope, wg_permute(T(self), n, dims));
 }
 static PyObject *matrix_transposed(PyObject *self, const char *name) {
+    if (wg_ndim(T(self)) == 0) return number_transposed(self, name);
     if (wg_ndim(T(self)) < 2) {
         PyErr_Format(PyExc_RuntimeError, "tensor.%s is only supported on matrices or batches of matrices. Got %d-D tensor.", name, wg_ndim(T(self)));
         return NULL;
@@ -122,17 +149,48 @@ static PyObject *get_mT(PyObject *self, void *u) { return (void)u, matrix_transp
 static PyObject *get_mH(PyObject *self, void *u) { return (void)u, matrix_transposed(self, "mH"); }
 static PyObject *get_H(PyObject *self, void *u) {
     (void)u;
-    if (wg_ndim(T(self)) == 0) return Py_NewRef(self);
-    if (wg_ndim(T(self)) == 2) return matrix_transposed(self, "H");
+    if (wg_ndim(T(self)) == 2 || wg_ndim(T(self)) == 0) return matrix_transposed(self, "H");
     PyErr_Format(PyExc_RuntimeError, "tensor.H is only supported on matrices (2-D tensors). Got %d-D tensor.%s", wg_ndim(T(self)),
                  wg_ndim(T(self)) > 2 ? " For batches of matrices, consider using tensor.mH" : "");
     return NULL;
 }
 static PyObject *get_real(PyObject *self, void *u) { return (void)u, Py_NewRef(self); }
+static int set_real(PyObject *self, PyObject *value, void *u) { /* x.real = y writes x */
+    (void)u;
+    if (!value) {
+        PyErr_SetString(PyExc_RuntimeError, "can't delete real attribute");
+        return -1;
+    }
+    return PyObject_SetItem(self, Py_Ellipsis, value);
+}
 static PyObject *get_imag(PyObject *self, void *u) {
     (void)self, (void)u;
-    PyErr_SetString(PyExc_RuntimeError, "imag is not implemented for tensors with non-complex dtypes.");
+    PyErr_SetString(PyExc_TypeError, "imag is not implemented for tensors with non-complex dtypes.");
     return NULL;
+}
+static int set_imag(PyObject *self, PyObject *value, void *u) { return (void)value, get_imag(self, u), -1; }
+static PyObject *get_name(PyObject *self, void *u) { /* names came and went before our time */
+    (void)self, (void)u;
+    Py_RETURN_NONE;
+}
+static PyObject *is_coalesced(PyObject *self, PyObject *u) {
+    (void)self, (void)u;
+    PyErr_SetString(PyExc_RuntimeError, "is_coalesced expected sparse coordinate tensor layout but got Strided");
+    return NULL;
+}
+/* Dims from the one with the largest stride on; equal ones keep their order. */
+static PyObject *dim_order(PyObject *self, PyObject *u) {
+    int64_t order[WG_MAX_DIMS];
+    int n = wg_ndim(T(self));
+    (void)u;
+    for (int i = 0; i < n; i++) {
+        int at = i;
+        for (; at > 0 && wg_stride(T(self), (int)order[at - 1]) < wg_stride(T(self), i); at--) order[at] = order[at - 1];
+        order[at] = i;
+    }
+    PyObject *r = PyTuple_New(n);
+    for (int i = 0; r && i < n; i++) PyTuple_SetItem(r, i, PyLong_FromLongLong(order[i]));
+    return r;
 }
 
 /* ---- dtype, device, memory -------------------------------------------------------------------------------------------------------- */
@@ -173,11 +231,20 @@ static PyObject *is_same_size(PyObject *self, PyObject *other) {
     wg_tensor *a = T(self), *b = T(other);
     return PyBool_FromLong(wg_ndim(a) == wg_ndim(b) && memcmp(wg_sizes(a), wg_sizes(b), (size_t)wg_ndim(a) * 8) == 0);
 }
-/* For python/wengert/storage.py: which storage (an address that all its tensors share), and its bytes. */
+/* For python/wengert/storage.py: which storage (an address that all its tensors share), its bytes, and all its elements. */
 static PyObject *storage_key(PyObject *self, PyObject *u) {
     (void)u;
     const char *data = wg_const_data(T(self));
     return PyLong_FromVoidPtr((void *)(uintptr_t)(data ? data - wg_storage_offset(T(self)) * (int64_t)item_bytes(self) : NULL));
+}
+
+static PyObject *storage_bytes(PyObject *self, PyObject *u) { return (void)u, PyLong_FromSize_t(wg_storage_bytes(T(self), NULL)); }
+static PyObject *whole_storage(PyObject *self, PyObject *u) {
+    int64_t n = (int64_t)(wg_storage_bytes(T(self), NULL) / item_bytes(self)), one = 1;
+    (void)u;
+    size_t scope = wg_scope_open();
+    wg_tensor *bare = wg_data_of(T(self));
+    return wgpy_leave(scope, wg_data_of(wg_as_strided(bare, 1, &n, &one, 0)));
 }
 
 /* ---- memory formats ----------------------------------------------------------------------------------------------------------------- */
@@ -221,10 +288,6 @@ static wg_tensor *copied(wg_tensor *t, PyObject *format) {
 static PyObject *is_contiguous(const wgpy_call *c) {
     wg_tensor *t = c->arg[0].v.t;
     PyObject *format = c->object[1];
-    if (format && format == wgpy.preserve_format) {
-        PyErr_SetString(PyExc_RuntimeError, "preserve memory format is unsupported by the contiguous operator");
-        return NULL;
-    }
     bool last = format == wgpy.channels_last || format == wgpy.channels_last_3d;
     int need = format == wgpy.channels_last ? 4 : 5;
     return PyBool_FromLong(last ? wg_ndim(t) == need && has_format(t, format) : wg_is_contiguous(t));
@@ -232,10 +295,7 @@ static PyObject *is_contiguous(const wgpy_call *c) {
 static PyObject *contiguous(const wgpy_call *c) {
     wg_tensor *t = c->arg[0].v.t;
     PyObject *format = c->object[1];
-    if (format == wgpy.preserve_format && format) {
-        PyErr_SetString(PyExc_RuntimeError, "preserve memory format is unsupported by the contiguous operator");
-        return NULL;
-    }
+    if (format == wgpy.preserve_format) format = wgpy.contiguous_format;
     if (!format || format == wgpy.contiguous_format) return wg_is_contiguous(t) ? Py_NewRef(c->object[0]) : wgpy_result(wg_contiguous(t));
     if (check_format(format, t) < 0) return NULL;
     return has_format(t, format) ? Py_NewRef(c->object[0]) : wgpy_result(copied(t, format));
@@ -300,11 +360,22 @@ static PyObject *type_name(wg_dtype d) {
         if (type_names[i].dtype == d) return PyUnicode_FromString(type_names[i].name);
     return PyUnicode_FromString("torch.Tensor");
 }
+/* "float", "numpy.float32": a class as error texts name it. */
+static PyObject *full_name(PyObject *cls) {
+    PyObject *module = PyObject_GetAttrString(cls, "__module__"), *name = PyObject_GetAttrString(cls, "__name__");
+    bool builtin = module && PyUnicode_Check(module) && PyUnicode_CompareWithASCIIString(module, "builtins") == 0;
+    PyObject *full = module && name ? PyUnicode_FromFormat("%S%s%S", builtin ? name : module, builtin ? "" : ".", name) : NULL;
+    if (full && builtin) WGPY_SET(full, Py_NewRef(name));
+    Py_XDECREF(module);
+    Py_XDECREF(name);
+    return full;
+}
 /* A dtype, one of those names, or a legacy type, whose name it is; -1 with ValueError. */
 static int dtype_of_type(PyObject *o, wg_dtype *d) {
-    if (wgpy_is_dtype(o) || o == (PyObject *)&PyFloat_Type || o == (PyObject *)&PyLong_Type || o == (PyObject *)&PyBool_Type) return wgpy_dtype_from(o, d);
+    if (wgpy_is_dtype(o)) return wgpy_dtype_from(o, d);
     PyObject *text = NULL;
     if (PyUnicode_Check(o)) text = Py_NewRef(o);
+    else if (PyType_Check(o) && o != (PyObject *)wgpy.tensor) text = full_name(o);
     else if (PyObject_HasAttrString(o, "dtype")) {
         PyObject *own = PyObject_GetAttrString(o, "dtype");
         int st = own && wgpy_is_dtype(own) ? wgpy_dtype_from(own, d) : -1;
@@ -324,7 +395,7 @@ static int dtype_of_type(PyObject *o, wg_dtype *d) {
         return 0;
     }
     if (text) PyErr_Format(PyExc_ValueError, "invalid type: '%U'", text);
-    else PyErr_SetString(PyExc_RuntimeError, "dtype must be a type, str, or dtype object");
+    else PyErr_SetString(PyExc_TypeError, "dtype must be a type, str, or dtype object");
     Py_XDECREF(text);
     return -1;
 }
@@ -402,30 +473,71 @@ static PyObject *fill(const wgpy_call *c) { return wgpy_deliver(c, wg_fill_(wg_c
 
 /* ---- resizing ------------------------------------------------------------------------------------------------------------------------------- */
 
-/* x.resize_: row-major over the same elements when they are enough, else new ones that begin with the old. */
-static PyObject *resize(const wgpy_call *c) {
-    wg_tensor *t = c->arg[0].v.t;
-    int n = (int)c->arg[1].n;
-    const int64_t *sizes = c->arg[1].v.ints;
+/* Strides of a new tensor of these sizes in a memory format. */
+static void strides_of(PyObject *format, int n, const int64_t *sizes, int64_t *strides) {
+    int64_t order[WG_MAX_DIMS], step = 1;
+    if (!format_order(format, n, order))
+        for (int i = 0; i < n; i++) order[i] = i;
+    for (int i = n; i-- > 0;) {
+        strides[order[i]] = step;
+        step *= sizes[order[i]] > 1 ? sizes[order[i]] : 1;
+    }
+}
+/* A vector over t's storage, or over a larger one that begins with the same elements. */
+static wg_tensor *with_room(wg_tensor *t, int64_t needed) {
+    bool foreign;
+    int64_t have = (int64_t)(wg_storage_bytes(t, &foreign) / wg_dtype_size(wg_dtype_of(t))), one = 1;
+    wg_tensor *old = wg_as_strided(wg_data_of(t), 1, &have, &one, 0);
+    if (needed <= have) return old;
+    if (foreign) {
+        PyErr_SetString(PyExc_RuntimeError, "Trying to resize storage that is not resizable");
+        return NULL;
+    }
+    wg_tensor *fresh = wg_empty(1, &needed, WG_OPT(.dtype = wg_dtype_of(t), .has_dtype = true));
+    if (have && !wg_is_poison(fresh)) wg_copy_(wg_slice(fresh, 0, 0, have, 1), old);
+    return fresh;
+}
+/* Checks sizes and counts elements; -1 with an exception. */
+static int64_t count_sizes(int n, const int64_t *sizes) {
+    int64_t count = 1;
+    for (int i = 0; i < n; i++)
+        if (sizes[i] < 0 || __builtin_mul_overflow(count, sizes[i], &count)) {
+            PyErr_SetString(PyExc_RuntimeError, "numel: integer multiplication overflow");
+            return -1;
+        }
+    return count;
+}
+/* x.resize_: another shape over the storage from the same offset on; a larger storage when it is too small. */
+static PyObject *resized(PyObject *self, int n, const int64_t *sizes, PyObject *format) {
+    wg_tensor *t = T(self);
+    int64_t strides[WG_MAX_DIMS], offset = wg_storage_offset(t), count = count_sizes(n, sizes);
     if (wg_requires_grad(t)) {
         PyErr_SetString(PyExc_RuntimeError, "cannot resize variables that require grad");
         return NULL;
     }
-    if (n == wg_ndim(t) && memcmp(sizes, wg_sizes(t), (size_t)n * 8) == 0) return Py_NewRef(c->object[0]);
+    int need = format == wgpy.channels_last ? 4 : format == wgpy.channels_last_3d ? 5 : n;
+    if (count < 0) return NULL;
+    if (n != need) return PyErr_Format(PyExc_RuntimeError, "required rank %d tensor to use channels_last%s format", need, need == 5 ? "_3d" : ""), NULL;
+    if (!format && n == wg_ndim(t) && memcmp(sizes, wg_sizes(t), (size_t)n * 8) == 0) return Py_NewRef(self);
+    strides_of(format, n, sizes, strides);
     bool before = wg_set_grad_enabled(false);
-    wg_tensor *fresh = wg_empty(n, sizes, WG_OPT(.dtype = wg_dtype_of(t), .has_dtype = true));
-    wg_tensor *room = fresh;
-    if (!wg_is_poison(fresh) && wg_is_contiguous(t) && wg_numel(fresh) <= wg_numel(t)) {
-        wg_tensor *flat = wg_view(wg_data_of(t), 1, (int64_t[]){-1});
-        if (wg_numel(t)) room = wg_view(wg_slice(flat, 0, 0, wg_numel(fresh), 1), n, sizes);
-    } else if (!wg_is_poison(fresh) && wg_numel(t)) {
-        wg_tensor *head = wg_slice(wg_view(fresh, 1, (int64_t[]){-1}), 0, 0, wg_numel(t), 1);
-        wg_copy_(head, wg_slice(wg_reshape(t, 1, (int64_t[]){-1}), 0, 0, wg_numel(fresh), 1));
-    }
-    wg_status st = wg_set_data(t, room);
-    if (st == WG_OK) st = wg_increment_version(t);
+    wg_tensor *room = with_room(t, count ? offset + count : 0);
+    wg_status st = room ? wg_set_data(t, wg_data_of(wg_as_strided(room, n, sizes, strides, offset))) : WG_OK;
+    if (room && st == WG_OK) st = wg_increment_version(t);
     wg_set_grad_enabled(before);
-    return wgpy_check(st) ? NULL : Py_NewRef(c->object[0]);
+    return !room || wgpy_check(st) ? NULL : Py_NewRef(self);
+}
+static PyObject *given_format(const wgpy_call *c, int i) {
+    PyObject *format = c->object[i];
+    return format == Py_None || format == wgpy.contiguous_format ? NULL : format;
+}
+static PyObject *resize(const wgpy_call *c) {
+    if (c->arg[1].n > WG_MAX_DIMS) return PyErr_SetString(PyExc_RuntimeError, "resize_: too many dims"), NULL;
+    return resized(c->object[0], (int)c->arg[1].n, c->arg[1].v.ints, given_format(c, 2));
+}
+static PyObject *resize_as(const wgpy_call *c) {
+    wg_tensor *like = c->arg[1].v.t;
+    return resized(c->object[0], wg_ndim(like), wg_sizes(like), given_format(c, 2));
 }
 
 /* ---- tables ----------------------------------------------------------------------------------------------------------------------------------- */
@@ -433,7 +545,7 @@ static PyObject *resize(const wgpy_call *c) {
 #define BOTH (WGPY_FUNCTION | WGPY_METHOD)
 #define TO_END "bool non_blocking=False, bool copy=False, *, MemoryFormat? memory_format=None) -> Tensor"
 #define CAST(name, dtype)                                                                                               \
-    {#name "(Tensor self, MemoryFormat? memory_format=None) -> Tensor", "x." #name "(): converted to torch." dtype, WGPY_METHOD, to_##name}
+    {#name "(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor", "x." #name "(): converted to torch." dtype, WGPY_METHOD, to_##name}
 const wgpy_builtin wgpy_tensor_builtins[] = {
     {"size(Tensor self, int? dim=None) -> Any", "size(dim=None) -> torch.Size or int\n\nThe sizes, or one of them.", WGPY_METHOD, size},
     {"stride(Tensor self, int? dim=None) -> Any", "stride(dim=None) -> tuple or int\n\nElements from one index to the next, per dim.", WGPY_METHOD, stride},
@@ -442,7 +554,7 @@ const wgpy_builtin wgpy_tensor_builtins[] = {
     {"clone(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor", "A copy; the gradient flows through it.", BOTH, clone},
     {"to(Tensor self, Device? device=None, ScalarType? dtype=None, " TO_END, "x in another dtype; x itself when nothing changes.", WGPY_METHOD, to_device},
     {"to.dtype(Tensor self, ScalarType dtype, " TO_END, NULL, WGPY_METHOD, to_dtype},
-    {"to.other(Tensor self, Tensor other, " TO_END, NULL, WGPY_METHOD, to_other},
+    {"to.other(Tensor self, Tensor tensor, " TO_END, NULL, WGPY_METHOD, to_other},
     {"nonzero(Tensor self, *, bool as_tuple=False) -> Tensor", "nonzero(input, *, as_tuple=False)\n\nWhere the elements are not zero.", BOTH, nonzero},
     {"fill(Tensor self, Tensor|Scalar value) -> Tensor", "One value in the shape of input.", WGPY_FUNCTION, fill},
     {"type_as(Tensor self, Tensor other) -> Tensor", "x in other's dtype.", WGPY_METHOD, type_as},
@@ -451,6 +563,8 @@ const wgpy_builtin wgpy_tensor_builtins[] = {
     {"cpu(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor", "x itself: every tensor is on the cpu.", WGPY_METHOD, cpu},
     {"resize_(Tensor self, int[] size, *, MemoryFormat? memory_format=None) -> Tensor",
      "Another shape over the same elements; new ones have no value.", WGPY_METHOD, resize},
+    {"resize_as_(Tensor self, Tensor the_template, *, MemoryFormat? memory_format=None) -> Tensor", "resize_ to the sizes of another.", WGPY_METHOD,
+     resize_as},
     CAST(float, "float32"), CAST(double, "float64"), CAST(half, "float16"), CAST(bfloat16, "bfloat16"), CAST(long, "int64"), CAST(int, "int32"),
     CAST(short, "int16"), CAST(char, "int8"), CAST(byte, "uint8"), CAST(bool, "bool"), {NULL, NULL, 0, NULL}};
 #undef CAST
@@ -465,7 +579,9 @@ PyMethodDef wgpy_attribute_methods[] = {
     {"tolist", tolist, METH_NOARGS, "tolist() -> list\n\nThe elements as nested lists of Python numbers."},
     {"data_ptr", data_ptr, METH_NOARGS, "data_ptr() -> int\n\nAddress of the first element."},
     {"storage_offset", storage_offset, METH_NOARGS, "storage_offset() -> int\n\nElements from the storage's start."},
-    {"_storage_key", storage_key, METH_NOARGS, NULL},
+    {"_storage_key", storage_key, METH_VARARGS, NULL},
+    {"_storage_bytes", storage_bytes, METH_VARARGS, NULL},
+    {"_whole_storage", whole_storage, METH_VARARGS, NULL},
     {"is_set_to", is_set_to, METH_O, "Same storage, offset, sizes and strides?"},
     {"is_same_size", is_same_size, METH_O, "Same sizes?"},
     {"is_floating_point", is_floating_point, METH_NOARGS, "Is the dtype a floating one?"},
@@ -475,7 +591,8 @@ PyMethodDef wgpy_attribute_methods[] = {
     {"is_neg", method_false, METH_NOARGS, "is_neg() -> bool\n\nIs its negation put off? Never."},
     {"is_pinned", method_false, METH_NOARGS, "is_pinned() -> bool\n\nIs its memory pinned for a device? Never."},
     {"is_shared", method_false, METH_NOARGS, "is_shared() -> bool\n\nIs its memory shared with other processes? Never."},
-    {"is_coalesced", method_false, METH_NOARGS, "is_coalesced() -> bool\n\nOf sparse tensors, of which there are none: False."},
+    {"is_coalesced", is_coalesced, METH_NOARGS, "is_coalesced() -> bool\n\nOf sparse tensors, of which there are none: raises."},
+    {"dim_order", dim_order, METH_NOARGS, "dim_order() -> tuple\n\nThe dims from the outermost in memory to the innermost."},
     {"get_device", get_device_number, METH_NOARGS, "get_device() -> int\n\n-1: the cpu."},
     {"pin_memory", method_self, METH_NOARGS, "x itself: there is no other device to copy to."},
     {"share_memory_", method_self, METH_NOARGS, "x itself: threads see it as it is."},
@@ -489,10 +606,10 @@ PyGetSetDef wgpy_attribute_getset[] = {
     {"layout", get_layout, NULL, "torch.strided", NULL}, {"itemsize", get_itemsize, NULL, "Bytes of an element.", NULL},
     {"nbytes", get_nbytes, NULL, "Bytes of all elements.", NULL}, {"T", get_transposed, NULL, "The dims reversed.", NULL},
     {"mT", get_mT, NULL, "The last two dims exchanged.", NULL}, {"H", get_H, NULL, "The conjugate transpose of a matrix.", NULL},
-    {"mH", get_mH, NULL, "The conjugate transpose of matrices.", NULL}, {"real", get_real, NULL, "x itself: it is real.", NULL},
-    {"imag", get_imag, NULL, "Complex tensors only.", NULL}, {"is_cpu", yes, NULL, NULL, NULL}, {"is_cuda", no, NULL, NULL, NULL},
+    {"mH", get_mH, NULL, "The conjugate transpose of matrices.", NULL}, {"real", get_real, set_real, "x itself: it is real.", NULL},
+    {"imag", get_imag, set_imag, "Complex tensors only.", NULL}, {"is_cpu", yes, NULL, NULL, NULL}, {"is_cuda", no, NULL, NULL, NULL},
     {"is_meta", no, NULL, NULL, NULL}, {"is_sparse", no, NULL, NULL, NULL}, {"is_sparse_csr", no, NULL, NULL, NULL},
     {"is_quantized", no, NULL, NULL, NULL}, {"is_mkldnn", no, NULL, NULL, NULL}, {"is_mps", no, NULL, NULL, NULL},
-    {"is_xpu", no, NULL, NULL, NULL}, {"is_ipu", no, NULL, NULL, NULL}, {"is_xla", no, NULL, NULL, NULL}, {"is_hpu", no, NULL, NULL, NULL},
+    {"is_xpu", no, NULL, NULL, NULL}, {"is_ipu", no, NULL, NULL, NULL}, {"is_xla", no, NULL, NULL, NULL}, {"name", get_name, NULL, NULL, NULL},
     {"is_maia", no, NULL, NULL, NULL}, {"is_mtia", no, NULL, NULL, NULL}, {"is_vulkan", no, NULL, NULL, NULL}, {"is_nested", no, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL}};

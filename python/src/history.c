@@ -74,7 +74,7 @@ static PyObject *get_grad(PyObject *self, void *u) {
 static int set_grad(PyObject *self, PyObject *value, void *u) {
     (void)u;
     if (value && value != Py_None && !wgpy_is_tensor(value)) {
-        PyObject *type = PyType_GetName(Py_TYPE(value));
+        PyObject *type = wgpy_type_name(value);
         PyErr_Format(PyExc_TypeError, "assigned grad expected to be a Tensor or None but got grad of type %U", type);
         Py_XDECREF(type);
         return -1;
@@ -93,7 +93,7 @@ static int set_grad_dtype(PyObject *self, PyObject *value, void *u) {
         return -1;
     }
     if (value && value != Py_None && !wgpy_is_dtype(value)) {
-        PyObject *type = PyType_GetName(Py_TYPE(value));
+        PyObject *type = wgpy_type_name(value);
         PyErr_Format(PyExc_RuntimeError, "grad_dtype must be a torch.dtype or None, but got %U", type);
         Py_XDECREF(type);
         return -1;
@@ -159,7 +159,7 @@ static int set_data(PyObject *self, PyObject *value, void *u) {
         return -1;
     }
     if (!wgpy_is_tensor(value)) {
-        PyObject *type = PyType_GetName(Py_TYPE(value));
+        PyObject *type = wgpy_type_name(value);
         PyErr_Format(PyExc_TypeError, "Variable data has to be a tensor, but got %U", type);
         Py_XDECREF(type);
         return -1;

@@ -650,6 +650,11 @@ PyObject *wgpy_iter(PyObject *self) {
         PyErr_SetString(PyExc_TypeError, "iteration over a 0-d tensor");
         return NULL;
     }
+    if (!wgpy_is_exact(self) && wgpy_may_override(self)) { /* a subclass's parts are of the subclass */
+        PyObject *parts = PyObject_CallMethod(self, "unbind", "i", 0), *over = parts ? PyObject_GetIter(parts) : NULL;
+        Py_XDECREF(parts);
+        return over;
+    }
     int64_t size = wg_sizes(x)[0];
     int n = 0;
     if (size > INT32_MAX) return PyErr_NoMemory();

@@ -10,7 +10,8 @@
 
 /* ---- memory of ours as a buffer ----------------------------------------------------------------------------------------------- */
 
-/* An object that shows a tensor's elements (from the first to the last byte that it reaches) as bytes, for numpy.ndarray. */
+/* An object that shows a tensor's elements (from the first to the last byte that it reaches) as bytes, for numpy.ndarray.
+ * Its handle is its own: the tensor's may be given other elements (x.data = y, resize_) while arrays look at these. */
 typedef struct exporter {
     PyObject_HEAD
     wg_tensor *t; /* owned */
@@ -73,7 +74,12 @@ static PyObject *array_over(wg_tensor *t) {
         Py_XDECREF(numpy);
         return NULL;
     }
-    e->t = wg_keep(t);
+    e->t = wg_take(wg_detach(t));
+    if (wg_is_poison(e->t)) {
+        Py_DECREF(e);
+        Py_DECREF(numpy);
+        return wgpy_error();
+    }
     PyObject *sizes = plain_sizes(t), *strides = byte_strides(t), *r = NULL;
     if (sizes && strides) r = PyObject_CallMethod(numpy, "ndarray", "OsOiO", sizes, name, (PyObject *)e, 0, strides);
     Py_XDECREF(sizes);
@@ -84,25 +90,33 @@ static PyObject *array_over(wg_tensor *t) {
 }
 
 static PyObject *to_numpy(wg_tensor *t, bool force) {
-    if (wg_requires_grad(t) && !force) {
+    if (wg_requires_grad(t) && wg_grad_enabled() && !force) {
         PyErr_SetString(PyExc_RuntimeError, "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.");
         return NULL;
     }
     size_t scope = wg_scope_open();
-    wg_tensor *bare = wg_requires_grad(t) ? wg_detach(t) : t;
-    PyObject *r = wg_is_poison(bare) ? wgpy_error() : array_over(bare);
+    PyObject *r = array_over(t);
     wg_scope_close(scope);
     return r;
 }
+/* numpy(force=...): -1 with TypeError for what is not a bool. */
+static int as_force(PyObject *o) {
+    if (PyBool_Check(o)) return o == Py_True;
+    PyObject *name = wgpy_type_name(o);
+    PyErr_Format(PyExc_TypeError, "numpy(): argument 'force' must be bool, not %U", name);
+    Py_XDECREF(name);
+    return -1;
+}
 
 static PyObject *numpy(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *names) {
-    bool force = false;
+    int force = 0;
     for (Py_ssize_t i = 0; names && i < PyTuple_Size(names); i++) {
-        if (PyUnicode_CompareWithASCIIString(PyTuple_GetItem(names, i), "force") == 0) force = PyObject_IsTrue(args[nargs + i]) == 1;
-        else {
-            PyErr_Format(PyExc_TypeError, "numpy() got an unexpected keyword argument '%U'", PyTuple_GetItem(names, i));
-            return NULL;
+        if (PyUnicode_CompareWithASCIIString(PyTuple_GetItem(names, i), "force") == 0) {
+            if ((force = as_force(args[nargs + i])) < 0) return NULL;
+            continue;
         }
+        PyErr_Format(PyExc_TypeError, "numpy() got an unexpected keyword argument '%U'", PyTuple_GetItem(names, i));
+        return NULL;
     }
     if (nargs) {
         PyErr_Format(PyExc_TypeError, "numpy() takes 0 positional arguments but %zd %s given", nargs, nargs == 1 ? "was" : "were");
@@ -196,6 +210,15 @@ static PyObject *delegate(const char *function, PyObject *self, PyObject *argume
     Py_XDECREF(module);
     return r;
 }
+/* x.untyped_storage(), x.storage(): python/wengert/storage.py. */
+static PyObject *storage_as(PyObject *self, const char *kind) {
+    PyObject *module = PyImport_ImportModule("wengert.storage");
+    PyObject *r = module ? PyObject_CallMethod(module, kind, "O", self) : NULL;
+    Py_XDECREF(module);
+    return r;
+}
+static PyObject *untyped_storage(PyObject *self, PyObject *unused) { return (void)unused, storage_as(self, "UntypedStorage"); }
+static PyObject *storage(PyObject *self, PyObject *unused) { return (void)unused, storage_as(self, "TypedStorage"); }
 static PyObject *deepcopy(PyObject *self, PyObject *memo) { return delegate("deepcopy", self, memo); }
 static PyObject *copy(PyObject *self, PyObject *unused) { return (void)unused, delegate("copy", self, NULL); }
 static PyObject *reduce_ex(PyObject *self, PyObject *protocol) { return delegate("reduce", self, protocol); }
@@ -227,6 +250,8 @@ PyMethodDef wgpy_interop_methods[] = {
      "numpy(*, force=False) -> ndarray\n\nThe elements as a NumPy array over the same memory."},
     {"__array__", (PyCFunction)(void (*)(void))array, METH_VARARGS | METH_KEYWORDS, NULL},
     {"__array_wrap__", array_wrap, METH_VARARGS, NULL},
+    {"untyped_storage", untyped_storage, METH_NOARGS, "untyped_storage() -> UntypedStorage\n\nThe bytes under the tensor."},
+    {"storage", storage, METH_NOARGS, "storage() -> TypedStorage\n\nThe elements under the tensor (deprecated)."},
     {"__deepcopy__", deepcopy, METH_O, NULL},
     {"__copy__", copy, METH_NOARGS, NULL},
     {"__reduce_ex__", reduce_ex, METH_O, NULL},

@@ -375,6 +375,21 @@ static PyObject *named_repr(PyObject *self, PyObject *unused) {
     if (text) WGPY_SET(text, PyUnicode_FromFormat("%U)", text));
     return text;
 }
+/* Pickled by name, as types that live in torch.return_types only. */
+static PyObject *named_reduce(PyObject *self, PyObject *unused) {
+    PyObject *module = PyImport_ImportModule("wengert._pickle"), *name = PyType_GetName(Py_TYPE(self));
+    PyObject *rebuild = module ? PyObject_GetAttrString(module, "_rebuild_named") : NULL, *list = PySequence_List(self);
+    PyObject *values = list ? PyList_AsTuple(list) : NULL, *r = NULL;
+    (void)unused;
+    if (rebuild && name && values) r = Py_BuildValue("O(OO)", rebuild, name, values);
+    Py_XDECREF(module);
+    Py_XDECREF(name);
+    Py_XDECREF(rebuild);
+    Py_XDECREF(list);
+    Py_XDECREF(values);
+    return r;
+}
+static PyMethodDef named_reduce_def = {"__reduce__", named_reduce, METH_NOARGS, NULL};
 static PyMethodDef named_repr_def = {"__repr__", named_repr, METH_NOARGS, NULL};
 
 /* "(Tensor values, Tensor indices)" of op max.dim -> torch.return_types.max */
@@ -400,8 +415,11 @@ static PyTypeObject *named_type(const char *name, const char *result) {
     PyStructSequence_Desc desc = {strdup(full), "named results", fields, n};
     PyTypeObject *type = PyStructSequence_NewType(&desc);
     PyObject *repr = type ? PyDescr_NewMethod(type, &named_repr_def) : NULL;
-    if (!repr || PyObject_SetAttrString((PyObject *)type, "__repr__", repr) < 0) Py_CLEAR(type);
+    PyObject *reduce = repr ? PyDescr_NewMethod(type, &named_reduce_def) : NULL;
+    if (!reduce || PyObject_SetAttrString((PyObject *)type, "__repr__", repr) < 0 || PyObject_SetAttrString((PyObject *)type, "__reduce__", reduce) < 0)
+        Py_CLEAR(type);
     Py_XDECREF(repr);
+    Py_XDECREF(reduce);
     return type;
 }
 

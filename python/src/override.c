@@ -247,7 +247,9 @@ static PyObject *call_plainly(PyObject *module, PyObject *args) {
     return r;
 }
 
-static PyObject *method_as_subclass(PyObject *self, PyObject *cls) {
+static PyObject *method_as_subclass(PyObject *self, PyObject *args) { /* not asked of __torch_function__ */
+    PyObject *cls;
+    if (!PyArg_ParseTuple(args, "O:as_subclass", &cls)) return NULL;
     if (!PyType_Check(cls) || !PyType_IsSubtype((PyTypeObject *)cls, wgpy.tensor)) {
         PyErr_Format(PyExc_TypeError, "cls must be a type (got %S)", (PyObject *)Py_TYPE(cls));
         return NULL;
@@ -267,6 +269,10 @@ static PyObject *make_subclass(PyObject *unused, PyObject *args, PyObject *kwarg
         return NULL;
     }
     if (!wgpy_expect(data, "_make_subclass", "data")) return NULL;
+    if (requires_grad && !wg_dtype_is_floating(wg_dtype_of(wgpy_handle(data)))) {
+        PyErr_SetString(PyExc_RuntimeError, "Only Tensors of floating point and complex dtype can require gradients");
+        return NULL;
+    }
     size_t scope = wg_scope_open();
     wg_tensor *t = wg_detach(wgpy_handle(data));
     if (requires_grad) t = wg_set_requires_grad(t, true);
@@ -277,7 +283,7 @@ static PyObject *make_subclass(PyObject *unused, PyObject *args, PyObject *kwarg
 
 PyMethodDef wgpy_override_methods[] = {
     {"__torch_function__", (PyCFunction)(void (*)(void))default_impl_keywords, METH_CLASS | METH_VARARGS | METH_KEYWORDS, NULL},
-    {"as_subclass", method_as_subclass, METH_O, "as_subclass(cls) -> cls\n\nThe same elements as an object of a subclass."},
+    {"as_subclass", method_as_subclass, METH_VARARGS, "as_subclass(cls) -> cls\n\nThe same elements as an object of a subclass."},
     {"_make_subclass", (PyCFunction)(void (*)(void))make_subclass, METH_STATIC | METH_VARARGS | METH_KEYWORDS, NULL},
     {NULL, NULL, 0, NULL}};
 

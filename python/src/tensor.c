@@ -170,12 +170,12 @@ static const wg_op *ops[OPERATORS];
 /* What __torch_function__ is told of them: the Tensor's attribute when it stands on the left, on the right, written in place. */
 static const char *const dunder[OPERATORS][3] = {
     [OP_ADD] = {"add", "add", "add_"}, [OP_SUB] = {"sub", "__rsub__", "sub_"}, [OP_MUL] = {"mul", "mul", "mul_"},
-    [OP_DIV] = {"div", "__rtruediv__", "div_"}, [OP_FLOORDIV] = {"__floordiv__", "__rfloordiv__", "__ifloordiv__"},
-    [OP_MOD] = {"remainder", "__rmod__", "remainder_"}, [OP_POW] = {"pow", "__rpow__", "__ipow__"},
+    [OP_DIV] = {"div", "__rtruediv__", "div_"}, [OP_FLOORDIV] = {"__floordiv__", "__rfloordiv__", "floor_divide_"},
+    [OP_MOD] = {"remainder", "__rmod__", "remainder_"}, [OP_POW] = {"pow", "__rpow__", "pow_"},
     [OP_AND] = {"__and__", "bitwise_and", "__iand__"}, [OP_OR] = {"__or__", "bitwise_or", "__ior__"},
     [OP_XOR] = {"__xor__", "bitwise_xor", "__ixor__"}, [OP_LSHIFT] = {"__lshift__", "__rlshift__", "__ilshift__"},
     [OP_RSHIFT] = {"__rshift__", "__rrshift__", "__irshift__"}, [OP_MATMUL] = {"matmul", "__rmatmul__", NULL},
-    [OP_EQ] = {"__eq__", "__eq__", NULL}, [OP_NE] = {"__ne__", "__ne__", NULL}, [OP_LT] = {"lt", "gt", NULL}, [OP_LE] = {"le", "ge", NULL},
+    [OP_EQ] = {"__eq__", "__eq__", NULL}, [OP_NE] = {"ne", "ne", NULL}, [OP_LT] = {"lt", "gt", NULL}, [OP_LE] = {"le", "ge", NULL},
     [OP_GT] = {"gt", "lt", NULL}, [OP_GE] = {"ge", "le", NULL}, [OP_NEG] = {"neg", NULL, NULL}, [OP_ABS] = {"abs", NULL, NULL},
     [OP_INVERT] = {"__invert__", NULL, NULL}};
 
@@ -210,6 +210,31 @@ static PyObject *apply(int which, wg_tensor *x, wg_tensor *y, size_t scope) {
     return wgpy_leave(scope, r);
 }
 
+static PyObject *binary(int which, PyObject *a, PyObject *b);
+/* One operand is neither a Tensor nor a number: nearly always NotImplemented. An array is compared with ==, and what stands
+ * over a tensor is multiplied with its reciprocal, by its own type's operator. */
+static PyObject *with_stranger(int which, PyObject *a, PyObject *b, bool tensor_left) {
+    PyObject *other = tensor_left ? b : a, *r;
+    if (which == OP_EQ && wgpy_is_array(other)) {
+        size_t scope = wg_scope_open();
+        wg_tensor *t = wgpy_from_array(other);
+        PyObject *taken = t ? wgpy_result(t) : NULL;
+        wg_scope_close(scope);
+        r = taken ? binary(which, tensor_left ? a : taken, tensor_left ? taken : b) : NULL;
+        Py_XDECREF(taken);
+    } else if (which == OP_DIV && !tensor_left) {
+        size_t scope = wg_scope_open();
+        PyObject *reciprocal = wgpy_leave(scope, wg_op_unary(ops[OP_RECIPROCAL], wgpy_handle(b)));
+        r = reciprocal ? PyNumber_Multiply(reciprocal, a) : NULL;
+        Py_XDECREF(reciprocal);
+    } else {
+        return Py_NewRef(Py_NotImplemented);
+    }
+    if (r || !PyErr_ExceptionMatches(PyExc_TypeError)) return r;
+    PyErr_Clear();
+    return Py_NewRef(Py_NotImplemented);
+}
+
 /* Two objects, at least one a Tensor; the other may be a number. Py_NotImplemented for what is neither. */
 static PyObject *binary(int which, PyObject *a, PyObject *b) {
     bool ta = wgpy_is_exact(a), tb = wgpy_is_exact(b);
@@ -224,7 +249,10 @@ static PyObject *binary(int which, PyObject *a, PyObject *b) {
     wg_tensor *x = ta ? wgpy_handle(a) : wgpy_number(a), *y = tb ? wgpy_handle(b) : wgpy_number(b);
     if (WGPY_UNLIKELY(!x || !y)) {
         wg_scope_close(scope);
-        if (PyErr_Occurred()) return NULL;
+        return PyErr_Occurred() ? NULL : with_stranger(which, a, b, ta);
+    }
+    if (WGPY_UNLIKELY(which == OP_MATMUL && !(ta && tb))) {
+        wg_scope_close(scope);
         return Py_NewRef(Py_NotImplemented);
     }
     if (WGPY_UNLIKELY(!ta && which == OP_SUB)) return apply(OP_RSUB, y, x, scope); /* named as in PyTorch */
@@ -235,10 +263,7 @@ static PyObject *binary(int which, PyObject *a, PyObject *b) {
 }
 
 static PyObject *power(PyObject *a, PyObject *b, PyObject *mod) {
-    if (mod != Py_None) {
-        PyErr_SetString(PyExc_TypeError, "pow() with a modulus is not defined for tensors");
-        return NULL;
-    }
+    if (mod != Py_None) return Py_NewRef(Py_NotImplemented);
     return binary(OP_POW, a, b);
 }
 
@@ -304,9 +329,35 @@ UNARY(neg, OP_NEG) UNARY(abs, OP_ABS) UNARY(invert, OP_INVERT)
 #undef IN_PLACE
 #undef UNARY
 
+static PyObject *number_inverted(PyObject *a) {
+    if (!wg_dtype_is_floating(wg_dtype_of(wgpy_handle(a)))) return number_invert(a);
+    PyErr_SetString(PyExc_TypeError, "~ (operator.invert) is only implemented on integer and Boolean-type tensors");
+    return NULL;
+}
+
+/* The slots whose work is not an op, of a subclass: as Tensor.__float__(a) would see them. */
+static PyObject *overridden_slot(const char *name, PyObject *a, bool *handled) {
+    *handled = false;
+    if (WGPY_LIKELY(!wgpy.overrides && (wgpy_is_exact(a) || !wgpy_may_override(a)))) return NULL;
+    PyObject *method = PyObject_GetAttrString((PyObject *)wgpy.tensor, name);
+    if (!method) PyErr_Clear();
+    if (!method) return NULL;
+    wgpy_overloads family = {.name = name, .function = method, .is_method = true};
+    PyObject *r = wgpy_override(&family, a, NULL, 0, NULL, handled);
+    Py_DECREF(method);
+    return r;
+}
+#define OVERRIDDEN(name, a)                                                                                                \
+    do {                                                                                                                   \
+        bool handled_;                                                                                                     \
+        PyObject *r_ = overridden_slot(name, a, &handled_);                                                                \
+        if (WGPY_UNLIKELY(handled_)) return r_;                                                                            \
+    } while (0)
+
 static PyObject *positive(PyObject *a) {
+    OVERRIDDEN("positive", a);
     if (wg_dtype_of(wgpy_handle(a)) != WG_BOOL) return Py_NewRef(a);
-    PyErr_SetString(PyExc_RuntimeError, "The `+` operator, on a bool tensor is not supported.");
+    PyErr_SetString(PyExc_NotImplementedError, "The `+` operator, on a bool tensor is not supported.");
     return NULL;
 }
 
@@ -324,6 +375,13 @@ static Py_hash_t hash(PyObject *self) {
 /* ---- one element as a Python number ------------------------------------------------------------------------------------- */
 
 static int truth(PyObject *self) {
+    bool handled;
+    PyObject *r = overridden_slot("__bool__", self, &handled);
+    if (WGPY_UNLIKELY(handled)) {
+        int v = r ? PyObject_IsTrue(r) : -1;
+        Py_XDECREF(r);
+        return v;
+    }
     int v = wg_truth(wgpy_handle(self));
     if (v < 0) wgpy_error();
     return v;
@@ -345,6 +403,7 @@ static int warn_of_history(const wg_tensor *t) {
 
 static PyObject *as_float(PyObject *self) {
     double v;
+    OVERRIDDEN("__float__", self);
     if (one_element(self) || warn_of_history(wgpy_handle(self)) || wgpy_check(wg_item(wgpy_handle(self), &v))) return NULL;
     return PyFloat_FromDouble(v);
 }
@@ -353,6 +412,7 @@ static PyObject *as_int(PyObject *self) {
     wg_tensor *t = wgpy_handle(self);
     int64_t i;
     double v;
+    OVERRIDDEN("__int__", self);
     if (one_element(self)) return NULL;
     if (!wg_dtype_is_floating(wg_dtype_of(t))) return wgpy_check(wg_item_i(t, &i)) ? NULL : PyLong_FromLongLong(i);
     return wgpy_check(wg_item(t, &v)) ? NULL : PyLong_FromDouble(v);
@@ -360,6 +420,7 @@ static PyObject *as_int(PyObject *self) {
 
 static PyObject *as_index(PyObject *self) {
     wg_tensor *t = wgpy_handle(self);
+    OVERRIDDEN("__index__", self);
     if (wg_numel(t) == 1 && !wg_dtype_is_floating(wg_dtype_of(t))) return as_int(self);
     PyErr_SetString(PyExc_TypeError, "only integer tensors of a single element can be converted to an index");
     return NULL;
@@ -367,6 +428,7 @@ static PyObject *as_index(PyObject *self) {
 
 static PyObject *repr(PyObject *self) {
     extern PyObject *wgpy_repr(PyObject *self); /* attribute.c */
+    OVERRIDDEN("__repr__", self);
     return wgpy_repr(self);
 }
 
@@ -494,27 +556,55 @@ static PyObject *overridden_get(PyObject *self, const PyGetSetDef *g, bool *hand
 }
 static PyObject *guarded_get(PyObject *self, void *original) {
     const PyGetSetDef *g = original;
-    if (WGPY_UNLIKELY(!wgpy_is_exact(self) && Py_TYPE(self) != wgpy.parameter && wgpy_may_override(self))) {
+    if (WGPY_UNLIKELY(wgpy.overrides || (!wgpy_is_exact(self) && Py_TYPE(self) != wgpy.parameter && wgpy_may_override(self)))) {
         bool handled = false;
         PyObject *r = overridden_get(self, g, &handled);
         if (handled || PyErr_Occurred()) return r;
     }
     return g->get(self, g->closure);
 }
+/* Writing and deleting: Tensor.X.__set__, Tensor.X.__delete__. */
+static int overridden_set(PyObject *self, PyObject *value, const PyGetSetDef *g, bool *handled) {
+    PyObject *descriptor = PyObject_GetAttrString((PyObject *)wgpy.tensor, g->name);
+    PyObject *set = descriptor ? PyObject_GetAttrString(descriptor, value ? "__set__" : "__delete__") : NULL;
+    Py_XDECREF(descriptor);
+    if (!set) return -1;
+    wgpy_overloads family = {.name = g->name, .function = set, .is_method = true};
+    PyObject *r = wgpy_override(&family, self, &value, value != NULL, NULL, handled);
+    Py_DECREF(set);
+    Py_XDECREF(r);
+    return r ? 0 : -1;
+}
 static int guarded_set(PyObject *self, PyObject *value, void *original) {
     const PyGetSetDef *g = original;
+    if (!g->set) return PyErr_Format(PyExc_AttributeError, "attribute '%s' of 'torch._C.TensorBase' objects is not writable", g->name), -1;
+    if (WGPY_UNLIKELY(wgpy.overrides || (!wgpy_is_exact(self) && Py_TYPE(self) != wgpy.parameter && wgpy_may_override(self)))) {
+        bool handled = false;
+        int st = overridden_set(self, value, g, &handled);
+        if (handled || PyErr_Occurred()) return st;
+    }
     return g->set(self, value, g->closure);
 }
 
 static PyGetSetDef *all_getset(void) {
     const PyGetSetDef *const tables[] = {wgpy_attribute_getset, wgpy_autograd_getset, wgpy_interop_getset};
-    size_t n = 1, k = 0;
+    size_t n = 2, k = 0;
     for (size_t i = 0; i < 3; i++) n += count_getset(tables[i]);
     PyGetSetDef *all = PyMem_Calloc(n, sizeof(*all));
     for (size_t i = 0; all && i < 3; i++)
         for (const PyGetSetDef *g = tables[i]; g->name; g++)
-            all[k++] = (PyGetSetDef){g->name, guarded_get, g->set ? guarded_set : NULL, g->doc, (void *)(uintptr_t)g};
+            all[k++] = (PyGetSetDef){g->name, guarded_get, guarded_set, g->doc, (void *)(uintptr_t)g};
+    if (all) all[k] = (PyGetSetDef){"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL};
     return all;
+}
+
+/* Classes of tensors are pickled by a function (copyreg), which needs a type of their own. */
+static int give_metaclass(PyObject *module) {
+    PyObject *meta = PyObject_CallFunction((PyObject *)&PyType_Type, "s(O){ss}", "_TensorMeta", (PyObject *)&PyType_Type, "__module__", "torch._C");
+    if (!meta || PyModule_AddObjectRef(module, "_TensorMeta", meta) < 0) return -1;
+    wgpy.tensor_meta = (PyTypeObject *)meta;
+    Py_SET_TYPE((PyObject *)wgpy.tensor, wgpy.tensor_meta);
+    return 0;
 }
 
 int wgpy_init_tensor(PyObject *module) {
@@ -534,7 +624,7 @@ int wgpy_init_tensor(PyObject *module) {
         {Py_nb_floor_divide, number_floordiv}, {Py_nb_remainder, number_mod}, {Py_nb_power, power}, {Py_nb_and, number_and},
         {Py_nb_or, number_or}, {Py_nb_xor, number_xor}, {Py_nb_lshift, number_lshift}, {Py_nb_rshift, number_rshift},
         {Py_nb_matrix_multiply, number_matmul}, {Py_nb_negative, number_neg}, {Py_nb_positive, positive},
-        {Py_nb_absolute, number_abs}, {Py_nb_invert, number_invert}, {Py_nb_inplace_add, number_iadd},
+        {Py_nb_absolute, number_abs}, {Py_nb_invert, number_inverted}, {Py_nb_inplace_add, number_iadd},
         {Py_nb_inplace_subtract, number_isub}, {Py_nb_inplace_multiply, number_imul}, {Py_nb_inplace_true_divide, number_idiv},
         {Py_nb_inplace_floor_divide, number_ifloordiv}, {Py_nb_inplace_remainder, number_imod},
         {Py_nb_inplace_power, in_place_power}, {Py_nb_inplace_and, number_iand}, {Py_nb_inplace_or, number_ior},
@@ -542,7 +632,7 @@ int wgpy_init_tensor(PyObject *module) {
         {Py_nb_bool, truth}, {Py_nb_float, as_float}, {Py_nb_int, as_int}, {Py_nb_index, as_index}, {0, NULL}};
     PyType_Spec spec = {"torch.Tensor", sizeof(wgpy_tensor), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, slots};
     wgpy.tensor = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
-    if (!wgpy.tensor || PyModule_AddType(module, wgpy.tensor) < 0) return -1;
+    if (!wgpy.tensor || PyModule_AddType(module, wgpy.tensor) < 0 || give_metaclass(module) < 0) return -1;
     /* Messages say 'Tensor' object, as of a class written in Python. */
     PyObject *reflected = PyObject_GetAttrString((PyObject *)wgpy.tensor, "__rtruediv__"); /* PyTorch still has Python 2's name */
     if (!reflected || PyObject_SetAttrString((PyObject *)wgpy.tensor, "__rdiv__", reflected) < 0) return -1;

@@ -57,9 +57,28 @@ static PyObject *dtype_to(PyObject *self, wg_dtype code) {
     (void)self;
     return wgpy_dtype_object(code);
 }
+/* Int, Bool …: PyTorch's other names of dtypes without a complex counterpart. */
+static const char *scalar_name(wg_dtype d) {
+    switch ((int)d) {
+        case WG_BOOL: return "Bool";
+        case WG_UINT8: return "Byte";
+        case WG_INT8: return "Char";
+        case WG_INT16: return "Short";
+        case WG_INT32: return "Int";
+        case WG_INT64: return "Long";
+        case WG_UINT16: return "UInt16";
+        case WG_UINT32: return "UInt32";
+        case WG_UINT64: return "UInt64";
+        case WG_FLOAT8_E4M3: return "Float8_e4m3fn";
+        case WG_FLOAT8_E5M2: return "Float8_e5m2";
+        default: return NULL;
+    }
+}
 static PyObject *dtype_to_complex(PyObject *self, PyObject *unused) {
     (void)unused;
     wg_dtype d = code_of(self);
+    if (scalar_name(d)) return PyErr_Format(PyExc_RuntimeError, "Unknown Complex ScalarType for %s", scalar_name(d)), NULL;
+    if (d == WG_BFLOAT16) return PyErr_SetString(PyExc_NotImplementedError, "Wengert does not have dtype torch.bcomplex32 yet"), NULL;
     return dtype_to(self, d == WG_FLOAT64 || d == WG_COMPLEX128 ? WG_COMPLEX128 : d == WG_FLOAT16 ? WG_COMPLEX32 : WG_COMPLEX64);
 }
 static PyObject *dtype_to_real(PyObject *self, PyObject *unused) {
@@ -78,7 +97,9 @@ static PyGetSetDef dtype_getset[] = {{"is_floating_point", dtype_is_floating_poi
 /* Kinds without a constructor: their instances are made here and live as long as the process. */
 static PyObject *no_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     (void)args, (void)kwargs;
-    PyErr_Format(PyExc_TypeError, "cannot create '%S' instances", (PyObject *)type);
+    PyObject *name = PyType_GetName(type);
+    PyErr_Format(PyExc_TypeError, "cannot create 'torch.%U' instances", name);
+    Py_XDECREF(name);
     return NULL;
 }
 static void plain_dealloc(PyObject *self) {
@@ -166,6 +187,7 @@ static PyObject *new_device(PyTypeObject *type, const char *name, Py_ssize_t len
                                          "vulkan, mps, meta, hpu, mtia, privateuseone device type at start of device string: %s", name);
         return NULL;
     }
+    if (has_index && (index < 0 || index > INT32_MAX)) return PyErr_SetString(PyExc_RuntimeError, "Device index must not be negative"), NULL;
     wgpy_device *d = PyObject_New(wgpy_device, type);
     if (!d) return NULL;
     memset(d->type, 0, sizeof(d->type));
@@ -175,40 +197,64 @@ static PyObject *new_device(PyTypeObject *type, const char *name, Py_ssize_t len
     return (PyObject *)d;
 }
 
+/* "cuda:1": letters, perhaps a colon and a number without zeros before it. */
 static PyObject *parse_device(PyTypeObject *type, const char *text) {
-    const char *colon = strchr(text, ':');
-    if (!colon) return new_device(type, text, (Py_ssize_t)strlen(text), false, 0);
-    char *end;
-    long index = strtol(colon + 1, &end, 10);
-    if (end == colon + 1 || *end || index < 0 || colon[1] == '+' || (colon[1] == '0' && colon[2])) {
-        PyErr_Format(PyExc_RuntimeError, "Invalid device string: '%s'", text);
-        return NULL;
-    }
-    return new_device(type, text, colon - text, true, index);
+    Py_ssize_t letters = 0;
+    if (!*text) return PyErr_SetString(PyExc_RuntimeError, "Device string must not be empty"), NULL;
+    while ((text[letters] | 32) >= 'a' && (text[letters] | 32) <= 'z') letters++; 
+    const char *digits = text[letters] == ':' ? text + letters + 1 : NULL;
+    size_t n = digits ? strspn(digits, "0123456789") : 0;
+    bool odd = digits ? n == 0 || digits[n] || (digits[0] == '0' && n > 1) : text[letters] != 0;
+    if (odd || letters == 0) return PyErr_Format(PyExc_RuntimeError, "Invalid device string: '%s'", text), NULL;
+    if (!digits) return new_device(type, text, letters, false, 0);
+    if (n <= 9) return new_device(type, text, letters, true, strtol(digits, NULL, 10));
+    return PyErr_Format(PyExc_RuntimeError, "Could not parse device index '%s' in device string '%s'", digits, text), NULL;
+}
+
+static PyObject *device_wants(PyObject *what, const char *argument, int position, const char *wanted) {
+    PyObject *name = wgpy_type_name(what);
+    PyErr_Format(PyExc_TypeError, "device(): argument '%s' (position %d) must be %s, not %U", argument, position, wanted, name);
+    Py_XDECREF(name);
+    return NULL;
+}
+static PyObject *device_takes(PyObject *what) { /* PyTorch's list of what it takes */
+    PyObject *name = what ? wgpy_type_name(what) : PyUnicode_FromString("");
+    PyErr_Format(PyExc_TypeError, "device() received an invalid combination of arguments - got (%U), but expected one of:\n"
+                                  " * (torch.device device)\n * (str type, int index = -1)\n", name);
+    Py_XDECREF(name);
+    return NULL;
+}
+
+static PyObject *device_with_index(PyTypeObject *type, const char *text, PyObject *index) {
+    if (!PyLong_Check(index) || PyBool_Check(index)) return device_wants(index, "index", 2, "int");
+    if (strchr(text, ':'))
+        return PyErr_Format(PyExc_RuntimeError, "type (string) must not include an index because index was passed explicitly: %s", text), NULL;
+    int overflow;
+    long i = PyLong_AsLongAndOverflow(index, &overflow);
+    if (overflow) return PyErr_SetString(PyExc_ValueError, "Overflow when unpacking long long"), NULL;
+    return i == -1 && PyErr_Occurred() ? NULL : new_device(type, text, (Py_ssize_t)strlen(text), true, i);
 }
 
 static PyObject *device_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     static char *keys[] = {"type", "index", NULL}, *one[] = {"device", NULL};
     PyObject *what = NULL, *index = NULL;
+    if (PyTuple_Size(args) == 0 && (!kwargs || PyDict_Size(kwargs) == 0)) return device_takes(NULL);
     if (kwargs && PyDict_GetItemString(kwargs, "device")) {
         if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:device", one, &what)) return NULL;
     } else if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O:device", keys, &what, &index)) {
         return NULL;
     }
-    if (Py_TYPE(what) == wgpy.device) return Py_NewRef(what);
-    if (PyLong_Check(what)) return new_device(type, "cuda", 4, true, PyLong_AsLong(what));
-    const char *text = PyUnicode_Check(what) ? PyUnicode_AsUTF8AndSize(what, NULL) : NULL;
-    if (!text) {
-        if (!PyErr_Occurred()) PyErr_Format(PyExc_TypeError, "device(): argument 'type' (position 1) must be str, not %S", (PyObject *)Py_TYPE(what));
-        return NULL;
+    bool bare = !index || index == Py_None;
+    if (Py_TYPE(what) == wgpy.device) return bare ? Py_NewRef(what) : device_wants(what, "type", 1, "str");
+    if (PyLong_Check(what) && !PyBool_Check(what)) {
+        int overflow;
+        long i = PyLong_AsLongAndOverflow(what, &overflow);
+        return new_device(type, "cuda", 4, true, overflow ? -1 : i);
     }
-    if (!index || index == Py_None) return parse_device(type, text);
-    if (strchr(text, ':')) {
-        PyErr_Format(PyExc_RuntimeError, "type (string) must not include an index because index was passed explicitly: %s", text);
-        return NULL;
-    }
-    long i = PyLong_AsLong(index);
-    return i == -1 && PyErr_Occurred() ? NULL : new_device(type, text, (Py_ssize_t)strlen(text), true, i);
+    if (!PyUnicode_Check(what)) return bare ? device_takes(what) : device_wants(what, "type", 1, "str");
+    const char *text = PyUnicode_AsUTF8AndSize(what, NULL);
+    if (!text) return NULL;
+    return bare ? parse_device(type, text) : device_with_index(type, text, index);
 }
 
 static PyObject *device_repr(PyObject *self) {
@@ -227,7 +273,8 @@ static Py_hash_t device_hash(PyObject *self) {
     return h == -1 ? 1 : h;
 }
 static PyObject *device_compare(PyObject *a, PyObject *b, int how) {
-    if (Py_TYPE(b) != wgpy.device || (how != Py_EQ && how != Py_NE)) Py_RETURN_NOTIMPLEMENTED;
+    if (Py_TYPE(b) != wgpy.device) Py_RETURN_NOTIMPLEMENTED;
+    if (how != Py_EQ && how != Py_NE) return PyErr_SetString(PyExc_TypeError, "comparison not implemented"), NULL;
     wgpy_device *x = (wgpy_device *)a, *y = (wgpy_device *)b;
     bool same = strcmp(x->type, y->type) == 0 && x->has_index == y->has_index && (!x->has_index || x->device.index == y->device.index);
     return PyBool_FromLong(same == (how == Py_EQ));
@@ -304,8 +351,15 @@ static PyObject *size_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
     PyObject *s = base(type, args, kwargs);
     for (Py_ssize_t i = 0; s && i < PyTuple_Size(s); i++) {
         PyObject *item = PyTuple_GetItem(s, i);
-        if (PyLong_Check(item)) continue;
-        PyObject *v = PyIndex_Check(item) ? PyNumber_Index(item) : NULL;
+        int overflow = 0;
+        if (PyLong_CheckExact(item)) {
+            (void)PyLong_AsLongLongAndOverflow(item, &overflow);
+            if (!overflow) continue;
+            PyErr_SetString(PyExc_ValueError, "Overflow when unpacking long long");
+            Py_CLEAR(s);
+            break;
+        }
+        PyObject *v = PyBool_Check(item) ? PyLong_FromLong(item == Py_True) : PyIndex_Check(item) ? PyNumber_Index(item) : NULL;
         if (!v) {
             PyErr_Clear();
             PyObject *name = wgpy_type_name(item);
@@ -326,9 +380,9 @@ static PyObject *size_repr(PyObject *self) {
 }
 static PyObject *size_numel(PyObject *self, PyObject *unused) {
     (void)unused;
-    long long n = 1;
-    for (Py_ssize_t i = 0; i < PyTuple_Size(self); i++) n *= PyLong_AsLongLong(PyTuple_GetItem(self, i));
-    return PyLong_FromLongLong(n);
+    uint64_t n = 1;
+    for (Py_ssize_t i = 0; i < PyTuple_Size(self); i++) n *= (uint64_t)PyLong_AsLongLong(PyTuple_GetItem(self, i));
+    return PyErr_Occurred() ? NULL : PyLong_FromLongLong((long long)n);
 }
 static PyObject *size_reduce(PyObject *self, PyObject *unused) {
     (void)unused;
@@ -339,14 +393,16 @@ static PyObject *size_reduce(PyObject *self, PyObject *unused) {
 }
 static PyObject *size_concat(PyObject *a, PyObject *b) {
     if (!PyTuple_Check(a) || !PyTuple_Check(b)) {
-        PyErr_Format(PyExc_TypeError, "can only concatenate tuple (not \"%S\") to torch.Size", (PyObject *)Py_TYPE(PyTuple_Check(a) ? b : a));
+        PyObject *name = PyType_GetName(Py_TYPE(PyTuple_Check(a) ? b : a));
+        PyErr_Format(PyExc_TypeError, "can only concatenate tuple (not %U) to torch.Size", name);
+        Py_XDECREF(name);
         return NULL;
     }
     binaryfunc base = (binaryfunc)PyType_GetSlot(&PyTuple_Type, Py_sq_concat);
     return size_of_tuple(base(a, b));
 }
 static PyObject *size_add(PyObject *a, PyObject *b) {
-    if (!PyTuple_Check(a) || !PyTuple_Check(b)) Py_RETURN_NOTIMPLEMENTED;
+    if (!PyTuple_Check(a) || !PyTuple_Check(b)) Py_RETURN_NOTIMPLEMENTED; /* then size_concat is asked */
     return size_concat(a, b);
 }
 static PyObject *size_repeat(PyObject *self, Py_ssize_t n) {
@@ -364,23 +420,32 @@ static PyMethodDef size_methods[] = {{"numel", size_numel, METH_NOARGS, "The pro
 
 /* ---- finfo, iinfo ------------------------------------------------------------------------------------------------------------------ */
 
+static PyObject *info_wants(PyObject *what, bool floating) {
+    PyObject *name = wgpy_type_name(what);
+    PyErr_Format(PyExc_TypeError, "%s(): argument 'type' (position 1) must be torch.dtype, not %U", floating ? "finfo" : "iinfo", name);
+    Py_XDECREF(name);
+    return NULL;
+}
+static PyObject *info_refuses(wg_dtype d, bool floating) {
+    PyErr_SetString(PyExc_TypeError, floating        ? "torch.finfo() requires a floating point input type. Use torch.iinfo to handle 'torch.finfo'"
+                                     : d == WG_BOOL ? "torch.bool is not supported by torch.iinfo"
+                                                    : "torch.iinfo() requires an integer input type. Use torch.finfo to handle 'torch.iinfo'");
+    return NULL;
+}
+static int unsigned_bits(wg_dtype d) { return d == WG_UINT8 ? 8 : d == WG_UINT16 ? 16 : d == WG_UINT32 ? 32 : d == WG_UINT64 ? 64 : 0; }
 static PyObject *info_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     static char *keys[] = {"type", NULL};
     PyObject *what = NULL;
-    bool want_float = type == wgpy.finfo;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, want_float ? "|O:finfo" : "O:iinfo", keys, &what)) return NULL;
+    bool floating = type == wgpy.finfo;
     wg_dtype d = wg_default_dtype();
-    if (what && !wgpy_is_dtype(what)) {
-        PyErr_Format(PyExc_TypeError, "%s(): argument 'type' (position 1) must be torch.dtype, not %S", want_float ? "finfo" : "iinfo", (PyObject *)Py_TYPE(what));
-        return NULL;
-    }
-    if (what) d = code_of(what);
-    bool fits = want_float ? wg_dtype_is_floating(d) : wg_dtype_is_integral(d);
-    if (!fits) {
-        if (want_float) PyErr_SetString(PyExc_TypeError, "torch.finfo() requires a floating point input type. Use torch.iinfo to handle 'torch.finfo'");
-        else PyErr_SetString(PyExc_TypeError, d == WG_BOOL ? "torch.bool is not supported by torch.iinfo" : "torch.iinfo() requires an integer input type. Use torch.finfo to handle 'torch.iinfo'");
-        return NULL;
-    }
+    if (!floating && PyTuple_Size(args) == 0 && (!kwargs || PyDict_Size(kwargs) == 0))
+        return PyErr_SetString(PyExc_TypeError, "iinfo() missing 1 required positional arguments: \"type\""), NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, floating ? "|O:finfo" : "O:iinfo", keys, &what)) return NULL;
+    bool python = what == (PyObject *)&PyFloat_Type || what == (PyObject *)&PyLong_Type || what == (PyObject *)&PyBool_Type;
+    if (python ? wgpy_dtype_from(what, &d) < 0 : what && !wgpy_is_dtype(what)) return python ? NULL : info_wants(what, floating);
+    if (what && !python) d = code_of(what);
+    if (floating && is_complex(d)) d = d == WG_COMPLEX128 ? WG_FLOAT64 : d == WG_COMPLEX64 ? WG_FLOAT32 : WG_FLOAT16;
+    if (floating ? !wg_dtype_is_floating(d) : !wg_dtype_is_integral(d) && !unsigned_bits(d)) return info_refuses(d, floating);
     wgpy_dtype *o = PyObject_New(wgpy_dtype, type);
     if (o) o->code = d;
     return (PyObject *)o;
@@ -389,9 +454,9 @@ static PyObject *info_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
 static const struct limits {
     wg_dtype dtype;
     int bits;
-    double eps, max, tiny, smallest_subnormal, resolution;
-} limits[] = {{WG_FLOAT16, 16, 0x1p-10, 65504, 0x1p-14, 0x1p-24, 1e-3}, {WG_BFLOAT16, 16, 0x1p-7, 0x1.fep127, 0x1p-126, 0x1p-133, 1e-2},
-              {WG_FLOAT32, 32, FLT_EPSILON, FLT_MAX, FLT_MIN, 0x1p-149, 1e-6}, {WG_FLOAT64, 64, DBL_EPSILON, DBL_MAX, DBL_MIN, 0x1p-1074, 1e-15}};
+    double eps, max, tiny, resolution;
+} limits[] = {{WG_FLOAT16, 16, 0x1p-10, 65504, 0x1p-14, 1e-3}, {WG_BFLOAT16, 16, 0x1p-7, 0x1.fep127, 0x1p-126, 1e-2},
+              {WG_FLOAT32, 32, FLT_EPSILON, FLT_MAX, FLT_MIN, 1e-6}, {WG_FLOAT64, 64, DBL_EPSILON, DBL_MAX, DBL_MIN, 1e-15}};
 static const struct limits *limits_of(PyObject *self) {
     for (size_t i = 0; i < 4; i++)
         if (limits[i].dtype == code_of(self)) return &limits[i];
@@ -402,9 +467,8 @@ static PyObject *finfo_eps(PyObject *s, void *u) { return (void)u, PyFloat_FromD
 static PyObject *finfo_max(PyObject *s, void *u) { return (void)u, PyFloat_FromDouble(limits_of(s)->max); }
 static PyObject *finfo_min(PyObject *s, void *u) { return (void)u, PyFloat_FromDouble(-limits_of(s)->max); }
 static PyObject *finfo_tiny(PyObject *s, void *u) { return (void)u, PyFloat_FromDouble(limits_of(s)->tiny); }
-static PyObject *finfo_subnormal(PyObject *s, void *u) { return (void)u, PyFloat_FromDouble(limits_of(s)->smallest_subnormal); }
 static PyObject *finfo_resolution(PyObject *s, void *u) { return (void)u, PyFloat_FromDouble(limits_of(s)->resolution); }
-static PyObject *info_dtype(PyObject *s, void *u) { return (void)u, PyUnicode_FromString(wg_dtype_name(code_of(s))); }
+static PyObject *info_dtype(PyObject *s, void *u) { return (void)u, PyUnicode_FromString(dtype_name(code_of(s))); }
 static PyObject *finfo_repr(PyObject *s) {
     const struct limits *l = limits_of(s);
     char text[256];
@@ -422,22 +486,19 @@ static PyObject *finfo_repr(PyObject *s) {
 }
 static PyGetSetDef finfo_getset[] = {
     {"bits", finfo_bits, NULL, NULL, NULL}, {"eps", finfo_eps, NULL, NULL, NULL}, {"max", finfo_max, NULL, NULL, NULL}, {"min", finfo_min, NULL, NULL, NULL},
-    {"tiny", finfo_tiny, NULL, NULL, NULL}, {"smallest_normal", finfo_tiny, NULL, NULL, NULL}, {"smallest_subnormal", finfo_subnormal, NULL, NULL, NULL},
-    {"resolution", finfo_resolution, NULL, NULL, NULL}, {"dtype", info_dtype, NULL, NULL, NULL}, {NULL, NULL, NULL, NULL, NULL}};
+    {"tiny", finfo_tiny, NULL, NULL, NULL}, {"smallest_normal", finfo_tiny, NULL, NULL, NULL}, {"resolution", finfo_resolution, NULL, NULL, NULL}, {"dtype", info_dtype, NULL, NULL, NULL}, {NULL, NULL, NULL, NULL, NULL}};
 
-static long long iinfo_limit(PyObject *s, bool max) {
-    int bits = (int)wg_dtype_size(code_of(s)) * 8;
-    if (code_of(s) == WG_UINT8) return max ? 255 : 0;
-    return max ? (long long)(UINT64_MAX >> (65 - bits)) : -(long long)(UINT64_MAX >> (65 - bits)) - 1;
-}
-static PyObject *iinfo_bits(PyObject *s, void *u) { return (void)u, PyLong_FromLong((long)wg_dtype_size(code_of(s)) * 8); }
-static PyObject *iinfo_max(PyObject *s, void *u) { return (void)u, PyLong_FromLongLong(iinfo_limit(s, true)); }
-static PyObject *iinfo_min(PyObject *s, void *u) { return (void)u, PyLong_FromLongLong(iinfo_limit(s, false)); }
+static int iinfo_width(PyObject *s) { return unsigned_bits(code_of(s)) ? unsigned_bits(code_of(s)) : (int)wg_dtype_size(code_of(s)) * 8; }
+static uint64_t iinfo_most(PyObject *s) { return UINT64_MAX >> (64 - iinfo_width(s) + !unsigned_bits(code_of(s))); }
+static long long iinfo_least(PyObject *s) { return unsigned_bits(code_of(s)) ? 0 : -(long long)iinfo_most(s) - 1; }
+static PyObject *iinfo_bits(PyObject *s, void *u) { return (void)u, PyLong_FromLong(iinfo_width(s)); }
+static PyObject *iinfo_max(PyObject *s, void *u) { return (void)u, PyLong_FromUnsignedLongLong(iinfo_most(s)); }
+static PyObject *iinfo_min(PyObject *s, void *u) { return (void)u, PyLong_FromLongLong(iinfo_least(s)); }
 static PyObject *iinfo_repr(PyObject *s) {
     char text[96];
     /* PyTorch shows them through a double */
-    char *lo = PyOS_double_to_string((double)iinfo_limit(s, false), 'g', 6, 0, NULL), *hi = PyOS_double_to_string((double)iinfo_limit(s, true), 'g', 6, 0, NULL);
-    PyOS_snprintf(text, sizeof(text), "iinfo(min=%s, max=%s, dtype=%s)", lo ? lo : "", hi ? hi : "", wg_dtype_name(code_of(s)));
+    char *lo = PyOS_double_to_string((double)iinfo_least(s), 'g', 6, 0, NULL), *hi = PyOS_double_to_string((double)iinfo_most(s), 'g', 6, 0, NULL);
+    PyOS_snprintf(text, sizeof(text), "iinfo(min=%s, max=%s, dtype=%s)", lo ? lo : "", hi ? hi : "", dtype_name(code_of(s)));
     PyMem_Free(lo);
     PyMem_Free(hi);
     return PyUnicode_FromString(text);

@@ -10,6 +10,8 @@ Names are PyTorch's; what Wengert lacks raises AttributeError and says so. `pyth
 which `import torch` means this library; `wengert.as_torch()` does the same from inside a program.
 """
 
+import copyreg
+
 try:
     from . import _C
 except ImportError as error:
@@ -31,6 +33,17 @@ _ELSEWHERE = {
     "is_storage": ("storage", "is_storage"),
 }
 _names = dict(_C.__dict__)  # what `from ._C import *` leaves out begins with an underscore
+
+
+
+def _pickled_class(cls):
+    """How classes of tensors are pickled: processes without torch load them too."""
+    from ._pickle import _reduce_class
+
+    return _reduce_class(cls)
+
+
+copyreg.pickle(_C._TensorMeta, _pickled_class)
 
 inf = 1e999
 nan = 1e999 - 1e999

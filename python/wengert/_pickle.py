@@ -1,75 +1,90 @@
-"""What copy, deepcopy and pickle do with tensors. Pickles hold elements row by row; they load with and without as_torch()."""
+"""What copy, deepcopy and pickle do with tensors. Pickles hold the elements from a tensor's first to its last in memory;
+they load with and without as_torch(), and keep strides."""
 
 from . import _C
 
 
 def _rebuild(data, dtype, size, stride, requires_grad):
-    t = _C.empty_strided(size, stride, dtype=getattr(_C, dtype))
-    t._set_bytes(data)
+    t = _C.empty(len(data) // getattr(_C, dtype).itemsize, dtype=getattr(_C, dtype))._set_bytes(data)
+    t = t.as_strided(size, stride).data
     return t.requires_grad_() if requires_grad else t
 
 
 def _rebuild_as(cls, args, state):
-    """A subclass's object, with its attributes."""
+    """An object with attributes; of cls, or a Tensor when that is None."""
     t = _rebuild(*args)
-    requires_grad = t.requires_grad
-    t = t.detach().as_subclass(cls).requires_grad_(requires_grad)
+    if cls is not None:
+        t = _C.Tensor._make_subclass(cls, t, t.requires_grad)
     _set_state(t, state)
     return t
 
 
+def _named(name):
+    """torch.Tensor or torch.return_types.max by its name."""
+    return _C.Tensor if name == "Tensor" else _C._return_type(name)
+
+
+def _rebuild_named(name, values):
+    return _C._return_type(name)(values)
+
+
+def _reduce_class(cls):
+    """Of Tensor and its subclasses, for copyreg."""
+    if cls is _C.Tensor:
+        return _named, ("Tensor",)
+    return cls.__qualname__
+
+
+def _state_of(t):
+    """Attributes, and slots beside them; None: there are none."""
+    return t.__getstate__()
+
+
 def _set_state(t, state):
-    if hasattr(type(t), "__setstate__") and type(t).__setstate__ is not getattr(object, "__setstate__", None):
+    if state is None:
+        return
+    if hasattr(t, "__setstate__"):
         t.__setstate__(state)
-    else:
-        for name, value in (state or {}).items():
+        return
+    attributes, slots = state if isinstance(state, tuple) else (state, None)
+    for part in (attributes, slots):
+        for name, value in (part or {}).items():
             setattr(t, name, value)
 
 
 def _parts(t):
-    """The arguments of _rebuild. Strides are kept where the elements lie densely."""
+    """The arguments of _rebuild."""
     size, stride = tuple(t.size()), tuple(t.stride())
-    dense = sorted((s, n) for s, n in zip(stride, size) if n != 1)
-    step = 1
-    for s, n in dense:
-        if s != step:
-            stride = _row_major(size)
-            break
-        step *= n
-    return t.detach()._to_bytes(), str(t.dtype)[len("torch."):], size, stride, t.requires_grad
-
-
-def _row_major(size):
-    stride, step = [], 1
-    for n in reversed(size):
-        stride.append(step)
-        step *= max(n, 1)
-    return tuple(reversed(stride))
+    reach = 1 + sum((n - 1) * s for n, s in zip(size, stride)) if t.numel() else 0
+    line = t.data.as_strided((reach,), (1,))
+    return line._to_bytes(), str(t.dtype)[len("torch."):], size, stride, t.requires_grad
 
 
 def reduce(t, protocol):
-    state = getattr(t, "__dict__", None)
-    if type(t) is _C.Tensor and not state:
-        return _rebuild, _parts(t)
-    return _rebuild_as, (type(t), _parts(t), dict(state) if state else None)
+    with _off():
+        plain = t if type(t) is _C.Tensor else t.as_subclass(_C.Tensor)
+        parts, state = _parts(plain), _state_of(t)
+    if type(t) is _C.Tensor and state is None:
+        return _rebuild, parts
+    return _rebuild_as, (None if type(t) is _C.Tensor else type(t), parts, state)
+
+
+def _off():
+    from .overrides import DisableTorchFunctionSubclass
+
+    return DisableTorchFunctionSubclass()
 
 
 def copy(t):
-    """Another tensor over the same storage, a leaf as t is one."""
-    if not t.is_leaf:
-        return t.alias()
-    new = t.detach()
-    if type(t) is not _C.Tensor:
-        new = new.as_subclass(type(t)) if type(new) is not type(t) else new
-    if t.requires_grad:
-        new.requires_grad_()
-    if getattr(t, "__dict__", None):
-        _set_state(new, t.__dict__)
+    """Another leaf over the same storage."""
+    with _off():
+        new = _C.Tensor._make_subclass(type(t), t, t.requires_grad)
+        _set_state(new, _state_of(t))
     return new
 
 
 def deepcopy(t, memo):
-    """A leaf with elements of its own; .grad and attributes are copied too."""
+    """A leaf with elements of its own, which copies of tensors that share t's storage share; .grad and attributes are copied."""
     if id(t) in memo:
         return memo[id(t)]
     if not t.is_leaf:
@@ -79,21 +94,18 @@ def deepcopy(t, memo):
             "https://github.com/pytorch/pytorch/pull/103001. Here: detach it first, or keep its inputs")
     from copy import deepcopy as deep
 
-    with _C.no_grad():
-        new = t.detach().clone()
-        if not _same_layout(new, t):
-            new = _C.empty_strided(tuple(t.size()), tuple(t.stride()), dtype=t.dtype).copy_(t.detach())
-    if type(t) is not _C.Tensor and type(new) is not type(t):
-        new = new.as_subclass(type(t))
-    if t.requires_grad:
-        new.requires_grad_()
-    memo[id(t)] = new
-    if t.grad is not None:
-        new.grad = deep(t.grad, memo)
-    if getattr(t, "__dict__", None):
-        _set_state(new, deep(t.__dict__, memo))
+    with _off():
+        storages = memo.setdefault("torch", {})  # PyTorch's name for them, which classes written for it use too
+        key = t._storage_key(), t.dtype
+        with _C.no_grad():
+            if key not in storages:
+                storages[key] = t._whole_storage().clone()
+            view = storages[key].as_strided(t.size(), t.stride(), t.storage_offset())
+            new = _C.Tensor._make_subclass(type(t), view.data, False)
+        if t.requires_grad:
+            new.requires_grad_()
+        memo[id(t)] = new
+        if t.grad is not None:
+            new.grad = deep(t.grad, memo)
+        _set_state(new, deep(_state_of(t), memo))
     return new
-
-
-def _same_layout(a, b):
-    return a.stride() == b.stride() or 0 in b.stride()

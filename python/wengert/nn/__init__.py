@@ -1,7 +1,7 @@
 """torch.nn as far as it exists: Parameter and the functional forms. Layers come with the Training part."""
 
 from . import functional
-from .parameter import Parameter
+from .parameter import Buffer, Parameter
 
 
 def __getattr__(name):
