@@ -450,6 +450,7 @@ const wgpy_example wgpy_examples[] = {
     {"m.reshape", "    >>> torch.tensor([[1., 2.], [3., 4.]]).reshape(4)\n    tensor([1., 2., 3., 4.])"},
     {"m.reshape_as", "    >>> torch.tensor([-0.5, 2.0]).reshape_as(torch.tensor([1.0, 4.0]))\n    tensor([-0.5000,  2.0000])"},
     {"m.resize_", "    >>> torch.tensor([-0.5, 2.0]).resize_((2, 2)).shape\n    torch.Size([2, 2])"},
+    {"m.resize_as_", "    >>> torch.tensor([-0.5, 2.0]).resize_as_(torch.tensor([1.0, 4.0])).shape\n    torch.Size([2])"},
     {"m.resolve_conj", "    >>> torch.tensor([-0.5, 2.0]).resolve_conj()\n    tensor([-0.5000,  2.0000])"},
     {"m.resolve_neg", "    >>> torch.tensor([-0.5, 2.0]).resolve_neg()\n    tensor([-0.5000,  2.0000])"},
     {"m.round", "    >>> torch.tensor([-0.5, 2.0]).round()\n    tensor([-0., 2.])"},
