@@ -338,7 +338,7 @@ def inputs_of(sample, kind):
 
 def cotangents(outs, seed=3):
     rng = np.random.default_rng(seed)
-    return [torch.from_numpy(np.asarray(rng.standard_normal(tuple(o.shape)))).to(o.dtype) for o in outs]
+    return [torch.from_numpy(np.asarray(rng.standard_normal(tuple(o.shape)))).to(getattr(torch, name_of(o.dtype))) for o in outs]
 
 
 def differentiable(outs):

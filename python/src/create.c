@@ -244,19 +244,24 @@ static PyObject *arange(const wgpy_call *c) {
     return warn_wrong_count(&f, r) < 0 ? NULL : wgpy_made(&f, r);
 }
 
+/* The ends may be tensors without dims. */
+static bool refuse_dims(const wgpy_call *c) {
+    int start = c->arg[0].tag == WG_TAG_TENSOR ? wg_ndim(c->arg[0].v.t) : -1, end = c->arg[1].tag == WG_TAG_TENSOR ? wg_ndim(c->arg[1].v.t) : -1;
+    if (start <= 0 && end <= 0) return false;
+    char first[48] = "", second[48] = "";
+    if (start >= 0) PyOS_snprintf(first, sizeof(first), "start with %d dimension(s)%s", start, end >= 0 ? " and " : "");
+    if (end >= 0) PyOS_snprintf(second, sizeof(second), "end with %d dimension(s)", end);
+    PyErr_Format(PyExc_RuntimeError, "linspace only supports 0-dimensional start and end tensors, but got %s%s.", first, second);
+    return true;
+}
 static bool end_of(const wgpy_call *c, int i, double *v) {
-    if (c->arg[i].tag != WG_TAG_TENSOR) return *v = wgpy_double(c, i, 0), true;
-    const wg_tensor *t = c->arg[i].v.t;
-    if (wg_ndim(t) == 0) return wgpy_check(wg_item(t, v)) == 0;
-    PyErr_Format(PyExc_RuntimeError,
-                 "linspace only supports 0-dimensional start and end tensors, but got %s with %d dimension(s).",
-                 i ? "end" : "start", wg_ndim(t));
-    return false;
+    if (c->arg[i].tag == WG_TAG_TENSOR) return wgpy_check(wg_item(c->arg[i].v.t, v)) == 0;
+    return *v = wgpy_double(c, i, 0), true;
 }
 static PyObject *linspace(const wgpy_call *c) {
     wgpy_factory f;
     double start, end;
-    if (!wgpy_factory_of(c, &f) || !end_of(c, 0, &start) || !end_of(c, 1, &end)) return NULL;
+    if (!wgpy_factory_of(c, &f) || refuse_dims(c) || !end_of(c, 0, &start) || !end_of(c, 1, &end)) return NULL;
     return wgpy_made(&f, wg_linspace(start, end, wgpy_int(c, 2, 0), &f.options));
 }
 

@@ -189,7 +189,10 @@ static int deliver(const wgpy_call *call, PyObject *where, wg_tensor *r) {
     static const char *const cxx[] = {"Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "BFloat16", "Float", "Double"};
     wg_dtype from = wg_dtype_of(c), to = wg_dtype_of(out);
     if (from != to && from != WG_BOOL && wants_own_dtype(call->sig)) {
-        PyErr_Format(PyExc_RuntimeError, "Expected out tensor to have dtype %s, but got %s instead", plain_type(from), plain_type(to));
+        if (strcmp(call->family->name, "amax") == 0 || strcmp(call->family->name, "amin") == 0)
+            PyErr_Format(PyExc_RuntimeError, "Expected the dtype for input and out to match, but got %s for input's dtype and %s for out's dtype.",
+                         cxx[from], cxx[to]);
+        else PyErr_Format(PyExc_RuntimeError, "Expected out tensor to have dtype %s, but got %s instead", plain_type(from), plain_type(to));
         return -1;
     }
     bool falls = (wg_dtype_is_floating(from) && !wg_dtype_is_floating(to)) || (from != WG_BOOL && to == WG_BOOL);

@@ -521,14 +521,15 @@ PyObject *wgpy_type_name(PyObject *o) {
 }
 static PyObject *type_name(PyObject *o) { return wgpy_type_name(o); }
 
-static PyObject *wrong_element(const wgpy_param *p, PyObject *o) { /* ", but found element of type float at pos 0", or "" */
+static PyObject *wrong_element(const wgpy_param *p, PyObject *o) { /* "found element of type float at pos 0", or NULL */
     if ((p->type != PT_INTS && p->type != PT_INTS1 && p->type != PT_TENSORS) || (!PyTuple_Check(o) && !PyList_Check(o))) return NULL;
     for (Py_ssize_t i = 0; i < length_of(o); i++) {
         PyObject *item = item_of(o, i);
         bool fits = p->type == PT_TENSORS ? wgpy_is_tensor(item) || (p->nullable && item == Py_None) : is_integer(item);
         if (fits) continue;
         PyObject *name = type_name(item);
-        PyObject *text = PyUnicode_FromFormat("found element of type %U at pos %zd", name, i);
+        PyObject *text = p->type == PT_TENSORS ? PyUnicode_FromFormat("element %zd in argument 0, but got %U", i, name)
+                                               : PyUnicode_FromFormat("found element of type %U at pos %zd", name, i);
         Py_XDECREF(name);
         return text;
     }
@@ -541,7 +542,9 @@ static void say_wrong_type(const wgpy_call *c, const misfit *why, bool self) {
     (void)self;
     char position[32] = "";
     if (why->position) PyOS_snprintf(position, sizeof(position), " (position %d)", why->position);
-    if (element)
+    if (element && p->type == PT_TENSORS)
+        PyErr_Format(PyExc_TypeError, "expected Tensor as %U", element);
+    else if (element)
         PyErr_Format(PyExc_TypeError, "%s(): argument '%s'%s must be %s, but %U", c->family->name, p->name, position, type_text(p), element);
     else
         PyErr_Format(PyExc_TypeError, "%s(): argument '%s'%s must be %s, not %U", c->family->name, p->name, position, type_text(p), name);
@@ -607,14 +610,27 @@ static void say_none_fits(const wgpy_overloads *f, PyObject *const *args, Py_ssi
     Py_XDECREF(text);
 }
 
+/* Where ours has one schema for "Tensor or number" PyTorch has an overload for each, but for those that take numbers for
+ * tensors. */
+static bool stands_for_two(const wgpy_overloads *f, const wgpy_signature *s) {
+    static const char *const single[] = {"add", "sub", "mul", "div", "add_", "sub_", "mul_", "div_", "copy_"};
+    for (size_t i = 0; i < sizeof(single) / sizeof(*single); i++)
+        if (strcmp(single[i], f->name) == 0) return false;
+    for (int i = 0; i < s->n; i++)
+        if (s->p[i].type == PT_OPERAND) return true;
+    return false;
+}
+
 /* The one overload that takes so many arguments, or NULL: what does not fit it is told in particular. */
 static const wgpy_signature *plausible(const wgpy_overloads *f, bool self, Py_ssize_t given) {
     const wgpy_signature *found = NULL;
+    if (strncmp(f->name, "div", 3) == 0 && given != f->s[0]->npos - self) return NULL; /* PyTorch's has a second, with a mode */
+    if (f->n == 1) return stands_for_two(f, f->s[0]) ? NULL : f->s[0];
     for (int k = 0; k < f->n; k++) {
         int least = -self, most = f->s[k]->n - self + f->takes_out;
         for (int i = 0; i < f->s[k]->n; i++) least += !f->s[k]->p[i].has_default;
         if (given < least || given > most) continue;
-        if (found) return NULL;
+        if (found || stands_for_two(f, f->s[k])) return NULL;
         found = f->s[k];
     }
     return found;
@@ -630,7 +646,7 @@ int wgpy_bind(wgpy_call *c, const wgpy_overloads *f, PyObject *self, PyObject *c
         if (fits == 1) return 0;
         if (fits < 0) return -1;
     }
-    const wgpy_signature *one = f->n == 1 ? f->s[0] : plausible(f, self != NULL, nargs + (kwnames ? PyTuple_Size(kwnames) : 0));
+    const wgpy_signature *one = plausible(f, self != NULL, nargs + (kwnames ? PyTuple_Size(kwnames) : 0));
     if (one) {
         c->sig = one;
         if (bind_one(c, self, args, nargs, kwnames, &why) < 0) return -1;

@@ -324,7 +324,12 @@ BINARY(rshift, OP_RSHIFT) BINARY(matmul, OP_MATMUL)
 IN_PLACE(add, OP_ADD) IN_PLACE(sub, OP_SUB) IN_PLACE(mul, OP_MUL) IN_PLACE(div, OP_DIV) IN_PLACE(floordiv, OP_FLOORDIV)
 IN_PLACE(mod, OP_MOD) IN_PLACE(and, OP_AND) IN_PLACE(or, OP_OR) IN_PLACE(xor, OP_XOR) IN_PLACE(lshift, OP_LSHIFT)
 IN_PLACE(rshift, OP_RSHIFT)
-UNARY(neg, OP_NEG) UNARY(abs, OP_ABS) UNARY(invert, OP_INVERT)
+UNARY(neg, OP_NEG) UNARY(abs, OP_ABS)
+static PyObject *number_invert(PyObject *a) {
+    if (WGPY_LIKELY(!wg_dtype_is_floating(wg_dtype_of(wgpy_handle(a)))) || !wgpy_is_exact(a)) return unary(OP_INVERT, a);
+    PyErr_SetString(PyExc_TypeError, "~ (operator.invert) is only implemented on integer and Boolean-type tensors");
+    return NULL;
+}
 #undef BINARY
 #undef IN_PLACE
 #undef UNARY

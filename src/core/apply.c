@@ -43,7 +43,8 @@ static const char *kernel_name(const char *op) {
                                            {"bitwise_left_shift", "lshift_cpu"}, {"bitwise_right_shift", "rshift_cpu"},
                                            {"floor", "floor_vml_cpu"}, {"ceil", "ceil_vml_cpu"},
                                            {"round", "round_vml_cpu"}, {"trunc", "trunc_vml_cpu"},
-                                           {"clamp.bounds", "clamp_cpu"}};
+                                           {"clamp.bounds", "clamp_cpu"}, {"_div_floor", "div_floor_cpu"},
+                                           {"_div_trunc", "div_trunc_cpu"}};
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
         if (strcmp(names[i][0], op) == 0) return names[i][1];
     return NULL;

@@ -152,4 +152,4 @@ static wg_tensor *numbers_(const wg_value *a) { return wg_clamp_(a[0].t, bound(&
 OVERLOAD(op_numbers, "clamp", "(Tensor self, Scalar? min=None, Scalar? max=None) -> Tensor", numbers)
 OVERLOAD(op_tensors, "clamp.Tensor", "(Tensor self, Tensor? min=None, Tensor? max=None) -> Tensor", tensors)
 
-const wg_op *const wg__ops_clamp[] = {&op_numbers, &op_tensors, &op_clamp, &op_lower, &op_upper, &op_clamp_min, &op_clamp_max, NULL};
+const wg_op *const wg__ops_clamp[] = {&op_tensors, &op_numbers, &op_clamp, &op_lower, &op_upper, &op_clamp_min, &op_clamp_max, NULL};

@@ -124,6 +124,16 @@ static wg_tensor *viewed_as(wg_tensor *x, wg_tensor *other, wg_tensor *(*view)(w
     return wg__ok(other) ? view(x, other->ndim, other->dims) : WG_POISON;
 }
 
+/* PyTorch's second overload: where the run starts is told by a tensor. */
+static wg_tensor *narrow_at(wg_tensor *x, int64_t dim, wg_tensor *start, int64_t length) {
+    double v;
+    if (!wg__ok(x) || !wg__ok(start)) return WG_POISON;
+    if (start->ndim != 0 || wg_dtype_is_floating((wg_dtype)start->dtype) || start->dtype == WG_BOOL)
+        return wg__fail(WG_ERR_RUNTIME, "narrow", "start must be an 0-dim integral Tensor.");
+    if (wg_item(start, &v) != WG_OK) return WG_POISON;
+    return wg_narrow(x, dim, (int64_t)v, length);
+}
+
 /* ---- records -------------------------------------------------------------------------------------------------------
  */
 
@@ -150,6 +160,8 @@ VIEWED(ravel, "ravel", "(Tensor self) -> Tensor", "one dim; a copy if it must be
        .shown = 0)
 VIEWED(narrow, "narrow", "(Tensor self, int dim, int start, int length) -> Tensor", "a run of indices of a dim",
        wg_narrow(a[0].t, a[1].i, a[2].i, a[3].i), "zeros with g in the run", .shown = 0)
+VIEWED(narrow_tensor, "narrow.Tensor", "(Tensor self, int dim, Tensor start, int length) -> Tensor",
+       "a run of indices of a dim", narrow_at(a[0].t, a[1].i, a[2].t, a[3].i), "zeros with g in the run", .shown = 0)
 VIEWED(broadcast_to, "broadcast_to", "(Tensor self, int[] size) -> Tensor", "expand", wg_expand(a[0].t, DIMS(1)),
        "summed over the repeated dims", .shown = 0)
 VIEWED(view_as, "view_as", "(Tensor self, Tensor other) -> Tensor", "view in other's shape",
@@ -160,5 +172,5 @@ VIEWED(expand_as, "expand_as", "(Tensor self, Tensor other) -> Tensor", "expand 
        viewed_as(a[0].t, a[1].t, wg_expand), "summed over the repeated dims", .shown = WG_METHOD)
 
 const wg_op *const wg__ops_shapes[] = {&op_swapaxes, &op_adjoint,    &op_movedim,   &op_movedims, &op_reshape,
-                                       &op_flatten,  &op_unflatten,  &op_ravel,     &op_narrow,   &op_broadcast_to,
+                                       &op_flatten,  &op_unflatten,  &op_ravel,     &op_narrow_tensor, &op_narrow, &op_broadcast_to,
                                        &op_view_as,  &op_reshape_as, &op_expand_as, NULL};
