@@ -205,6 +205,16 @@ static wg_tensor *lay_as(wg_tensor *t, wg_tensor *out) {
     return wg_copy_(wg_empty_strided(t->ndim, t->dims, wg__strides(out), WG_DTYPE((wg_dtype)t->dtype)), t);
 }
 
+/* A primal that is part of a storage gets a tangent at the same place of a storage as large, zero elsewhere: as_strided of
+ * the one and of the other see the same. */
+static wg_tensor *lay_within(wg_tensor *t, wg_tensor *primal) {
+    int64_t room = (int64_t)(primal->storage ? primal->storage->bytes / wg__itemsize(primal) : 0), at = wg_storage_offset(primal);
+    if (room <= primal->numel || t->numel == 0 || wg__may_overlap_itself(primal)) return lay_as(t, primal);
+    if (same_strides(t, primal) && at == wg_storage_offset(t) && t->storage && t->storage->bytes == primal->storage->bytes) return t;
+    wg_tensor *whole = wg_zeros(1, &room, WG_DTYPE((wg_dtype)t->dtype));
+    return wg_copy_(wg_as_strided(whole, t->ndim, t->dims, wg__strides(primal), at), t);
+}
+
 /* ---- levels ---------------------------------------------------------------------------------------------------------------- */
 
 int wg_dual_level_enter(void) { return ++wg__tls.levels; }
@@ -238,7 +248,7 @@ wg_tensor *wg_make_dual(wg_tensor *primal, wg_tensor *tangent, int level) {
     if (!primal || !tangent) return wg__fail(WG_ERR_TYPE, "make_dual", "make_dual expects a primal and a tangent");
     if (wg_is_poison(primal) || wg_is_poison(tangent)) return WG_POISON;
     if (check_dual(primal, tangent, level) != WG_OK) return WG_POISON;
-    wg_tensor *dual = wg_view(primal, primal->ndim, primal->dims), *own = wg__scope_push(wg__retain_safe(lay_as(tangent, primal)));
+    wg_tensor *dual = wg_view(primal, primal->ndim, primal->dims), *own = wg__scope_push(wg__retain_safe(lay_within(tangent, primal)));
     if (wg_is_poison(dual) || wg_is_poison(own)) return WG_POISON;
     return set_tangent(dual, level, own) == WG_OK ? dual : WG_POISON;
 }

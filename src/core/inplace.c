@@ -87,9 +87,11 @@ static wg_status plan_pointwise(write_plan *w) {
     if (op->kind == WG_K_FLT && !wg_dtype_is_floating(d)) d = wg_default_dtype();
     w->compute = d;
     w->result = op->kind == WG_K_FLAG ? WG_BOOL : d;
-    wg_status st = wg__check_kernel(op, w->in, w->nin, d);
+    bool minus = strstr(op->name, "sub"); /* PyTorch's looks at dtypes first, its other ops last */
+    wg_status st = minus ? wg__check_kernel(op, w->in, w->nin, d) : WG_OK;
     if (st == WG_OK) st = check_shape(op, w->in, w->nin);
     if (st == WG_OK) st = check_cast(op, w->target, w->result);
+    if (st == WG_OK && !minus) st = wg__check_kernel(op, w->in, w->nin, d);
     if (st == WG_OK && op->kind == WG_K_NUM && d <= WG_INT64) st = wg__check_integers(op, w->in);
     if (st != WG_OK) return st;
     bool exact = wg__takes_exact(op, w->in, w->nin, d);

@@ -162,6 +162,7 @@ static wg_tensor *tensor_for(const wg_op *op, const wg_param *p) {
     if (named(p, "indices")) return wg_zeros(WG_SHAPE(2), WG_DTYPE(WG_INT64));
     if (named(p, "target") && strcmp(op->name, "mse_loss")) return wg_zeros(WG_SHAPE(2), WG_DTYPE(WG_INT64));
     if (named(p, "value")) return wg_s(1);
+    if (named(p, "start")) return wg_zeros(0, NULL, WG_DTYPE(WG_INT64));
     if (named(p, "vec") || (named(p, "weight") && p->optional) || strcmp(op->name, "dot") == 0)
         return wg_ones(WG_SHAPE(2), WG_DTYPE(WG_FLOAT64));
     if (strcmp(op->name, "bmm") == 0) return wg_ones(WG_SHAPE(2, 2, 2), NULL);
