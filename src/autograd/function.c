@@ -115,7 +115,7 @@ wg_tensor *wg_saved_tensor(wg_context *ctx, int i) {
     const saved *s = &ctx->saved[i];
     wg_tensor *t = s->t;
     if (!t) return NULL;
-    bool own = s->output >= 0;
+    bool own = s->output >= 0 && ctx->node;
     if (ctx->node && !ctx->in && wg__version(t) != s->version) {
         const wg_node *maker = own ? ctx->node : wg__grad_fn(t);
         wg__modified(ctx->node, t, maker, own ? s->output : (int)t->output_nr, s->version);
@@ -345,7 +345,7 @@ static wg_status settle_dirty(wg_context *c, wg_tensor *t, int o, int input) {
 static wg_status settle_output(wg_context *c, wg_tensor **out, int o) {
     wg_tensor *t = out[o];
     int input = input_number(c, t);
-    bool dirty = c->dirty.n && list_has(&c->dirty, t), constant = c->kind[o] == OUT_CONSTANT;
+    bool dirty = c->dirty.n && list_has(&c->dirty, t), constant = !c->node || c->kind[o] == OUT_CONSTANT;
     if (input < 0 && (t->flags & TF_VIEW)) t->meta->view_kind = VIEW_CUSTOM; /* made inside (F8) */
     if (constant && !wg__requires(t)) {
         if (input >= 0 && !dirty) out[o] = own_handle(t, true);
@@ -469,7 +469,7 @@ static wg_status tangents_of_saved(wg_context *c, wg_tensor *const *out, int lev
 }
 
 static wg_status push_level(wg_context *c, wg_tensor *const *raw, wg_tensor **out, int level) {
-    size_t n = (size_t)(c->nin + c->nout), bytes = n * (sizeof(wg_tensor *) + sizeof(tangent_seen));
+    size_t n = (size_t)c->nin + (size_t)c->nout, bytes = n * (sizeof(wg_tensor *) + sizeof(tangent_seen));
     tangent_seen *seen = wg__calloc(bytes);
     if (!seen) return wg__no_memory(c->name, bytes);
     wg_tensor **t = (wg_tensor **)(void *)(seen + n), **dt = t + c->nin;

@@ -57,6 +57,8 @@ def unpack_dual(tensor, *, level=None):
 class dual_level(_DecoratorContextManager):
     """with dual_level(): forward mode inside."""
 
+    __module__ = "torch.autograd.forward_ad"
+
     def __enter__(self):
         return enter_dual_level()
 
@@ -68,6 +70,8 @@ _is_fwd_grad_enabled = _C._is_fwd_grad_enabled
 
 
 class _set_fwd_grad_enabled(_DecoratorContextManager):
+    __module__ = "torch.autograd.forward_ad"
+
     def __init__(self, mode):
         self.prev = _C._is_fwd_grad_enabled()
         self.mode = mode
