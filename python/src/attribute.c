@@ -1,5 +1,5 @@
-/* attribute.c - what a Tensor tells of itself (sizes, dtype, device, flags, its elements as Python objects, its text), and
- * conversions: to, type, float …, contiguous and clone with a memory format.
+/* attribute.c - what a Tensor tells of itself (sizes, dtype, device, flags, its elements as Python objects, its text),
+ * and conversions: to, type, float …, contiguous and clone with a memory format.
  *
  * Not here: gradients and history (autograd.c), arrays of other libraries (interop.c).
  */
@@ -10,7 +10,7 @@
 
 #define T(self) wgpy_handle(self)
 
-/* ---- text ------------------------------------------------------------------------------------------------------------------- */
+/* ---- text -------------------------------------------------------------------------------------------------------- */
 
 static PyObject *text_of(wg_tensor *t, const char *word) {
     char *text = wg_repr_named(t, word);
@@ -20,16 +20,23 @@ static PyObject *text_of(wg_tensor *t, const char *word) {
     return r;
 }
 
-/* A subclass shows its own name; a Parameter is a tensor with a heading. */
+/* Does a tensor of a subclass say that it is a parameter? */
+static bool claims_parameter(PyObject *self) {
+    PyObject *claim = PyObject_GetAttrString(self, "_is_param");
+    if (!claim) PyErr_Clear();
+    bool yes = claim && PyObject_IsTrue(claim) == 1;
+    Py_XDECREF(claim);
+    return yes;
+}
+/* A subclass shows its own name; a Parameter is a tensor with a heading; a subclass that is a parameter shows both. */
 static PyObject *text_of_subclass(PyObject *self) {
-    PyObject *name = PyType_GetName(Py_TYPE(self)), *r = NULL;
+    bool derived = wgpy.parameter && PyType_IsSubtype(Py_TYPE(self), wgpy.parameter),
+         plain = Py_TYPE(self) == wgpy.parameter;
+    PyObject *name = PyType_GetName(Py_TYPE(self));
     const char *word = name ? PyUnicode_AsUTF8AndSize(name, NULL) : NULL;
-    if (word && strcmp(word, "Parameter") == 0) {
-        r = text_of(T(self), NULL);
-        if (r) WGPY_SET(r, PyUnicode_FromFormat("Parameter containing:\n%U", r));
-    } else if (word) {
-        r = text_of(T(self), word);
-    }
+    PyObject *r = word ? text_of(T(self), plain ? NULL : word) : NULL;
+    if (r && !plain && (derived || claims_parameter(self))) WGPY_SET(r, PyUnicode_FromFormat("Parameter(%U)", r));
+    if (r && derived) WGPY_SET(r, PyUnicode_FromFormat("Parameter containing:\n%U", r));
     Py_XDECREF(name);
     return r;
 }
@@ -66,7 +73,7 @@ static PyObject *format(PyObject *self, PyObject *spec) {
     return NULL;
 }
 
-/* ---- shape -------------------------------------------------------------------------------------------------------------------- */
+/* ---- shape ------------------------------------------------------------------------------------------------------- */
 
 static PyObject *get_shape(PyObject *self, void *u) { return (void)u, wgpy_size(wg_ndim(T(self)), wg_sizes(T(self))); }
 static PyObject *get_ndim(PyObject *self, void *u) { return (void)u, PyLong_FromLong(wg_ndim(T(self))); }
@@ -78,11 +85,13 @@ static int wrapped(const wg_tensor *t, int64_t dim) {
     int n = wg_ndim(t), most = n ? n : 1;
     if (n == 0) {
         PyErr_SetString(PyExc_IndexError, "Dimension specified as 0 but tensor has no dimensions");
-        if (dim < -1 || dim > 0) PyErr_Format(PyExc_IndexError, "Dimension specified as %lld but tensor has no dimensions", (long long)dim);
+        if (dim < -1 || dim > 0)
+            PyErr_Format(PyExc_IndexError, "Dimension specified as %lld but tensor has no dimensions", (long long)dim);
         return -1;
     }
     if (dim >= -most && dim < most) return (int)(dim < 0 ? dim + most : dim);
-    PyErr_Format(PyExc_IndexError, "Dimension out of range (expected to be in range of [%d, %d], but got %lld)", -most, most - 1, (long long)dim);
+    PyErr_Format(PyExc_IndexError, "Dimension out of range (expected to be in range of [%d, %d], but got %lld)", -most,
+                 most - 1, (long long)dim);
     return -1;
 }
 
@@ -128,7 +137,8 @@ static PyObject *get_transposed(PyObject *self, void *u) { /* .T: all dims rever
     (void)u;
     if (n == 0) return number_transposed(self, "T");
     if (n != 2 &&
-        warn_once(&said, "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will throw an "
+        warn_once(&said, "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated "
+                         "and it will throw an "
                          "error in a future release. Consider `x.mT` to transpose batches of matrices or "
                          "`x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor.") < 0)
         return NULL;
@@ -139,7 +149,9 @@ static PyObject *get_transposed(PyObject *self, void *u) { /* .T: all dims rever
 static PyObject *matrix_transposed(PyObject *self, const char *name) {
     if (wg_ndim(T(self)) == 0) return number_transposed(self, name);
     if (wg_ndim(T(self)) < 2) {
-        PyErr_Format(PyExc_RuntimeError, "tensor.%s is only supported on matrices or batches of matrices. Got %d-D tensor.", name, wg_ndim(T(self)));
+        PyErr_Format(PyExc_RuntimeError,
+                     "tensor.%s is only supported on matrices or batches of matrices. Got %d-D tensor.", name,
+                     wg_ndim(T(self)));
         return NULL;
     }
     size_t scope = wg_scope_open();
@@ -150,8 +162,8 @@ static PyObject *get_mH(PyObject *self, void *u) { return (void)u, matrix_transp
 static PyObject *get_H(PyObject *self, void *u) {
     (void)u;
     if (wg_ndim(T(self)) == 2 || wg_ndim(T(self)) == 0) return matrix_transposed(self, "H");
-    PyErr_Format(PyExc_RuntimeError, "tensor.H is only supported on matrices (2-D tensors). Got %d-D tensor.%s", wg_ndim(T(self)),
-                 wg_ndim(T(self)) > 2 ? " For batches of matrices, consider using tensor.mH" : "");
+    PyErr_Format(PyExc_RuntimeError, "tensor.H is only supported on matrices (2-D tensors). Got %d-D tensor.%s",
+                 wg_ndim(T(self)), wg_ndim(T(self)) > 2 ? " For batches of matrices, consider using tensor.mH" : "");
     return NULL;
 }
 static PyObject *get_real(PyObject *self, void *u) { return (void)u, Py_NewRef(self); }
@@ -185,7 +197,8 @@ static PyObject *dim_order(PyObject *self, PyObject *u) {
     (void)u;
     for (int i = 0; i < n; i++) {
         int at = i;
-        for (; at > 0 && wg_stride(T(self), (int)order[at - 1]) < wg_stride(T(self), i); at--) order[at] = order[at - 1];
+        for (; at > 0 && wg_stride(T(self), (int)order[at - 1]) < wg_stride(T(self), i); at--)
+            order[at] = order[at - 1];
         order[at] = i;
     }
     PyObject *r = PyTuple_New(n);
@@ -193,7 +206,7 @@ static PyObject *dim_order(PyObject *self, PyObject *u) {
     return r;
 }
 
-/* ---- dtype, device, memory -------------------------------------------------------------------------------------------------------- */
+/* ---- dtype, device, memory --------------------------------------------------------------------------------------- */
 
 static PyObject *get_dtype(PyObject *self, void *u) { return (void)u, wgpy_dtype_object(wg_dtype_of(T(self))); }
 static PyObject *get_device(PyObject *self, void *u) { return (void)u, wgpy_device_object(wg_device_of(T(self))); }
@@ -209,7 +222,9 @@ static PyObject *yes(PyObject *self, void *u) { return (void)self, (void)u, PyBo
 static PyObject *method_false(PyObject *self, PyObject *u) { return (void)self, (void)u, PyBool_FromLong(0); }
 static PyObject *method_self(PyObject *self, PyObject *u) { return (void)u, Py_NewRef(self); }
 static PyObject *get_device_number(PyObject *self, PyObject *u) { return (void)self, (void)u, PyLong_FromLong(-1); }
-static PyObject *is_floating_point(PyObject *self, PyObject *u) { return (void)u, PyBool_FromLong(wg_dtype_is_floating(wg_dtype_of(T(self)))); }
+static PyObject *is_floating_point(PyObject *self, PyObject *u) {
+    return (void)u, PyBool_FromLong(wg_dtype_is_floating(wg_dtype_of(T(self))));
+}
 static PyObject *is_signed(PyObject *self, PyObject *u) {
     wg_dtype d = wg_dtype_of(T(self));
     return (void)u, PyBool_FromLong(d != WG_BOOL && d != WG_UINT8);
@@ -218,12 +233,15 @@ static PyObject *data_ptr(PyObject *self, PyObject *u) {
     (void)u;
     return PyLong_FromVoidPtr(wg_numel(T(self)) ? (void *)(uintptr_t)wg_const_data(T(self)) : NULL);
 }
-static PyObject *storage_offset(PyObject *self, PyObject *u) { return (void)u, PyLong_FromLongLong(wg_storage_offset(T(self))); }
+static PyObject *storage_offset(PyObject *self, PyObject *u) {
+    return (void)u, PyLong_FromLongLong(wg_storage_offset(T(self)));
+}
 static PyObject *is_set_to(PyObject *self, PyObject *other) {
     if (!wgpy_expect(other, "is_set_to", "tensor")) return NULL;
     wg_tensor *a = T(self), *b = T(other);
     bool same = wg_same_storage(a, b) && wg_storage_offset(a) == wg_storage_offset(b) && wg_ndim(a) == wg_ndim(b) &&
-                memcmp(wg_sizes(a), wg_sizes(b), (size_t)wg_ndim(a) * 8) == 0 && memcmp(wg_strides(a), wg_strides(b), (size_t)wg_ndim(a) * 8) == 0;
+                memcmp(wg_sizes(a), wg_sizes(b), (size_t)wg_ndim(a) * 8) == 0 &&
+                memcmp(wg_strides(a), wg_strides(b), (size_t)wg_ndim(a) * 8) == 0;
     return PyBool_FromLong(same);
 }
 static PyObject *is_same_size(PyObject *self, PyObject *other) {
@@ -231,14 +249,18 @@ static PyObject *is_same_size(PyObject *self, PyObject *other) {
     wg_tensor *a = T(self), *b = T(other);
     return PyBool_FromLong(wg_ndim(a) == wg_ndim(b) && memcmp(wg_sizes(a), wg_sizes(b), (size_t)wg_ndim(a) * 8) == 0);
 }
-/* For python/wengert/storage.py: which storage (an address that all its tensors share), its bytes, and all its elements. */
+/* For python/wengert/storage.py: which storage (an address that all its tensors share), its bytes, and all its
+ * elements. */
 static PyObject *storage_key(PyObject *self, PyObject *u) {
     (void)u;
     const char *data = wg_const_data(T(self));
-    return PyLong_FromVoidPtr((void *)(uintptr_t)(data ? data - wg_storage_offset(T(self)) * (int64_t)item_bytes(self) : NULL));
+    return PyLong_FromVoidPtr(
+        (void *)(uintptr_t)(data ? data - wg_storage_offset(T(self)) * (int64_t)item_bytes(self) : NULL));
 }
 
-static PyObject *storage_bytes(PyObject *self, PyObject *u) { return (void)u, PyLong_FromSize_t(wg_storage_bytes(T(self), NULL)); }
+static PyObject *storage_bytes(PyObject *self, PyObject *u) {
+    return (void)u, PyLong_FromSize_t(wg_storage_bytes(T(self), NULL));
+}
 static PyObject *whole_storage(PyObject *self, PyObject *u) {
     int64_t n = (int64_t)(wg_storage_bytes(T(self), NULL) / item_bytes(self)), one = 1;
     (void)u;
@@ -247,7 +269,7 @@ static PyObject *whole_storage(PyObject *self, PyObject *u) {
     return wgpy_leave(scope, wg_data_of(wg_as_strided(bare, 1, &n, &one, 0)));
 }
 
-/* ---- memory formats ----------------------------------------------------------------------------------------------------------------- */
+/* ---- memory formats ---------------------------------------------------------------------------------------------- */
 
 /* Dims from the outermost to the innermost of the format; false: row-major. */
 static bool format_order(PyObject *format, int ndim, int64_t *order) {
@@ -261,7 +283,8 @@ static bool format_order(PyObject *format, int ndim, int64_t *order) {
 static int check_format(PyObject *format, const wg_tensor *t) {
     int need = format == wgpy.channels_last ? 4 : format == wgpy.channels_last_3d ? 5 : 0;
     if (!need || wg_ndim(t) == need) return 0;
-    PyErr_Format(PyExc_RuntimeError, "required rank %d tensor to use channels_last%s format", need, need == 5 ? "_3d" : "");
+    PyErr_Format(PyExc_RuntimeError, "required rank %d tensor to use channels_last%s format", need,
+                 need == 5 ? "_3d" : "");
     return -1;
 }
 static bool has_format(const wg_tensor *t, PyObject *format) {
@@ -296,7 +319,8 @@ static PyObject *contiguous(const wgpy_call *c) {
     wg_tensor *t = c->arg[0].v.t;
     PyObject *format = c->object[1];
     if (format == wgpy.preserve_format) format = wgpy.contiguous_format;
-    if (!format || format == wgpy.contiguous_format) return wg_is_contiguous(t) ? Py_NewRef(c->object[0]) : wgpy_result(wg_contiguous(t));
+    if (!format || format == wgpy.contiguous_format)
+        return wg_is_contiguous(t) ? Py_NewRef(c->object[0]) : wgpy_result(wg_contiguous(t));
     if (check_format(format, t) < 0) return NULL;
     return has_format(t, format) ? Py_NewRef(c->object[0]) : wgpy_result(copied(t, format));
 }
@@ -305,7 +329,7 @@ static PyObject *clone(const wgpy_call *c) {
     return check_format(format, c->arg[0].v.t) < 0 ? NULL : wgpy_result(copied(c->arg[0].v.t, format));
 }
 
-/* ---- conversions ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- conversions ------------------------------------------------------------------------------------------------- */
 
 /* x.to(...): x itself when nothing changes and no copy is asked for. */
 static PyObject *converted(PyObject *self, wg_dtype dtype, bool copy, PyObject *format) {
@@ -328,31 +352,40 @@ static PyObject *converted(PyObject *self, wg_dtype dtype, bool copy, PyObject *
 static PyObject *to_device(const wgpy_call *c) { /* the device is the cpu, or binding failed */
     return converted(c->object[0], wgpy_dtype_arg(c, 2), wgpy_bool(c, 4, false), c->object[5]);
 }
-static PyObject *to_dtype(const wgpy_call *c) { return converted(c->object[0], wgpy_dtype_arg(c, 1), wgpy_bool(c, 3, false), c->object[4]); }
+static PyObject *to_dtype(const wgpy_call *c) {
+    return converted(c->object[0], wgpy_dtype_arg(c, 1), wgpy_bool(c, 3, false), c->object[4]);
+}
 static PyObject *to_other(const wgpy_call *c) {
     return converted(c->object[0], wg_dtype_of(c->arg[1].v.t), wgpy_bool(c, 3, false), c->object[4]);
 }
-static PyObject *type_as(const wgpy_call *c) { return converted(c->object[0], wg_dtype_of(c->arg[1].v.t), false, NULL); }
+static PyObject *type_as(const wgpy_call *c) {
+    return converted(c->object[0], wg_dtype_of(c->arg[1].v.t), false, NULL);
+}
 static PyObject *cpu(const wgpy_call *c) { return converted(c->object[0], WG_DTYPE_NONE, false, c->object[1]); }
 static PyObject *cuda(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
     (void)self, (void)args, (void)n, (void)names;
-    PyErr_SetString(PyExc_AssertionError, "Torch not compiled with CUDA enabled. Wengert computes on the cpu: ask torch.cuda.is_available() first");
+    PyErr_SetString(
+        PyExc_AssertionError,
+        "Torch not compiled with CUDA enabled. Wengert computes on the cpu: ask torch.cuda.is_available() first");
     return NULL;
 }
 
-#define CAST(name, code)                                                                                                \
+#define CAST(name, code)                                                                                               \
     static PyObject *to_##name(const wgpy_call *c) { return converted(c->object[0], code, false, c->object[1]); }
-CAST(float, WG_FLOAT32) CAST(double, WG_FLOAT64) CAST(half, WG_FLOAT16) CAST(bfloat16, WG_BFLOAT16) CAST(long, WG_INT64)
-CAST(int, WG_INT32) CAST(short, WG_INT16) CAST(char, WG_INT8) CAST(byte, WG_UINT8) CAST(bool, WG_BOOL)
+CAST(float, WG_FLOAT32)
+CAST(double, WG_FLOAT64) CAST(half, WG_FLOAT16) CAST(bfloat16, WG_BFLOAT16) CAST(long, WG_INT64) CAST(int, WG_INT32)
+    CAST(short, WG_INT16) CAST(char, WG_INT8) CAST(byte, WG_UINT8) CAST(bool, WG_BOOL)
 #undef CAST
 
-/* Tensor.type(): "torch.FloatTensor". */
-static const struct {
+    /* Tensor.type(): "torch.FloatTensor". */
+    static const struct {
     const char *name;
     wg_dtype dtype;
-} type_names[] = {{"torch.FloatTensor", WG_FLOAT32}, {"torch.DoubleTensor", WG_FLOAT64}, {"torch.HalfTensor", WG_FLOAT16},
-                  {"torch.BFloat16Tensor", WG_BFLOAT16}, {"torch.LongTensor", WG_INT64}, {"torch.IntTensor", WG_INT32},
-                  {"torch.ShortTensor", WG_INT16}, {"torch.CharTensor", WG_INT8}, {"torch.ByteTensor", WG_UINT8}, {"torch.BoolTensor", WG_BOOL}};
+} type_names[] = {{"torch.FloatTensor", WG_FLOAT32}, {"torch.DoubleTensor", WG_FLOAT64},
+                  {"torch.HalfTensor", WG_FLOAT16},  {"torch.BFloat16Tensor", WG_BFLOAT16},
+                  {"torch.LongTensor", WG_INT64},    {"torch.IntTensor", WG_INT32},
+                  {"torch.ShortTensor", WG_INT16},   {"torch.CharTensor", WG_INT8},
+                  {"torch.ByteTensor", WG_UINT8},    {"torch.BoolTensor", WG_BOOL}};
 enum { TYPE_NAMES = sizeof(type_names) / sizeof(*type_names) };
 
 static PyObject *type_name(wg_dtype d) {
@@ -364,7 +397,8 @@ static PyObject *type_name(wg_dtype d) {
 static PyObject *full_name(PyObject *cls) {
     PyObject *module = PyObject_GetAttrString(cls, "__module__"), *name = PyObject_GetAttrString(cls, "__name__");
     bool builtin = module && PyUnicode_Check(module) && PyUnicode_CompareWithASCIIString(module, "builtins") == 0;
-    PyObject *full = module && name ? PyUnicode_FromFormat("%S%s%S", builtin ? name : module, builtin ? "" : ".", name) : NULL;
+    PyObject *full =
+        module && name ? PyUnicode_FromFormat("%S%s%S", builtin ? name : module, builtin ? "" : ".", name) : NULL;
     if (full && builtin) WGPY_SET(full, Py_NewRef(name));
     Py_XDECREF(module);
     Py_XDECREF(name);
@@ -374,8 +408,10 @@ static PyObject *full_name(PyObject *cls) {
 static int dtype_of_type(PyObject *o, wg_dtype *d) {
     if (wgpy_is_dtype(o)) return wgpy_dtype_from(o, d);
     PyObject *text = NULL;
-    if (PyUnicode_Check(o)) text = Py_NewRef(o);
-    else if (PyType_Check(o) && o != (PyObject *)wgpy.tensor) text = full_name(o);
+    if (PyUnicode_Check(o))
+        text = Py_NewRef(o);
+    else if (PyType_Check(o) && o != (PyObject *)wgpy.tensor)
+        text = full_name(o);
     else if (PyObject_HasAttrString(o, "dtype")) {
         PyObject *own = PyObject_GetAttrString(o, "dtype");
         int st = own && wgpy_is_dtype(own) ? wgpy_dtype_from(own, d) : -1;
@@ -394,8 +430,10 @@ static int dtype_of_type(PyObject *o, wg_dtype *d) {
         *d = wg_default_dtype();
         return 0;
     }
-    if (text) PyErr_Format(PyExc_ValueError, "invalid type: '%U'", text);
-    else PyErr_SetString(PyExc_TypeError, "dtype must be a type, str, or dtype object");
+    if (text)
+        PyErr_Format(PyExc_ValueError, "invalid type: '%U'", text);
+    else
+        PyErr_SetString(PyExc_TypeError, "dtype must be a type, str, or dtype object");
     Py_XDECREF(text);
     return -1;
 }
@@ -405,11 +443,12 @@ static PyObject *type(const wgpy_call *c) {
     return dtype_of_type(c->object[1], &d) < 0 ? NULL : converted(c->object[0], d, false, c->object[3]);
 }
 
-/* ---- elements as Python objects ----------------------------------------------------------------------------------------------------------- */
+/* ---- elements as Python objects ---------------------------------------------------------------------------------- */
 
 static PyObject *number(const char *p, wg_dtype d) {
     if (d == WG_BOOL) return PyBool_FromLong(*(const int64_t *)(const void *)p != 0);
-    return wg_dtype_is_floating(d) ? PyFloat_FromDouble(*(const double *)(const void *)p) : PyLong_FromLongLong(*(const int64_t *)(const void *)p);
+    return wg_dtype_is_floating(d) ? PyFloat_FromDouble(*(const double *)(const void *)p)
+                                   : PyLong_FromLongLong(*(const int64_t *)(const void *)p);
 }
 
 static PyObject *item(PyObject *self, PyObject *unused) {
@@ -434,8 +473,10 @@ static PyObject *nested(const wg_tensor *t, int dim, const char **at, wg_dtype d
     PyObject *list = PyList_New((Py_ssize_t)n);
     for (int64_t i = 0; list && i < n; i++) {
         PyObject *o = nested(t, dim + 1, at, d);
-        if (o) PyList_SetItem(list, (Py_ssize_t)i, o);
-        else Py_CLEAR(list);
+        if (o)
+            PyList_SetItem(list, (Py_ssize_t)i, o);
+        else
+            Py_CLEAR(list);
     }
     return list;
 }
@@ -452,7 +493,7 @@ static PyObject *tolist(PyObject *self, PyObject *unused) {
     return r;
 }
 
-/* ---- functions made of two ops --------------------------------------------------------------------------------------------------- */
+/* ---- functions made of two ops ----------------------------------------------------------------------------------- */
 
 /* nonzero(as_tuple=True): a vector of indices per dim. */
 static PyObject *nonzero(const wgpy_call *c) {
@@ -464,14 +505,16 @@ static PyObject *nonzero(const wgpy_call *c) {
     PyObject *all = PyTuple_New(n);
     for (int i = 0; all && i < n; i++) {
         PyObject *o = wgpy_result(columns[i]);
-        if (o) PyTuple_SetItem(all, i, o);
-        else Py_CLEAR(all);
+        if (o)
+            PyTuple_SetItem(all, i, o);
+        else
+            Py_CLEAR(all);
     }
     return all;
 }
 static PyObject *fill(const wgpy_call *c) { return wgpy_deliver(c, wg_fill_(wg_clone(c->arg[0].v.t), c->arg[1].v.t)); }
 
-/* ---- resizing ------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- resizing ---------------------------------------------------------------------------------------------------- */
 
 /* Strides of a new tensor of these sizes in a memory format. */
 static void strides_of(PyObject *format, int n, const int64_t *sizes, int64_t *strides) {
@@ -517,7 +560,10 @@ static PyObject *resized(PyObject *self, int n, const int64_t *sizes, PyObject *
     }
     int need = format == wgpy.channels_last ? 4 : format == wgpy.channels_last_3d ? 5 : n;
     if (count < 0) return NULL;
-    if (n != need) return PyErr_Format(PyExc_RuntimeError, "required rank %d tensor to use channels_last%s format", need, need == 5 ? "_3d" : ""), NULL;
+    if (n != need)
+        return PyErr_Format(PyExc_RuntimeError, "required rank %d tensor to use channels_last%s format", need,
+                            need == 5 ? "_3d" : ""),
+               NULL;
     if (!format && n == wg_ndim(t) && memcmp(sizes, wg_sizes(t), (size_t)n * 8) == 0) return Py_NewRef(self);
     strides_of(format, n, sizes, strides);
     bool before = wg_set_grad_enabled(false);
@@ -540,33 +586,53 @@ static PyObject *resize_as(const wgpy_call *c) {
     return resized(c->object[0], wg_ndim(like), wg_sizes(like), given_format(c, 2));
 }
 
-/* ---- tables ----------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- tables ------------------------------------------------------------------------------------------------------ */
 
 #define BOTH (WGPY_FUNCTION | WGPY_METHOD)
 #define TO_END "bool non_blocking=False, bool copy=False, *, MemoryFormat? memory_format=None) -> Tensor"
-#define CAST(name, dtype)                                                                                               \
-    {#name "(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor", "x." #name "(): converted to torch." dtype, WGPY_METHOD, to_##name}
+#define CAST(name, dtype)                                                                                              \
+    {                                                                                                                  \
+#name "(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor",                                          \
+            "x." #name "(): converted to torch." dtype, WGPY_METHOD, to_##name                                         \
+    }
 const wgpy_builtin wgpy_tensor_builtins[] = {
-    {"size(Tensor self, int? dim=None) -> Any", "size(dim=None) -> torch.Size or int\n\nThe sizes, or one of them.", WGPY_METHOD, size},
-    {"stride(Tensor self, int? dim=None) -> Any", "stride(dim=None) -> tuple or int\n\nElements from one index to the next, per dim.", WGPY_METHOD, stride},
-    {"is_contiguous(Tensor self, *, MemoryFormat? memory_format=None) -> Any", "Does it lie row by row, without gaps?", WGPY_METHOD, is_contiguous},
-    {"contiguous(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor", "x itself when it lies so, else a copy.", WGPY_METHOD, contiguous},
-    {"clone(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor", "A copy; the gradient flows through it.", BOTH, clone},
-    {"to(Tensor self, Device? device=None, ScalarType? dtype=None, " TO_END, "x in another dtype; x itself when nothing changes.", WGPY_METHOD, to_device},
+    {"size(Tensor self, int? dim=None) -> Any", "size(dim=None) -> torch.Size or int\n\nThe sizes, or one of them.",
+     WGPY_METHOD, size},
+    {"stride(Tensor self, int? dim=None) -> Any",
+     "stride(dim=None) -> tuple or int\n\nElements from one index to the next, per dim.", WGPY_METHOD, stride},
+    {"is_contiguous(Tensor self, *, MemoryFormat? memory_format=None) -> Any", "Does it lie row by row, without gaps?",
+     WGPY_METHOD, is_contiguous},
+    {"contiguous(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor", "x itself when it lies so, else a copy.",
+     WGPY_METHOD, contiguous},
+    {"clone(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor", "A copy; the gradient flows through it.",
+     BOTH, clone},
+    {"to(Tensor self, Device? device=None, ScalarType? dtype=None, " TO_END,
+     "x in another dtype; x itself when nothing changes.", WGPY_METHOD, to_device},
     {"to.dtype(Tensor self, ScalarType dtype, " TO_END, NULL, WGPY_METHOD, to_dtype},
     {"to.other(Tensor self, Tensor tensor, " TO_END, NULL, WGPY_METHOD, to_other},
-    {"nonzero(Tensor self, *, bool as_tuple=False) -> Tensor", "nonzero(input, *, as_tuple=False)\n\nWhere the elements are not zero.", BOTH, nonzero},
+    {"nonzero(Tensor self, *, bool as_tuple=False) -> Tensor",
+     "nonzero(input, *, as_tuple=False)\n\nWhere the elements are not zero.", BOTH, nonzero},
     {"fill(Tensor self, Tensor|Scalar value) -> Tensor", "One value in the shape of input.", WGPY_FUNCTION, fill},
     {"type_as(Tensor self, Tensor other) -> Tensor", "x in other's dtype.", WGPY_METHOD, type_as},
     {"type(Tensor self, Any dtype=None, bool non_blocking=False, MemoryFormat? memory_format=None) -> Any",
      "The name of x's type, or x converted to one.", WGPY_METHOD, type},
-    {"cpu(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor", "x itself: every tensor is on the cpu.", WGPY_METHOD, cpu},
+    {"cpu(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor", "x itself: every tensor is on the cpu.",
+     WGPY_METHOD, cpu},
     {"resize_(Tensor self, int[] size, *, MemoryFormat? memory_format=None) -> Tensor",
      "Another shape over the same elements; new ones have no value.", WGPY_METHOD, resize},
-    {"resize_as_(Tensor self, Tensor the_template, *, MemoryFormat? memory_format=None) -> Tensor", "resize_ to the sizes of another.", WGPY_METHOD,
-     resize_as},
-    CAST(float, "float32"), CAST(double, "float64"), CAST(half, "float16"), CAST(bfloat16, "bfloat16"), CAST(long, "int64"), CAST(int, "int32"),
-    CAST(short, "int16"), CAST(char, "int8"), CAST(byte, "uint8"), CAST(bool, "bool"), {NULL, NULL, 0, NULL}};
+    {"resize_as_(Tensor self, Tensor the_template, *, MemoryFormat? memory_format=None) -> Tensor",
+     "resize_ to the sizes of another.", WGPY_METHOD, resize_as},
+    CAST(float, "float32"),
+    CAST(double, "float64"),
+    CAST(half, "float16"),
+    CAST(bfloat16, "bfloat16"),
+    CAST(long, "int64"),
+    CAST(int, "int32"),
+    CAST(short, "int16"),
+    CAST(char, "int8"),
+    CAST(byte, "uint8"),
+    CAST(bool, "bool"),
+    {NULL, NULL, 0, NULL}};
 #undef CAST
 
 PyMethodDef wgpy_attribute_methods[] = {
@@ -587,29 +653,51 @@ PyMethodDef wgpy_attribute_methods[] = {
     {"is_floating_point", is_floating_point, METH_NOARGS, "Is the dtype a floating one?"},
     {"is_complex", method_false, METH_NOARGS, "Is the dtype complex?"},
     {"is_signed", is_signed, METH_NOARGS, "Can the dtype hold negative numbers?"},
-    {"is_conj", method_false, METH_NOARGS, "is_conj() -> bool\n\nIs its conjugation put off? Never: there are no complex numbers."},
+    {"is_conj", method_false, METH_NOARGS,
+     "is_conj() -> bool\n\nIs its conjugation put off? Never: there are no complex numbers."},
     {"is_neg", method_false, METH_NOARGS, "is_neg() -> bool\n\nIs its negation put off? Never."},
     {"is_pinned", method_false, METH_NOARGS, "is_pinned() -> bool\n\nIs its memory pinned for a device? Never."},
-    {"is_shared", method_false, METH_NOARGS, "is_shared() -> bool\n\nIs its memory shared with other processes? Never."},
-    {"is_coalesced", is_coalesced, METH_NOARGS, "is_coalesced() -> bool\n\nOf sparse tensors, of which there are none: raises."},
-    {"dim_order", dim_order, METH_NOARGS, "dim_order() -> tuple\n\nThe dims from the outermost in memory to the innermost."},
+    {"is_shared", method_false, METH_NOARGS,
+     "is_shared() -> bool\n\nIs its memory shared with other processes? Never."},
+    {"is_coalesced", is_coalesced, METH_NOARGS,
+     "is_coalesced() -> bool\n\nOf sparse tensors, of which there are none: raises."},
+    {"dim_order", dim_order, METH_NOARGS,
+     "dim_order() -> tuple\n\nThe dims from the outermost in memory to the innermost."},
     {"get_device", get_device_number, METH_NOARGS, "get_device() -> int\n\n-1: the cpu."},
     {"pin_memory", method_self, METH_NOARGS, "x itself: there is no other device to copy to."},
     {"share_memory_", method_self, METH_NOARGS, "x itself: threads see it as it is."},
-    {"cuda", (PyCFunction)(void (*)(void))cuda, METH_FASTCALL | METH_KEYWORDS, "There is no CUDA: raises AssertionError."},
+    {"cuda", (PyCFunction)(void (*)(void))cuda, METH_FASTCALL | METH_KEYWORDS,
+     "There is no CUDA: raises AssertionError."},
     {"__format__", format, METH_O, NULL},
     {NULL, NULL, 0, NULL}};
 
-PyGetSetDef wgpy_attribute_getset[] = {
-    {"shape", get_shape, NULL, "The sizes: a torch.Size.", NULL}, {"ndim", get_ndim, NULL, "How many dims.", NULL},
-    {"dtype", get_dtype, NULL, "The elements' type.", NULL}, {"device", get_device, NULL, "Where it lies.", NULL},
-    {"layout", get_layout, NULL, "torch.strided", NULL}, {"itemsize", get_itemsize, NULL, "Bytes of an element.", NULL},
-    {"nbytes", get_nbytes, NULL, "Bytes of all elements.", NULL}, {"T", get_transposed, NULL, "The dims reversed.", NULL},
-    {"mT", get_mT, NULL, "The last two dims exchanged.", NULL}, {"H", get_H, NULL, "The conjugate transpose of a matrix.", NULL},
-    {"mH", get_mH, NULL, "The conjugate transpose of matrices.", NULL}, {"real", get_real, set_real, "x itself: it is real.", NULL},
-    {"imag", get_imag, set_imag, "Complex tensors only.", NULL}, {"is_cpu", yes, NULL, NULL, NULL}, {"is_cuda", no, NULL, NULL, NULL},
-    {"is_meta", no, NULL, NULL, NULL}, {"is_sparse", no, NULL, NULL, NULL}, {"is_sparse_csr", no, NULL, NULL, NULL},
-    {"is_quantized", no, NULL, NULL, NULL}, {"is_mkldnn", no, NULL, NULL, NULL}, {"is_mps", no, NULL, NULL, NULL},
-    {"is_xpu", no, NULL, NULL, NULL}, {"is_ipu", no, NULL, NULL, NULL}, {"is_xla", no, NULL, NULL, NULL}, {"name", get_name, NULL, NULL, NULL},
-    {"is_maia", no, NULL, NULL, NULL}, {"is_mtia", no, NULL, NULL, NULL}, {"is_vulkan", no, NULL, NULL, NULL}, {"is_nested", no, NULL, NULL, NULL},
-    {NULL, NULL, NULL, NULL, NULL}};
+PyGetSetDef wgpy_attribute_getset[] = {{"shape", get_shape, NULL, "The sizes: a torch.Size.", NULL},
+                                       {"ndim", get_ndim, NULL, "How many dims.", NULL},
+                                       {"dtype", get_dtype, NULL, "The elements' type.", NULL},
+                                       {"device", get_device, NULL, "Where it lies.", NULL},
+                                       {"layout", get_layout, NULL, "torch.strided", NULL},
+                                       {"itemsize", get_itemsize, NULL, "Bytes of an element.", NULL},
+                                       {"nbytes", get_nbytes, NULL, "Bytes of all elements.", NULL},
+                                       {"T", get_transposed, NULL, "The dims reversed.", NULL},
+                                       {"mT", get_mT, NULL, "The last two dims exchanged.", NULL},
+                                       {"H", get_H, NULL, "The conjugate transpose of a matrix.", NULL},
+                                       {"mH", get_mH, NULL, "The conjugate transpose of matrices.", NULL},
+                                       {"real", get_real, set_real, "x itself: it is real.", NULL},
+                                       {"imag", get_imag, set_imag, "Complex tensors only.", NULL},
+                                       {"is_cpu", yes, NULL, NULL, NULL},
+                                       {"is_cuda", no, NULL, NULL, NULL},
+                                       {"is_meta", no, NULL, NULL, NULL},
+                                       {"is_sparse", no, NULL, NULL, NULL},
+                                       {"is_sparse_csr", no, NULL, NULL, NULL},
+                                       {"is_quantized", no, NULL, NULL, NULL},
+                                       {"is_mkldnn", no, NULL, NULL, NULL},
+                                       {"is_mps", no, NULL, NULL, NULL},
+                                       {"is_xpu", no, NULL, NULL, NULL},
+                                       {"is_ipu", no, NULL, NULL, NULL},
+                                       {"is_xla", no, NULL, NULL, NULL},
+                                       {"name", get_name, NULL, NULL, NULL},
+                                       {"is_maia", no, NULL, NULL, NULL},
+                                       {"is_mtia", no, NULL, NULL, NULL},
+                                       {"is_vulkan", no, NULL, NULL, NULL},
+                                       {"is_nested", no, NULL, NULL, NULL},
+                                       {NULL, NULL, NULL, NULL, NULL}};

@@ -522,6 +522,8 @@ static int take_grad(job *j, PyObject **v, PyObject **keys, bool *batched) {
     return b ? check_batched(j) : 0;
 }
 
+static PyObject *grad_function; /* what __torch_function__ is told of */
+
 static PyObject *grad(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
     static const parameters p = {"grad()",
                                  G_COUNT,
@@ -532,6 +534,12 @@ static PyObject *grad(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
                                   "allow_unused", "is_grads_batched", "materialize_grads"}};
     PyObject *v[G_COUNT] = {0}, *keys = NULL, *r = NULL;
     (void)module;
+    if (nargs && (wgpy.overrides || wgpy_may_override(args[0]) || (nargs > 1 && wgpy_may_override(args[1])))) {
+        bool handled;
+        wgpy_overloads family = {.name = "grad", .function = grad_function};
+        r = wgpy_override(&family, NULL, args, nargs, kwnames, &handled);
+        if (handled) return r;
+    }
     if (take_arguments(&p, args, nargs, kwnames, v) < 0) return NULL;
     job j = {.o.size = 0};
     bool batched;
@@ -578,6 +586,7 @@ int wgpy_init_autograd(PyObject *module) {
         Py_XDECREF(f);
     }
     Py_XDECREF(name);
+    if (all) grad_function = Py_XNewRef(PyDict_GetItemString(all, "grad"));
     int failed = !all || PyModule_AddObjectRef(module, "_autograd", all) < 0 ||
                  PyModule_AddFunctions(module, private_functions) < 0;
     Py_XDECREF(all);

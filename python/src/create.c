@@ -604,7 +604,10 @@ static PyObject *is_instance(PyObject *self, PyObject *o) {
 }
 static PyObject *is_subclass(PyObject *self, PyObject *o) { return PyBool_FromLong(self == o); }
 static PyObject *tensortype_reduce(PyObject *self, PyObject *u) {
-    return (void)u, PyUnicode_FromString(((tensortype *)self)->name);
+    (void)u;
+    PyObject *module = PyImport_ImportModule("wengert._pickle"), *by_name = module ? PyObject_GetAttrString(module, "_named") : NULL;
+    Py_XDECREF(module);
+    return by_name ? Py_BuildValue("N(s)", by_name, ((tensortype *)self)->name) : NULL;
 }
 static PyObject *tensortype_dtype(PyObject *self, void *u) { return (void)u, wgpy_dtype_object(type_code(self)); }
 static PyObject *tensortype_layout(PyObject *self, void *u) { return (void)self, (void)u, Py_NewRef(wgpy.strided); }

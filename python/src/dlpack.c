@@ -1,13 +1,13 @@
-/* dlpack.c - tensors handed to other libraries and taken from them without a copy, by the DLPack protocol: capsules of both
- * kinds (with and without a version), and the table of C functions for code that makes many such calls. The structures are the
- * standard's (dlpack.h 1.3), spelled here as far as they are used.
+/* dlpack.c - tensors handed to other libraries and taken from them without a copy, by the DLPack protocol: capsules of
+ * both kinds (with and without a version), and the table of C functions for code that makes many such calls. The
+ * structures are the standard's (dlpack.h 1.3), spelled here as far as they are used.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "wgpy.h"
 
-/* ---- the standard's structures -------------------------------------------------------------------------------------------------- */
+/* ---- the standard's structures ----------------------------------------------------------------------------------- */
 
 typedef struct {
     int32_t type, id;
@@ -43,7 +43,11 @@ enum { DL_READ_ONLY = 1, DL_COPIED = 2 };
 
 static dl_dtype dl_of(wg_dtype d) {
     uint8_t bits = (uint8_t)(wg_dtype_size(d) * 8);
-    uint8_t code = d == WG_BOOL ? DL_BOOL : d == WG_UINT8 ? DL_UINT : d == WG_BFLOAT16 ? DL_BFLOAT : wg_dtype_is_floating(d) ? DL_FLOAT : DL_INT;
+    uint8_t code = d == WG_BOOL              ? DL_BOOL
+                   : d == WG_UINT8           ? DL_UINT
+                   : d == WG_BFLOAT16        ? DL_BFLOAT
+                   : wg_dtype_is_floating(d) ? DL_FLOAT
+                                             : DL_INT;
     return (dl_dtype){code, bits, 1};
 }
 static wg_dtype of_dl(dl_dtype d) {
@@ -54,7 +58,7 @@ static wg_dtype of_dl(dl_dtype d) {
     return WG_DTYPE_NONE;
 }
 
-/* ---- giving --------------------------------------------------------------------------------------------------------------------- */
+/* ---- giving ------------------------------------------------------------------------------------------------------ */
 
 /* One block holds whichever structure, the sizes and the strides; its context is the handle. */
 typedef struct given {
@@ -83,7 +87,12 @@ static void describe(given *g, dl_tensor *d, wg_tensor *t) {
     memcpy(g->dims + n, wg_strides(t), (size_t)n * 8);
     for (int i = 0; i < n; i++) /* strides of dims that cannot be walked are 1, as consumers expect */
         if (g->dims[i] == 1) g->dims[n + i] = 1;
-    *d = (dl_tensor){.data = (void *)(uintptr_t)wg_const_data(t), .device = {DL_CPU, 0}, .ndim = n, .dtype = dl_of(wg_dtype_of(t)), .shape = g->dims,
+    void *data = wg_numel(t) ? (void *)(uintptr_t)wg_const_data(t) : NULL;
+    *d = (dl_tensor){.data = data,
+                     .device = {DL_CPU, 0},
+                     .ndim = n,
+                     .dtype = dl_of(wg_dtype_of(t)),
+                     .shape = g->dims,
                      .strides = g->dims + n};
 }
 
@@ -172,10 +181,12 @@ static int check_device(PyObject *device) {
 static PyObject *give(PyObject *self, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"stream", "max_version", "dl_device", "copy", NULL};
     PyObject *stream = Py_None, *max_version = Py_None, *device = Py_None, *copy = Py_None;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$OOOO:__dlpack__", names, &stream, &max_version, &device, &copy)) return NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$OOOO:__dlpack__", names, &stream, &max_version, &device, &copy))
+        return NULL;
     long major = max_version == Py_None ? 0 : part(max_version, 0);
     wg_tensor *t = wgpy_handle(self);
-    if ((major == -1 && PyErr_Occurred()) || !may_give(t) || check_stream(stream) < 0 || check_device(device) < 0) return NULL;
+    if ((major == -1 && PyErr_Occurred()) || !may_give(t) || check_stream(stream) < 0 || check_device(device) < 0)
+        return NULL;
     size_t scope = wg_scope_open();
     bool copied = copy == Py_True;
     if (copied) t = wg_clone(t);
@@ -183,17 +194,21 @@ static PyObject *give(PyObject *self, PyObject *args, PyObject *kwargs) {
     wg_scope_close(scope);
     return r;
 }
-static PyObject *give_device(PyObject *self, PyObject *unused) { return (void)self, (void)unused, Py_BuildValue("ii", DL_CPU, 0); }
+static PyObject *give_device(PyObject *self, PyObject *unused) {
+    return (void)self, (void)unused, Py_BuildValue("ii", DL_CPU, 0);
+}
 static PyObject *to_dlpack(PyObject *module, PyObject *o) {
     (void)module;
     if (!wgpy_expect(o, "to_dlpack", "tensor")) return NULL;
     return capsule_of(wgpy_handle(o), false, false);
 }
 
-PyMethodDef wgpy_dlpack_methods[] = {{"__dlpack__", (PyCFunction)(void (*)(void))give, METH_VARARGS | METH_KEYWORDS, NULL},
-                                     {"__dlpack_device__", give_device, METH_NOARGS, NULL}, {NULL, NULL, 0, NULL}};
+PyMethodDef wgpy_dlpack_methods[] = {
+    {"__dlpack__", (PyCFunction)(void (*)(void))give, METH_VARARGS | METH_KEYWORDS, NULL},
+    {"__dlpack_device__", give_device, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL}};
 
-/* ---- taking ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- taking ------------------------------------------------------------------------------------------------------ */
 
 static void release_plain(void *user) {
     dl_managed *m = user;
@@ -211,8 +226,8 @@ static int check_given(const dl_tensor *d) {
         return -1;
     }
     if (of_dl(d->dtype) == WG_DTYPE_NONE || d->ndim < 0 || d->ndim > WG_MAX_DIMS) {
-        PyErr_Format(PyExc_BufferError, "Unsupported dtype in the capsule: code %d, %d bits, %d lanes", (int)d->dtype.code, (int)d->dtype.bits,
-                     (int)d->dtype.lanes);
+        PyErr_Format(PyExc_BufferError, "Unsupported dtype in the capsule: code %d, %d bits, %d lanes",
+                     (int)d->dtype.code, (int)d->dtype.bits, (int)d->dtype.lanes);
         return -1;
     }
     for (int i = 0; d->strides && i < d->ndim; i++)
@@ -224,9 +239,10 @@ static int check_given(const dl_tensor *d) {
 }
 /* From here on m is the tensor's, also when it fails. The deleter may be Python's (NumPy's takes the GIL itself). */
 static wg_tensor *over(const dl_tensor *d, bool read_only, void (*release)(void *), void *user) {
-    wg_tensor *t = wg_from_memory(of_dl(d->dtype), d->ndim, d->shape, WG_MEMORY(.data = d->data ? (char *)d->data + d->byte_offset : NULL,
-                                                                                .strides = d->strides, .release = release, .user = user,
-                                                                                .read_only = read_only));
+    wg_tensor *t =
+        wg_from_memory(of_dl(d->dtype), d->ndim, d->shape,
+                       WG_MEMORY(.data = d->data ? (char *)d->data + d->byte_offset : NULL, .strides = d->strides,
+                                 .release = release, .user = user, .read_only = read_only));
     if (wg_is_poison(t)) wgpy_error();
     return wg_is_poison(t) ? NULL : t;
 }
@@ -248,18 +264,24 @@ static wg_tensor *take(PyObject *capsule) {
         if (check_given(&m->tensor) < 0 || PyCapsule_SetName(capsule, "used_dltensor") < 0) return NULL;
         return over(&m->tensor, false, release_plain, m);
     }
-    PyErr_SetString(PyExc_RuntimeError, "from_dlpack received an invalid capsule. Note that DLTensor capsules can be consumed only once, so you might have "
+    PyErr_SetString(PyExc_RuntimeError, "from_dlpack received an invalid capsule. Note that DLTensor capsules can be "
+                                        "consumed only once, so you might have "
                                         "already constructed a tensor from it once.");
     return NULL;
 }
 
-/* The capsule of any object that speaks the protocol; older ones do not know max_version. */
-static PyObject *capsule_from(PyObject *o, PyObject *copy) {
-    if (PyCapsule_IsValid(o, "dltensor") || PyCapsule_IsValid(o, "dltensor_versioned") || !PyObject_HasAttrString(o, "__dlpack__")) return Py_NewRef(o);
+/* The capsule of any object that speaks the protocol; older ones do not know max_version, nor copy: then we copy. */
+static PyObject *capsule_from(PyObject *o, PyObject *copy, bool *still_to_copy) {
+    *still_to_copy = copy == Py_True;
+    if (PyCapsule_IsValid(o, "dltensor") || PyCapsule_IsValid(o, "dltensor_versioned") ||
+        !PyObject_HasAttrString(o, "__dlpack__"))
+        return Py_NewRef(o);
     PyObject *give_it = PyObject_GetAttrString(o, "__dlpack__"), *none = PyTuple_New(0);
-    PyObject *kwargs = copy == Py_None ? Py_BuildValue("{s:(ii)}", "max_version", 1, 0) : Py_BuildValue("{s:(ii),s:O}", "max_version", 1, 0, "copy", copy);
+    PyObject *kwargs = copy == Py_None ? Py_BuildValue("{s:(ii)}", "max_version", 1, 0)
+                                       : Py_BuildValue("{s:(ii),s:O}", "max_version", 1, 0, "copy", copy);
     PyObject *r = give_it && none && kwargs ? PyObject_Call(give_it, none, kwargs) : NULL;
-    if (!r && PyErr_ExceptionMatches(PyExc_TypeError)) {
+    if (r) *still_to_copy = false;
+    if (!r && give_it && none && kwargs && PyErr_ExceptionMatches(PyExc_TypeError)) {
         PyErr_Clear();
         r = PyObject_Call(give_it, none, NULL);
     }
@@ -272,14 +294,17 @@ static PyObject *capsule_from(PyObject *o, PyObject *copy) {
 static PyObject *from_dlpack(PyObject *module, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"ext_tensor", "device", "copy", NULL};
     PyObject *o, *device = Py_None, *copy = Py_None;
+    bool still_to_copy;
     wg_device d;
     (void)module;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$OO:from_dlpack", names, &o, &device, &copy) || wgpy_device_from(device, &d) < 0) return NULL;
-    PyObject *capsule = capsule_from(o, copy);
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$OO:from_dlpack", names, &o, &device, &copy) ||
+        wgpy_device_from(device, &d) < 0)
+        return NULL;
+    PyObject *capsule = capsule_from(o, copy, &still_to_copy);
     if (!capsule) return NULL;
     size_t scope = wg_scope_open();
     wg_tensor *t = take(capsule);
-    if (t && copy == Py_True && capsule == o) t = wg_clone(t);
+    if (t && still_to_copy) t = wg_clone(t);
     t = t ? wg_take(t) : NULL;
     wg_scope_close(scope);
     Py_DECREF(capsule);
@@ -288,11 +313,13 @@ static PyObject *from_dlpack(PyObject *module, PyObject *args, PyObject *kwargs)
 
 static PyMethodDef functions[] = {
     {"from_dlpack", (PyCFunction)(void (*)(void))from_dlpack, METH_VARARGS | METH_KEYWORDS,
-     "from_dlpack(ext_tensor, *, device=None, copy=None) -> Tensor\n\nA tensor over the memory of an object that speaks DLPack."},
-    {"to_dlpack", to_dlpack, METH_O, "to_dlpack(tensor) -> PyCapsule\n\nThe tensor as a DLPack capsule without a version."},
+     "from_dlpack(ext_tensor, *, device=None, copy=None) -> Tensor\n\nA tensor over the memory of an object that "
+     "speaks DLPack."},
+    {"to_dlpack", to_dlpack, METH_O,
+     "to_dlpack(tensor) -> PyCapsule\n\nThe tensor as a DLPack capsule without a version."},
     {NULL, NULL, 0, NULL}};
 
-/* ---- the C functions ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the C functions --------------------------------------------------------------------------------------------- */
 
 typedef struct dl_exchange {
     struct {
@@ -301,7 +328,8 @@ typedef struct dl_exchange {
         } version;
         void *previous;
     } header;
-    int (*allocate)(dl_tensor *like, dl_versioned **out, void *context, void (*fail)(void *context, const char *kind, const char *message));
+    int (*allocate)(dl_tensor *like, dl_versioned **out, void *context,
+                    void (*fail)(void *context, const char *kind, const char *message));
     int (*from_object)(void *object, dl_versioned **out);
     int (*to_object)(dl_versioned *given, void **object);
     int (*borrow)(void *object, dl_tensor *out);
@@ -309,7 +337,8 @@ typedef struct dl_exchange {
 } dl_exchange;
 
 /* Without the GIL perhaps: no Python here. */
-static int exchange_allocate(dl_tensor *like, dl_versioned **out, void *context, void (*fail)(void *, const char *, const char *)) {
+static int exchange_allocate(dl_tensor *like, dl_versioned **out, void *context,
+                             void (*fail)(void *, const char *, const char *)) {
     wg_dtype dtype = of_dl(like->dtype);
     *out = NULL;
     if (like->device.type != DL_CPU || dtype == WG_DTYPE_NONE || like->ndim < 0 || like->ndim > WG_MAX_DIMS) {
@@ -354,8 +383,12 @@ static int exchange_to(dl_versioned *m, void **object) {
 static int exchange_borrow(void *object, dl_tensor *out) {
     if (!wgpy_expect(object, "dltensor_from_py_object", "tensor") || !may_give(wgpy_handle(object))) return -1;
     wg_tensor *t = wgpy_handle(object);
-    *out = (dl_tensor){.data = (void *)(uintptr_t)wg_const_data(t), .device = {DL_CPU, 0}, .ndim = wg_ndim(t), .dtype = dl_of(wg_dtype_of(t)),
-                       .shape = (int64_t *)(uintptr_t)wg_sizes(t), .strides = (int64_t *)(uintptr_t)wg_strides(t)};
+    *out = (dl_tensor){.data = (void *)(uintptr_t)wg_const_data(t),
+                       .device = {DL_CPU, 0},
+                       .ndim = wg_ndim(t),
+                       .dtype = dl_of(wg_dtype_of(t)),
+                       .shape = (int64_t *)(uintptr_t)wg_sizes(t),
+                       .strides = (int64_t *)(uintptr_t)wg_strides(t)};
     return 0;
 }
 static int exchange_stream(int32_t device_type, int32_t device_id, void **out) {
@@ -363,8 +396,12 @@ static int exchange_stream(int32_t device_type, int32_t device_id, void **out) {
     *out = NULL;
     return 0;
 }
-static dl_exchange exchange = {.header = {.version = {1, 3}}, .allocate = exchange_allocate, .from_object = exchange_from, .to_object = exchange_to,
-                               .borrow = exchange_borrow, .stream = exchange_stream};
+static dl_exchange exchange = {.header = {.version = {1, 3}},
+                               .allocate = exchange_allocate,
+                               .from_object = exchange_from,
+                               .to_object = exchange_to,
+                               .borrow = exchange_borrow,
+                               .stream = exchange_stream};
 
 int wgpy_init_dlpack(PyObject *module) {
     PyObject *table = PyCapsule_New(&exchange, "dlpack_exchange_api", NULL);

@@ -10,7 +10,15 @@
  * -------------------------------------------------------------------------------------------------------------- */
 
 static PyObject *is_tensor(PyObject *m, PyObject *o) { return (void)m, PyBool_FromLong(wgpy_is_tensor(o)); }
-static PyObject *is_storage(PyObject *m, PyObject *o) { return (void)m, (void)o, Py_NewRef(Py_False); }
+/* python/wengert/storage.py knows; before it is imported there are none. */
+static PyObject *is_storage(PyObject *m, PyObject *o) {
+    PyObject *name = PyUnicode_FromString("wengert.storage"), *module = name ? PyImport_GetModule(name) : NULL;
+    (void)m;
+    PyObject *r = module ? PyObject_CallMethod(module, "is_storage", "O", o) : PyErr_Occurred() ? NULL : Py_NewRef(Py_False);
+    Py_XDECREF(name);
+    Py_XDECREF(module);
+    return r;
+}
 static PyObject *numel(const wgpy_call *c) { return PyLong_FromLongLong(wg_numel(c->arg[0].v.t)); }
 static PyObject *is_floating_point(const wgpy_call *c) {
     return PyBool_FromLong(wg_dtype_is_floating(wg_dtype_of(c->arg[0].v.t)));

@@ -1,5 +1,5 @@
-/* interop.c - elements shared with other libraries: NumPy (both ways, without its C API: through buffers), and the hooks by
- * which Python copies and pickles tensors (what they do stands in python/wengert/_pickle.py).
+/* interop.c - elements shared with other libraries: NumPy (both ways, without its C API: through buffers), and the
+ * hooks by which Python copies and pickles tensors (what they do stands in python/wengert/_pickle.py).
  *
  * DLPack is in dlpack.c.
  */
@@ -8,13 +8,13 @@
 
 #include "wgpy.h"
 
-/* ---- memory of ours as a buffer ----------------------------------------------------------------------------------------------- */
+/* ---- memory of ours as a buffer ---------------------------------------------------------------------------------- */
 
-/* An object that shows a tensor's elements (from the first to the last byte that it reaches) as bytes, for numpy.ndarray.
- * Its handle is its own: the tensor's may be given other elements (x.data = y, resize_) while arrays look at these. */
+/* An object that shows a tensor's elements (from the first to the last byte that it reaches) as bytes, for
+ * numpy.ndarray. Its handle is its own: the tensor's may be given other elements (x.data = y, resize_) while arrays
+ * look at these. */
 typedef struct exporter {
-    PyObject_HEAD
-    wg_tensor *t; /* owned */
+    PyObject_HEAD wg_tensor *t; /* owned */
 } exporter;
 static PyTypeObject *exporter_type;
 
@@ -39,13 +39,13 @@ static void exporter_dealloc(PyObject *o) {
     Py_DECREF(type);
 }
 
-/* ---- to NumPy -------------------------------------------------------------------------------------------------------------------- */
+/* ---- to NumPy ---------------------------------------------------------------------------------------------------- */
 
 static const struct {
     wg_dtype dtype;
     const char *numpy;
-} numpy_names[] = {{WG_BOOL, "?"}, {WG_UINT8, "u1"}, {WG_INT8, "i1"}, {WG_INT16, "i2"}, {WG_INT32, "i4"}, {WG_INT64, "i8"}, {WG_FLOAT16, "f2"},
-                   {WG_FLOAT32, "f4"}, {WG_FLOAT64, "f8"}};
+} numpy_names[] = {{WG_BOOL, "?"},   {WG_UINT8, "u1"},   {WG_INT8, "i1"},    {WG_INT16, "i2"},  {WG_INT32, "i4"},
+                   {WG_INT64, "i8"}, {WG_FLOAT16, "f2"}, {WG_FLOAT32, "f4"}, {WG_FLOAT64, "f8"}};
 static const char *numpy_name(wg_dtype d) {
     for (size_t i = 0; i < sizeof(numpy_names) / sizeof(*numpy_names); i++)
         if (numpy_names[i].dtype == d) return numpy_names[i].numpy;
@@ -91,7 +91,8 @@ static PyObject *array_over(wg_tensor *t) {
 
 static PyObject *to_numpy(wg_tensor *t, bool force) {
     if (wg_requires_grad(t) && wg_grad_enabled() && !force) {
-        PyErr_SetString(PyExc_RuntimeError, "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.");
+        PyErr_SetString(PyExc_RuntimeError,
+                        "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.");
         return NULL;
     }
     size_t scope = wg_scope_open();
@@ -119,7 +120,8 @@ static PyObject *numpy(PyObject *self, PyObject *const *args, Py_ssize_t nargs, 
         return NULL;
     }
     if (nargs) {
-        PyErr_Format(PyExc_TypeError, "numpy() takes 0 positional arguments but %zd %s given", nargs, nargs == 1 ? "was" : "were");
+        PyErr_Format(PyExc_TypeError, "numpy() takes 0 positional arguments but %zd %s given", nargs,
+                     nargs == 1 ? "was" : "were");
         return NULL;
     }
     return to_numpy(wgpy_handle(self), force);
@@ -134,7 +136,8 @@ static PyObject *array(PyObject *self, PyObject *args, PyObject *kwargs) {
     if (a && dtype != Py_None) {
         PyObject *no_copy = copy == Py_True ? Py_True : Py_False, *astype = PyObject_GetAttrString(a, "astype");
         PyObject *call_args = Py_BuildValue("(O)", dtype), *call_kwargs = Py_BuildValue("{s:O}", "copy", no_copy);
-        PyObject *was = PyObject_GetAttrString(a, "dtype"), *converted = astype ? PyObject_Call(astype, call_args, call_kwargs) : NULL;
+        PyObject *was = PyObject_GetAttrString(a, "dtype"),
+                 *converted = astype ? PyObject_Call(astype, call_args, call_kwargs) : NULL;
         PyObject *is = converted ? PyObject_GetAttrString(converted, "dtype") : NULL;
         if (is && was && copy == Py_False && PyObject_RichCompareBool(is, was, Py_NE) == 1) {
             Py_CLEAR(converted);
@@ -152,19 +155,23 @@ static PyObject *array(PyObject *self, PyObject *args, PyObject *kwargs) {
     return a;
 }
 
-/* ---- from NumPy ------------------------------------------------------------------------------------------------------------------- */
+/* ---- from NumPy -------------------------------------------------------------------------------------------------- */
 
 /* Once per process, as PyTorch. */
 static int warn_read_only(PyObject *array) {
     static bool said;
-    PyObject *flags = said ? NULL : PyObject_GetAttrString(array, "flags"), *writable = flags ? PyObject_GetAttrString(flags, "writeable") : NULL;
+    PyObject *flags = said ? NULL : PyObject_GetAttrString(array, "flags"),
+             *writable = flags ? PyObject_GetAttrString(flags, "writeable") : NULL;
     bool warn = writable == Py_False;
     Py_XDECREF(flags);
     Py_XDECREF(writable);
     PyErr_Clear();
     said |= warn;
-    return !warn ? 0 : wgpy_warn(PyExc_UserWarning, "The given NumPy array is not writable, and PyTorch does not support non-writable tensors. Here the "
-                                                    "tensor is read-only: in-place operations on it raise. Copy the array to write to it.");
+    return !warn ? 0
+                 : wgpy_warn(PyExc_UserWarning,
+                             "The given NumPy array is not writable, and PyTorch does not support non-writable "
+                             "tensors. Here the "
+                             "tensor is read-only: in-place operations on it raise. Copy the array to write to it.");
 }
 
 static PyObject *from_numpy(PyObject *module, PyObject *array) {
@@ -190,7 +197,8 @@ static PyObject *array_wrap(PyObject *self, PyObject *args) {
         PyErr_SetString(PyExc_TypeError, "__array_wrap__ expects an array");
         return NULL;
     }
-    PyObject *dtype = PyObject_GetAttrString(array, "dtype"), *kind = dtype ? PyObject_GetAttrString(dtype, "kind") : NULL;
+    PyObject *dtype = PyObject_GetAttrString(array, "dtype"),
+             *kind = dtype ? PyObject_GetAttrString(dtype, "kind") : NULL;
     bool is_bool = kind && PyUnicode_Check(kind) && PyUnicode_CompareWithASCIIString(kind, "b") == 0;
     Py_XDECREF(dtype);
     Py_XDECREF(kind);
@@ -200,9 +208,11 @@ static PyObject *array_wrap(PyObject *self, PyObject *args) {
     Py_XDECREF(a);
     return r;
 }
-static PyObject *get_priority(PyObject *self, void *u) { return (void)self, (void)u, PyLong_FromLong(1000); } /* before ndarray's operators */
+static PyObject *get_priority(PyObject *self, void *u) {
+    return (void)self, (void)u, PyLong_FromLong(1000);
+} /* before ndarray's operators */
 
-/* ---- copy and pickle: python/wengert/_pickle.py ------------------------------------------------------------------------------------- */
+/* ---- copy and pickle: python/wengert/_pickle.py ------------------------------------------------------------------ */
 
 static PyObject *delegate(const char *function, PyObject *self, PyObject *argument) {
     PyObject *module = PyImport_ImportModule("wengert._pickle");
@@ -217,7 +227,9 @@ static PyObject *storage_as(PyObject *self, const char *kind) {
     Py_XDECREF(module);
     return r;
 }
-static PyObject *untyped_storage(PyObject *self, PyObject *unused) { return (void)unused, storage_as(self, "UntypedStorage"); }
+static PyObject *untyped_storage(PyObject *self, PyObject *unused) {
+    return (void)unused, storage_as(self, "UntypedStorage");
+}
 static PyObject *storage(PyObject *self, PyObject *unused) { return (void)unused, storage_as(self, "TypedStorage"); }
 static PyObject *deepcopy(PyObject *self, PyObject *memo) { return delegate("deepcopy", self, memo); }
 static PyObject *copy(PyObject *self, PyObject *unused) { return (void)unused, delegate("copy", self, NULL); }
@@ -231,7 +243,8 @@ static PyObject *to_bytes(PyObject *self, PyObject *unused) {
     (void)unused;
     char *copy = malloc(bytes ? bytes : 1);
     if (!copy) return PyErr_NoMemory();
-    PyObject *r = wgpy_check(wg_copy_out(t, d, copy, bytes)) ? NULL : PyBytes_FromStringAndSize(copy, (Py_ssize_t)bytes);
+    PyObject *r =
+        wgpy_check(wg_copy_out(t, d, copy, bytes)) ? NULL : PyBytes_FromStringAndSize(copy, (Py_ssize_t)bytes);
     free(copy);
     return r;
 }
@@ -250,7 +263,8 @@ PyMethodDef wgpy_interop_methods[] = {
      "numpy(*, force=False) -> ndarray\n\nThe elements as a NumPy array over the same memory."},
     {"__array__", (PyCFunction)(void (*)(void))array, METH_VARARGS | METH_KEYWORDS, NULL},
     {"__array_wrap__", array_wrap, METH_VARARGS, NULL},
-    {"untyped_storage", untyped_storage, METH_NOARGS, "untyped_storage() -> UntypedStorage\n\nThe bytes under the tensor."},
+    {"untyped_storage", untyped_storage, METH_NOARGS,
+     "untyped_storage() -> UntypedStorage\n\nThe bytes under the tensor."},
     {"storage", storage, METH_NOARGS, "storage() -> TypedStorage\n\nThe elements under the tensor (deprecated)."},
     {"__deepcopy__", deepcopy, METH_O, NULL},
     {"__copy__", copy, METH_NOARGS, NULL},
@@ -258,14 +272,17 @@ PyMethodDef wgpy_interop_methods[] = {
     {"_to_bytes", to_bytes, METH_NOARGS, NULL},
     {"_set_bytes", set_bytes, METH_O, NULL},
     {NULL, NULL, 0, NULL}};
-PyGetSetDef wgpy_interop_getset[] = {{"__array_priority__", get_priority, NULL, NULL, NULL}, {NULL, NULL, NULL, NULL, NULL}};
+PyGetSetDef wgpy_interop_getset[] = {{"__array_priority__", get_priority, NULL, NULL, NULL},
+                                     {NULL, NULL, NULL, NULL, NULL}};
 
-static PyMethodDef functions[] = {{"from_numpy", from_numpy, METH_O, "from_numpy(ndarray) -> Tensor\n\nA tensor over the array's memory."},
-                                  {NULL, NULL, 0, NULL}};
+static PyMethodDef functions[] = {
+    {"from_numpy", from_numpy, METH_O, "from_numpy(ndarray) -> Tensor\n\nA tensor over the array's memory."},
+    {NULL, NULL, 0, NULL}};
 
 int wgpy_init_interop(PyObject *module) {
     static PyType_Slot slots[] = {{Py_tp_dealloc, exporter_dealloc}, {Py_bf_getbuffer, exporter_get}, {0, NULL}};
-    PyType_Spec spec = {"wengert._C._Memory", sizeof(exporter), 0, Py_TPFLAGS_DEFAULT | (1UL << 7), slots}; /* Py_TPFLAGS_DISALLOW_INSTANTIATION */
+    PyType_Spec spec = {"wengert._C._Memory", sizeof(exporter), 0, Py_TPFLAGS_DEFAULT | (1UL << 7),
+                        slots}; /* Py_TPFLAGS_DISALLOW_INSTANTIATION */
     exporter_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
     if (!exporter_type || PyModule_AddFunctions(module, functions) < 0) return -1;
     return wgpy_init_dlpack(module);

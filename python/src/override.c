@@ -1,5 +1,5 @@
-/* override.c - __torch_function__: classes that take the library's functions over (subclasses of Tensor, and classes that
- * only look like one), the modes that take all of them, and the ways to switch this off.
+/* override.c - __torch_function__: classes that take the library's functions over (subclasses of Tensor, and classes
+ * that only look like one), the modes that take all of them, and the ways to switch this off.
  *
  * Plain tensors and numbers pay a comparison of types.
  */
@@ -12,18 +12,21 @@ static _Thread_local PyObject *modes;             /* list: the innermost last; o
 static int modes_entered;                         /* in all threads */
 static PyObject *disabled_impl;                   /* what a class that opts out has as __torch_function__ */
 
-/* ---- who overrides ----------------------------------------------------------------------------------------------------------- */
+/* ---- who overrides ----------------------------------------------------------------------------------------------- */
 
 static bool is_common(PyObject *o) {
     PyTypeObject *t = Py_TYPE(o);
-    return t == &PyLong_Type || t == &PyFloat_Type || t == &PyBool_Type || t == &PyUnicode_Type || t == &PySlice_Type || t == wgpy.dtype ||
-           t == wgpy.size || t == wgpy.device || t == wgpy.parameter || t == wgpy.tensor || o == Py_None || o == Py_Ellipsis;
+    return t == &PyLong_Type || t == &PyFloat_Type || t == &PyBool_Type || t == &PyUnicode_Type || t == &PySlice_Type ||
+           t == wgpy.dtype || t == wgpy.size || t == wgpy.device || t == wgpy.parameter || t == wgpy.tensor ||
+           o == Py_None || o == Py_Ellipsis;
 }
 
 /* The type's own __torch_function__ as a new reference; NULL (no exception) where it has none or opts out. */
 static PyObject *hook_of(PyObject *o) {
     if (wgpy_is_tensor(o) ? subclasses_off || all_off : all_off) return NULL;
     PyObject *hook = PyObject_GetAttrString((PyObject *)Py_TYPE(o), "__torch_function__");
+    if (!hook) PyErr_Clear();
+    if (!hook && !PyType_Check(o)) hook = PyObject_GetAttrString(o, "__torch_function__"); /* an object's own will do */
     if (!hook) PyErr_Clear();
     if (hook == disabled_impl) Py_CLEAR(hook);
     return hook;
@@ -36,7 +39,8 @@ bool wgpy_may_override(PyObject *o) {
         Py_ssize_t n = tuple ? PyTuple_Size(o) : PyList_Size(o);
         for (Py_ssize_t i = 0; i < n; i++) {
             PyObject *item = tuple ? PyTuple_GetItem(o, i) : PyList_GetItem(o, i);
-            if (!is_common(item) && !PyTuple_CheckExact(item) && !PyList_CheckExact(item) && wgpy_may_override(item)) return true;
+            if (!is_common(item) && !PyTuple_CheckExact(item) && !PyList_CheckExact(item) && wgpy_may_override(item))
+                return true;
         }
         return false;
     }
@@ -45,7 +49,7 @@ bool wgpy_may_override(PyObject *o) {
     return hook != NULL;
 }
 
-/* ---- collecting ------------------------------------------------------------------------------------------------------------------ */
+/* ---- collecting -------------------------------------------------------------------------------------------------- */
 
 enum { MOST = 16 };
 typedef struct overriders {
@@ -96,10 +100,24 @@ static PyObject *dict_of(PyObject *const *values, PyObject *names) { /* None whe
     return d;
 }
 
-/* ---- calling them ------------------------------------------------------------------------------------------------------------------ */
+/* ---- calling them ------------------------------------------------------------------------------------------------ */
 
+/* Once per process: a __torch_function__ that is no classmethod. */
+static int warn_of_plain_method(PyObject *who, PyObject *hook) {
+    static bool said;
+    PyObject *of = said ? NULL : PyObject_GetAttrString(hook, "__self__");
+    if (!of) PyErr_Clear();
+    bool plain = of == who;
+    Py_XDECREF(of);
+    if (!plain) return 0;
+    said = true;
+    return wgpy_warn(PyExc_UserWarning, "Defining your `__torch_function__` as a plain method is deprecated and will "
+                                        "be an error in future, please define it "
+                                        "as a classmethod.");
+}
 static PyObject *ask(PyObject *who, PyObject *func, PyObject *types, PyObject *args, PyObject *kwargs) {
     PyObject *hook = PyObject_GetAttrString(who, "__torch_function__");
+    if (hook && warn_of_plain_method(who, hook) < 0) Py_CLEAR(hook);
     PyObject *r = hook ? PyObject_CallFunctionObjArgs(hook, func, types, args, kwargs, NULL) : NULL;
     Py_XDECREF(hook);
     return r;
@@ -114,7 +132,9 @@ static PyObject *ask_mode(PyObject *func, PyObject *types, PyObject *args, PyObj
         Py_DECREF(mode);
         return NULL;
     }
-    PyObject *r = ask(mode, func, types, args, kwargs);
+    PyObject *hook = PyObject_GetAttrString(mode, "__torch_function__");
+    PyObject *r = hook ? PyObject_CallFunctionObjArgs(hook, func, types, args, kwargs, NULL) : NULL;
+    Py_XDECREF(hook);
     wgpy_saved_error e = wgpy_save_error();
     if (PyList_Append(modes, mode) < 0) PyErr_Clear();
     wgpy_restore_error(e);
@@ -122,29 +142,70 @@ static PyObject *ask_mode(PyObject *func, PyObject *types, PyObject *args, PyObj
     return r;
 }
 
-static PyObject *say_nobody(PyObject *func, PyObject *types) {
-    PyObject *list = PySequence_List(types), *name = PyObject_GetAttrString(func, "__name__");
-    PyErr_Format(PyExc_TypeError, "no implementation found for 'torch.%S' on types that implement __torch_function__: %S", name ? name : func,
-                 list ? list : types);
-    Py_XDECREF(list);
+/* torch.add, torch.Tensor.add, torch.Tensor.T.__get__ */
+static PyObject *full_name(PyObject *func) {
+    PyObject *name = PyObject_GetAttrString(func, "__name__"), *of = PyObject_GetAttrString(func, "__self__"),
+             *module = NULL, *r = NULL;
+    PyErr_Clear();
+    const char *text = name && PyUnicode_Check(name) ? PyUnicode_AsUTF8AndSize(name, NULL) : NULL;
+    if (text && of &&
+        (strcmp(text, "__get__") == 0 || strcmp(text, "__set__") == 0 || strcmp(text, "__delete__") == 0)) {
+        PyObject *attribute = PyObject_GetAttrString(of, "__name__");
+        if (attribute) r = PyUnicode_FromFormat("torch.Tensor.%S.%s", attribute, text);
+        Py_XDECREF(attribute);
+    } else if (text) {
+        PyObject *method = PyObject_GetAttrString((PyObject *)wgpy.tensor, text);
+        PyErr_Clear();
+        module = method == func ? PyUnicode_FromString("torch.Tensor") : PyObject_GetAttrString(func, "__module__");
+        const char *where = module && PyUnicode_Check(module) ? PyUnicode_AsUTF8AndSize(module, NULL) : "torch";
+        bool ours = where && strncmp(where, "wengert", 7) == 0;
+        r = PyUnicode_FromFormat("%s%s.%s", ours ? "torch" : "", ours ? where + 7 : where ? where : "torch", text);
+        Py_XDECREF(method);
+    }
+    PyErr_Clear();
     Py_XDECREF(name);
+    Py_XDECREF(of);
+    Py_XDECREF(module);
+    return r ? r : PyObject_Str(func);
+}
+
+/* Everybody asked said NotImplemented. Functions written in Python have a text of their own. */
+static PyObject *say_nobody(PyObject *func, const overriders *w, PyObject *types, bool in_python) {
+    PyObject *name = full_name(func), *list = PySequence_List(types), *lines = PyUnicode_FromString("");
+    Py_ssize_t n = modes ? PyList_Size(modes) : 0;
+    if (lines && n && !all_off)
+        WGPY_SET(lines, PyUnicode_FromFormat("  - mode object %R\n", PyList_GetItem(modes, n - 1)));
+    for (int i = 0; lines && i < w->n; i++)
+        WGPY_SET(lines, PyUnicode_FromFormat("%U  - tensor subclass %R\n", lines, (PyObject *)Py_TYPE(w->object[i])));
+    if (name && list && lines && in_python)
+        PyErr_Format(PyExc_TypeError, "no implementation found for '%U' on types that implement __torch_function__: %S",
+                     name, list);
+    else if (name && lines)
+        PyErr_Format(
+            PyExc_TypeError,
+            "Multiple dispatch failed for '%U'; all __torch_function__ handlers returned NotImplemented:\n\n%U", name,
+            lines);
+    Py_XDECREF(name);
+    Py_XDECREF(list);
+    Py_XDECREF(lines);
     return NULL;
 }
 
-static PyObject *dispatch(PyObject *func, const overriders *w, PyObject *args, PyObject *kwargs) {
+static PyObject *dispatch(PyObject *func, const overriders *w, PyObject *args, PyObject *kwargs, bool in_python) {
     PyObject *types = types_of(w);
     if (!types) return NULL;
-    PyObject *r = ask_mode(func, types, args, kwargs);
+    PyObject *r = all_off ? Py_NewRef(Py_NotImplemented) : ask_mode(func, types, args, kwargs);
     for (int i = 0; r == Py_NotImplemented && i < w->n; i++) WGPY_SET(r, ask(w->object[i], func, types, args, kwargs));
     if (r == Py_NotImplemented) {
         Py_CLEAR(r);
-        say_nobody(func, types);
+        say_nobody(func, w, types, in_python);
     }
     Py_DECREF(types);
     return r;
 }
 
-PyObject *wgpy_override(const wgpy_overloads *f, PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, bool *handled) {
+PyObject *wgpy_override(const wgpy_overloads *f, PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                        PyObject *kwnames, bool *handled) {
     overriders w = {.n = 0};
     Py_ssize_t nkw = kwnames ? PyTuple_Size(kwnames) : 0;
     if (self) consider(&w, self);
@@ -152,13 +213,13 @@ PyObject *wgpy_override(const wgpy_overloads *f, PyObject *self, PyObject *const
     *handled = (w.n || (modes && !all_off && PyList_Size(modes) > 0)) && f->function;
     if (!*handled) return NULL;
     PyObject *tuple = tuple_of(self, args, nargs), *dict = dict_of(args + nargs, kwnames);
-    PyObject *r = tuple && dict ? dispatch(f->function, &w, tuple, dict) : NULL;
+    PyObject *r = tuple && dict ? dispatch(f->function, &w, tuple, dict, false) : NULL;
     Py_XDECREF(tuple);
     Py_XDECREF(dict);
     return r;
 }
 
-/* ---- Tensor.__torch_function__: a subclass's results are of the subclass ------------------------------------------------------------- */
+/* ---- Tensor.__torch_function__: a subclass's results are of the subclass ----------------------------------------- */
 
 static PyObject *as_subclass(PyObject *o, PyTypeObject *cls) {
     size_t scope = wg_scope_open();
@@ -179,7 +240,9 @@ static PyObject *convert(PyObject *r, PyTypeObject *cls) { /* consumes r */
             PyObject *item = convert(Py_NewRef(PyList_GetItem(items, i)), cls);
             if (!item || PyList_SetItem(items, i, item) < 0) Py_CLEAR(items);
         }
-        if (items && !list) WGPY_SET(items, exact ? PyList_AsTuple(items) : PyObject_CallFunctionObjArgs((PyObject *)Py_TYPE(r), items, NULL));
+        if (items && !list)
+            WGPY_SET(items,
+                     exact ? PyList_AsTuple(items) : PyObject_CallFunctionObjArgs((PyObject *)Py_TYPE(r), items, NULL));
         WGPY_SET(r, items);
     }
     return r;
@@ -200,9 +263,10 @@ static bool all_subtypes(PyTypeObject *cls, PyObject *types) {
 static bool keeps_type(PyObject *func) {
     PyObject *of = PyObject_GetAttrString(func, "__self__"), *name = of ? PyObject_GetAttrString(of, "__name__") : NULL;
     PyErr_Clear();
-    bool keeps = name && PyUnicode_Check(name) &&
-                 (PyUnicode_CompareWithASCIIString(name, "grad") == 0 || PyUnicode_CompareWithASCIIString(name, "_base") == 0 ||
-                  PyUnicode_CompareWithASCIIString(name, "_grad") == 0);
+    bool keeps =
+        name && PyUnicode_Check(name) &&
+        (PyUnicode_CompareWithASCIIString(name, "grad") == 0 || PyUnicode_CompareWithASCIIString(name, "_base") == 0 ||
+         PyUnicode_CompareWithASCIIString(name, "_grad") == 0);
     Py_XDECREF(of);
     Py_XDECREF(name);
     return keeps;
@@ -224,7 +288,8 @@ static PyObject *default_impl_keywords(PyObject *cls, PyObject *args, PyObject *
     if (!kw || PyDict_Size(kw) == 0) return default_impl(cls, args);
     static char *names[] = {"func", "types", "args", "kwargs", NULL};
     PyObject *func, *types, *call_args = Py_None, *kwargs = Py_None;
-    if (!PyArg_ParseTupleAndKeywords(args, kw, "OO|OO:__torch_function__", names, &func, &types, &call_args, &kwargs)) return NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kw, "OO|OO:__torch_function__", names, &func, &types, &call_args, &kwargs))
+        return NULL;
     PyObject *empty = PyTuple_New(0);
     PyObject *all = empty ? PyTuple_Pack(4, func, types, call_args == Py_None ? empty : call_args, kwargs) : NULL;
     PyObject *r = all ? default_impl(cls, all) : NULL;
@@ -247,13 +312,28 @@ static PyObject *call_plainly(PyObject *module, PyObject *args) {
     return r;
 }
 
-static PyObject *method_as_subclass(PyObject *self, PyObject *args) { /* not asked of __torch_function__ */
-    PyObject *cls;
-    if (!PyArg_ParseTuple(args, "O:as_subclass", &cls)) return NULL;
-    if (!PyType_Check(cls) || !PyType_IsSubtype((PyTypeObject *)cls, wgpy.tensor)) {
-        PyErr_Format(PyExc_TypeError, "cls must be a type (got %S)", (PyObject *)Py_TYPE(cls));
+/* Is it a class of tensors? false with TypeError. */
+static bool is_tensor_class(PyObject *cls) {
+    if (PyType_Check(cls) && PyType_IsSubtype((PyTypeObject *)cls, wgpy.tensor)) return true;
+    PyObject *name = PyType_GetName(Py_TYPE(cls));
+    if (PyType_Check(cls))
+        PyErr_SetString(PyExc_TypeError, "Creating a Tensor subclass from a class that does not inherit from Tensor is "
+                                         "not possible. Make sure your class "
+                                         "inherits from Tensor.");
+    else
+        PyErr_Format(PyExc_TypeError, "cls must be a type (got %U)", name);
+    Py_XDECREF(name);
+    return false;
+}
+static PyObject *method_as_subclass(PyObject *self, PyObject *args,
+                                    PyObject *kwargs) { /* not asked of __torch_function__ */
+    static char *names[] = {"cls", NULL};
+    PyObject *cls = NULL;
+    if (PyTuple_Size(args) == 0 && !kwargs) {
+        PyErr_SetString(PyExc_TypeError, "as_subclass() missing 1 required positional arguments: \"cls\"");
         return NULL;
     }
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:as_subclass", names, &cls) || !is_tensor_class(cls)) return NULL;
     return as_subclass(self, (PyTypeObject *)cls);
 }
 
@@ -263,11 +343,9 @@ static PyObject *make_subclass(PyObject *unused, PyObject *args, PyObject *kwarg
     PyObject *cls, *data;
     int requires_grad = 0;
     (void)unused;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|p:_make_subclass", names, &cls, &data, &requires_grad)) return NULL;
-    if (!PyType_Check(cls) || !PyType_IsSubtype((PyTypeObject *)cls, wgpy.tensor)) {
-        PyErr_SetString(PyExc_TypeError, "cls must be a subclass of torch.Tensor");
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|p:_make_subclass", names, &cls, &data, &requires_grad))
         return NULL;
-    }
+    if (!is_tensor_class(cls)) return NULL;
     if (!wgpy_expect(data, "_make_subclass", "data")) return NULL;
     if (requires_grad && !wg_dtype_is_floating(wg_dtype_of(wgpy_handle(data)))) {
         PyErr_SetString(PyExc_RuntimeError, "Only Tensors of floating point and complex dtype can require gradients");
@@ -282,12 +360,14 @@ static PyObject *make_subclass(PyObject *unused, PyObject *args, PyObject *kwarg
 }
 
 PyMethodDef wgpy_override_methods[] = {
-    {"__torch_function__", (PyCFunction)(void (*)(void))default_impl_keywords, METH_CLASS | METH_VARARGS | METH_KEYWORDS, NULL},
-    {"as_subclass", method_as_subclass, METH_VARARGS, "as_subclass(cls) -> cls\n\nThe same elements as an object of a subclass."},
+    {"__torch_function__", (PyCFunction)(void (*)(void))default_impl_keywords,
+     METH_CLASS | METH_VARARGS | METH_KEYWORDS, NULL},
+    {"as_subclass", (PyCFunction)(void (*)(void))method_as_subclass, METH_VARARGS | METH_KEYWORDS,
+     "as_subclass(cls) -> cls\n\nThe same elements as an object of a subclass."},
     {"_make_subclass", (PyCFunction)(void (*)(void))make_subclass, METH_STATIC | METH_VARARGS | METH_KEYWORDS, NULL},
     {NULL, NULL, 0, NULL}};
 
-/* ---- contexts and modes -------------------------------------------------------------------------------------------------------------- */
+/* ---- contexts and modes ------------------------------------------------------------------------------------------ */
 
 /* _off(kind, by): kind 0 subclasses, 1 everything. */
 static PyObject *off(PyObject *m, PyObject *args) {
@@ -316,8 +396,12 @@ static PyObject *pop_mode(PyObject *m, PyObject *unused) {
     wgpy.overrides = --modes_entered > 0;
     return mode;
 }
-static PyObject *count_modes(PyObject *m, PyObject *unused) { return (void)m, (void)unused, PyLong_FromSsize_t(modes ? PyList_Size(modes) : 0); }
-static PyObject *is_enabled(PyObject *m, PyObject *unused) { return (void)m, (void)unused, PyBool_FromLong(!subclasses_off && !all_off); }
+static PyObject *count_modes(PyObject *m, PyObject *unused) {
+    return (void)m, (void)unused, PyLong_FromSsize_t(modes ? PyList_Size(modes) : 0);
+}
+static PyObject *is_enabled(PyObject *m, PyObject *unused) {
+    return (void)m, (void)unused, PyBool_FromLong(!subclasses_off && !all_off);
+}
 
 static PyObject *has_override(PyObject *m, PyObject *args) {
     (void)m;
@@ -336,15 +420,19 @@ static PyObject *handle(PyObject *m, PyObject *all) {
     PyObject *list = PySequence_List(relevant);
     if (!list) return NULL;
     for (Py_ssize_t i = 0; i < PyList_Size(list); i++) consider(&w, PyList_GetItem(list, i));
-    PyObject *r = dispatch(func, &w, args, kwargs);
+    PyObject *r = dispatch(func, &w, args, kwargs, true);
     Py_DECREF(list);
     return r;
 }
 
-static PyMethodDef functions[] = {{"_disabled_torch_function_impl", call_plainly, METH_VARARGS, NULL}, {"_torch_function_off", off, METH_VARARGS, NULL},
-                                  {"_push_mode", push_mode, METH_O, NULL}, {"_pop_mode", pop_mode, METH_NOARGS, NULL},
-                                  {"_count_modes", count_modes, METH_NOARGS, NULL}, {"_is_torch_function_enabled", is_enabled, METH_NOARGS, NULL},
-                                  {"_has_torch_function", has_override, METH_O, NULL}, {"_handle_torch_function", handle, METH_VARARGS, NULL},
+static PyMethodDef functions[] = {{"_disabled_torch_function_impl", call_plainly, METH_VARARGS, NULL},
+                                  {"_torch_function_off", off, METH_VARARGS, NULL},
+                                  {"_push_mode", push_mode, METH_O, NULL},
+                                  {"_pop_mode", pop_mode, METH_NOARGS, NULL},
+                                  {"_count_modes", count_modes, METH_NOARGS, NULL},
+                                  {"_is_torch_function_enabled", is_enabled, METH_NOARGS, NULL},
+                                  {"_has_torch_function", has_override, METH_O, NULL},
+                                  {"_handle_torch_function", handle, METH_VARARGS, NULL},
                                   {NULL, NULL, 0, NULL}};
 
 static PyObject *set_parameter(PyObject *m, PyObject *cls) {

@@ -139,10 +139,16 @@ static void *list_space(wgpy_call *c, size_t bytes) {
     return p;
 }
 
+bool wgpy_is_numpy_bool(PyObject *o) {
+    PyObject *name = wgpy_is_array_scalar(o) ? PyType_GetName(Py_TYPE(o)) : NULL;
+    bool yes = name && PyUnicode_CompareWithASCIIString(name, "bool_") == 0;
+    Py_XDECREF(name);
+    return yes;
+}
 static bool is_integer(PyObject *o) { /* also NumPy's, and tensors of one integer */
     if (PyLong_Check(o)) return o != Py_True && o != Py_False;
     if (wgpy_is_tensor(o)) return wg_numel(wgpy_handle(o)) == 1 && wg_dtype_is_integral(wg_dtype_of(wgpy_handle(o))) && !wg_requires_grad(wgpy_handle(o));
-    return !PyFloat_Check(o) && o != Py_True && o != Py_False && o != Py_None && PyIndex_Check(o) && wgpy_is_number(o);
+    return !PyFloat_Check(o) && o != Py_True && o != Py_False && o != Py_None && PyIndex_Check(o) && wgpy_is_number(o) && !wgpy_is_numpy_bool(o);
 }
 
 /* What may stand at the start of a list of sizes or dims. */

@@ -191,7 +191,9 @@ static PyObject *overridden(int which, PyObject *a, PyObject *b, bool writes, bo
     PyObject *args[1] = {left ? b : a};
     PyObject *r = wgpy_override(&family, left ? a : b, args, args[0] ? 1 : 0, NULL, handled);
     Py_DECREF(method);
-    return r;
+    if (r || !args[0] || !*handled || !PyErr_ExceptionMatches(PyExc_TypeError)) return r;
+    PyErr_Clear(); /* a TypeError says that the operator is not for these two */
+    return Py_NewRef(Py_NotImplemented);
 }
 
 static PyObject *apply(int which, wg_tensor *x, wg_tensor *y, size_t scope) {
@@ -621,7 +623,7 @@ int wgpy_init_tensor(PyObject *module) {
     PyType_Slot slots[] = {
         {Py_tp_doc, "A multi-dimensional array of one dtype that can record how it was computed."},
         {Py_tp_new, wgpy_tensor_new}, {Py_tp_dealloc, dealloc}, {Py_tp_finalize, finalize}, {Py_tp_traverse, traverse},
-        {Py_tp_clear, clear}, {Py_tp_repr, repr}, {Py_tp_str, repr}, {Py_tp_hash, hash}, {Py_tp_richcompare, compare},
+        {Py_tp_clear, clear}, {Py_tp_repr, repr}, {Py_tp_hash, hash}, {Py_tp_richcompare, compare},
         {Py_tp_members, members}, {Py_tp_methods, methods}, {Py_tp_getset, getset}, {Py_tp_iter, wgpy_iter},
         {Py_mp_subscript, wgpy_getitem}, {Py_mp_ass_subscript, wgpy_setitem}, {Py_mp_length, wgpy_length},
         {Py_sq_contains, wgpy_contains},

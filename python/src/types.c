@@ -1,5 +1,5 @@
-/* types.c - the small types: dtype, device, Size, layout, memory_format, finfo, iinfo. Their names and reprs are PyTorch's,
- * since programs and error texts show them.
+/* types.c - the small types: dtype, device, Size, layout, memory_format, finfo, iinfo. Their names and reprs are
+ * PyTorch's, since programs and error texts show them.
  */
 #include <float.h>
 #include <stdlib.h>
@@ -7,20 +7,27 @@
 
 #include "wgpy.h"
 
-/* ---- dtype ------------------------------------------------------------------------------------------------------------------ */
+/* ---- dtype ------------------------------------------------------------------------------------------------------- */
 
 /* Other names that torch gives to dtypes. */
 static const struct {
     const char *name;
     wg_dtype code;
-} other_names[] = {{"float", WG_FLOAT32}, {"double", WG_FLOAT64}, {"half", WG_FLOAT16}, {"int", WG_INT32}, {"long", WG_INT64},
-                   {"short", WG_INT16}, {"cfloat", WG_COMPLEX64}, {"cdouble", WG_COMPLEX128}, {"chalf", WG_COMPLEX32}};
+} other_names[] = {{"float", WG_FLOAT32},    {"double", WG_FLOAT64},     {"half", WG_FLOAT16},
+                   {"int", WG_INT32},        {"long", WG_INT64},         {"short", WG_INT16},
+                   {"cfloat", WG_COMPLEX64}, {"cdouble", WG_COMPLEX128}, {"chalf", WG_COMPLEX32}};
 static const struct {
     wg_dtype code;
     const char *name;
     int bytes;
-} reserved[] = {{WG_COMPLEX64, "complex64", 8}, {WG_COMPLEX128, "complex128", 16}, {WG_COMPLEX32, "complex32", 4}, {WG_UINT16, "uint16", 2},
-                {WG_UINT32, "uint32", 4}, {WG_UINT64, "uint64", 8}, {WG_FLOAT8_E4M3, "float8_e4m3fn", 1}, {WG_FLOAT8_E5M2, "float8_e5m2", 1}};
+} reserved[] = {{WG_COMPLEX64, "complex64", 8},
+                {WG_COMPLEX128, "complex128", 16},
+                {WG_COMPLEX32, "complex32", 4},
+                {WG_UINT16, "uint16", 2},
+                {WG_UINT32, "uint32", 4},
+                {WG_UINT64, "uint64", 8},
+                {WG_FLOAT8_E4M3, "float8_e4m3fn", 1},
+                {WG_FLOAT8_E5M2, "float8_e5m2", 1}};
 
 static const char *dtype_name(wg_dtype code) {
     for (size_t i = 0; i < sizeof(reserved) / sizeof(*reserved); i++)
@@ -41,11 +48,16 @@ static PyObject *dtype_self(PyObject *self, PyObject *unused) {
     (void)unused;
     return Py_NewRef(self);
 }
-static PyObject *dtype_is_floating_point(PyObject *self, void *u) { return (void)u, PyBool_FromLong(is_floating(code_of(self))); }
-static PyObject *dtype_is_complex(PyObject *self, void *u) { return (void)u, PyBool_FromLong(is_complex(code_of(self))); }
+static PyObject *dtype_is_floating_point(PyObject *self, void *u) {
+    return (void)u, PyBool_FromLong(is_floating(code_of(self)));
+}
+static PyObject *dtype_is_complex(PyObject *self, void *u) {
+    return (void)u, PyBool_FromLong(is_complex(code_of(self)));
+}
 static PyObject *dtype_is_signed(PyObject *self, void *u) {
     wg_dtype d = code_of(self);
-    return (void)u, PyBool_FromLong(d != WG_BOOL && d != WG_UINT8 && d != WG_UINT16 && d != WG_UINT32 && d != WG_UINT64);
+    return (void)u,
+           PyBool_FromLong(d != WG_BOOL && d != WG_UINT8 && d != WG_UINT16 && d != WG_UINT32 && d != WG_UINT64);
 }
 static PyObject *dtype_itemsize(PyObject *self, void *u) {
     (void)u;
@@ -60,39 +72,48 @@ static PyObject *dtype_to(PyObject *self, wg_dtype code) {
 /* Int, Bool …: PyTorch's other names of dtypes without a complex counterpart. */
 static const char *scalar_name(wg_dtype d) {
     switch ((int)d) {
-        case WG_BOOL: return "Bool";
-        case WG_UINT8: return "Byte";
-        case WG_INT8: return "Char";
-        case WG_INT16: return "Short";
-        case WG_INT32: return "Int";
-        case WG_INT64: return "Long";
-        case WG_UINT16: return "UInt16";
-        case WG_UINT32: return "UInt32";
-        case WG_UINT64: return "UInt64";
-        case WG_FLOAT8_E4M3: return "Float8_e4m3fn";
-        case WG_FLOAT8_E5M2: return "Float8_e5m2";
-        default: return NULL;
+    case WG_BOOL: return "Bool";
+    case WG_UINT8: return "Byte";
+    case WG_INT8: return "Char";
+    case WG_INT16: return "Short";
+    case WG_INT32: return "Int";
+    case WG_INT64: return "Long";
+    case WG_UINT16: return "UInt16";
+    case WG_UINT32: return "UInt32";
+    case WG_UINT64: return "UInt64";
+    case WG_FLOAT8_E4M3: return "Float8_e4m3fn";
+    case WG_FLOAT8_E5M2: return "Float8_e5m2";
+    default: return NULL;
     }
 }
 static PyObject *dtype_to_complex(PyObject *self, PyObject *unused) {
     (void)unused;
     wg_dtype d = code_of(self);
-    if (scalar_name(d)) return PyErr_Format(PyExc_RuntimeError, "Unknown Complex ScalarType for %s", scalar_name(d)), NULL;
-    if (d == WG_BFLOAT16) return PyErr_SetString(PyExc_NotImplementedError, "Wengert does not have dtype torch.bcomplex32 yet"), NULL;
-    return dtype_to(self, d == WG_FLOAT64 || d == WG_COMPLEX128 ? WG_COMPLEX128 : d == WG_FLOAT16 ? WG_COMPLEX32 : WG_COMPLEX64);
+    if (scalar_name(d))
+        return PyErr_Format(PyExc_RuntimeError, "Unknown Complex ScalarType for %s", scalar_name(d)), NULL;
+    if (d == WG_BFLOAT16)
+        return PyErr_SetString(PyExc_NotImplementedError, "Wengert does not have dtype torch.bcomplex32 yet"), NULL;
+    return dtype_to(self, d == WG_FLOAT64 || d == WG_COMPLEX128 ? WG_COMPLEX128
+                          : d == WG_FLOAT16                     ? WG_COMPLEX32
+                                                                : WG_COMPLEX64);
 }
 static PyObject *dtype_to_real(PyObject *self, PyObject *unused) {
     (void)unused;
     wg_dtype d = code_of(self);
-    return dtype_to(self, d == WG_COMPLEX128 ? WG_FLOAT64 : d == WG_COMPLEX64 ? WG_FLOAT32 : d == WG_COMPLEX32 ? WG_FLOAT16 : d);
+    return dtype_to(self, d == WG_COMPLEX128  ? WG_FLOAT64
+                          : d == WG_COMPLEX64 ? WG_FLOAT32
+                          : d == WG_COMPLEX32 ? WG_FLOAT16
+                                              : d);
 }
-static PyMethodDef dtype_methods[] = {{"__reduce__", dtype_reduce, METH_NOARGS, NULL}, {"__copy__", dtype_self, METH_NOARGS, NULL},
-                                      {"__deepcopy__", dtype_self, METH_O, NULL}, {"to_complex", dtype_to_complex, METH_NOARGS, NULL},
-                                      {"to_real", dtype_to_real, METH_NOARGS, NULL}, {NULL, NULL, 0, NULL}};
+static PyMethodDef dtype_methods[] = {
+    {"__reduce__", dtype_reduce, METH_NOARGS, NULL}, {"__copy__", dtype_self, METH_NOARGS, NULL},
+    {"__deepcopy__", dtype_self, METH_O, NULL},      {"to_complex", dtype_to_complex, METH_NOARGS, NULL},
+    {"to_real", dtype_to_real, METH_NOARGS, NULL},   {NULL, NULL, 0, NULL}};
 static PyGetSetDef dtype_getset[] = {{"is_floating_point", dtype_is_floating_point, NULL, NULL, NULL},
                                      {"is_complex", dtype_is_complex, NULL, NULL, NULL},
                                      {"is_signed", dtype_is_signed, NULL, NULL, NULL},
-                                     {"itemsize", dtype_itemsize, NULL, NULL, NULL}, {NULL, NULL, NULL, NULL, NULL}};
+                                     {"itemsize", dtype_itemsize, NULL, NULL, NULL},
+                                     {NULL, NULL, NULL, NULL, NULL}};
 
 /* Kinds without a constructor: their instances are made here and live as long as the process. */
 static PyObject *no_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
@@ -117,10 +138,14 @@ PyObject *wgpy_dtype_object(wg_dtype code) {
 }
 
 int wgpy_dtype_from(PyObject *o, wg_dtype *dtype) {
-    if (wgpy_is_dtype(o)) *dtype = code_of(o);
-    else if (o == (PyObject *)&PyFloat_Type) *dtype = WG_FLOAT64;
-    else if (o == (PyObject *)&PyLong_Type) *dtype = WG_INT64;
-    else if (o == (PyObject *)&PyBool_Type) *dtype = WG_BOOL;
+    if (wgpy_is_dtype(o))
+        *dtype = code_of(o);
+    else if (o == (PyObject *)&PyFloat_Type)
+        *dtype = WG_FLOAT64;
+    else if (o == (PyObject *)&PyLong_Type)
+        *dtype = WG_INT64;
+    else if (o == (PyObject *)&PyBool_Type)
+        *dtype = WG_BOOL;
     else {
         PyErr_Format(PyExc_TypeError, "dtype must be torch.dtype, not %S", (PyObject *)Py_TYPE(o));
         return -1;
@@ -138,10 +163,13 @@ static PyObject *new_dtype(wg_dtype code) {
 
 static int add_dtypes(PyObject *module) {
     for (int i = 0; i <= WG_FLOAT64; i++)
-        if (!(wgpy.dtypes[i] = new_dtype((wg_dtype)i)) || PyModule_AddObjectRef(module, wg_dtype_name((wg_dtype)i), wgpy.dtypes[i]) < 0) return -1;
+        if (!(wgpy.dtypes[i] = new_dtype((wg_dtype)i)) ||
+            PyModule_AddObjectRef(module, wg_dtype_name((wg_dtype)i), wgpy.dtypes[i]) < 0)
+            return -1;
     for (size_t i = 0; i < sizeof(reserved) / sizeof(*reserved); i++) {
         PyObject **slot = &wgpy.reserved[reserved[i].code];
-        if (!(*slot = new_dtype(reserved[i].code)) || PyModule_AddObjectRef(module, reserved[i].name, *slot) < 0) return -1;
+        if (!(*slot = new_dtype(reserved[i].code)) || PyModule_AddObjectRef(module, reserved[i].name, *slot) < 0)
+            return -1;
     }
     for (size_t i = 0; i < sizeof(other_names) / sizeof(*other_names); i++) {
         PyObject *d = wgpy_dtype_object(other_names[i].code);
@@ -151,11 +179,10 @@ static int add_dtypes(PyObject *module) {
     return 0;
 }
 
-/* ---- layout, memory_format: names ----------------------------------------------------------------------------------------------- */
+/* ---- layout, memory_format: names -------------------------------------------------------------------------------- */
 
 typedef struct named {
-    PyObject_HEAD
-    const char *name;
+    PyObject_HEAD const char *name;
 } named;
 static PyObject *named_repr(PyObject *self) { return PyUnicode_FromFormat("torch.%s", ((named *)self)->name); }
 static PyObject *named_reduce(PyObject *self, PyObject *unused) {
@@ -163,8 +190,10 @@ static PyObject *named_reduce(PyObject *self, PyObject *unused) {
     PyObject *rebuild = PyObject_GetAttrString(wgpy.module, "_dtype_by_name");
     return rebuild ? Py_BuildValue("N(s)", rebuild, ((named *)self)->name) : NULL;
 }
-static PyMethodDef named_methods[] = {{"__reduce__", named_reduce, METH_NOARGS, NULL}, {"__copy__", dtype_self, METH_NOARGS, NULL},
-                                      {"__deepcopy__", dtype_self, METH_O, NULL}, {NULL, NULL, 0, NULL}};
+static PyMethodDef named_methods[] = {{"__reduce__", named_reduce, METH_NOARGS, NULL},
+                                      {"__copy__", dtype_self, METH_NOARGS, NULL},
+                                      {"__deepcopy__", dtype_self, METH_O, NULL},
+                                      {NULL, NULL, 0, NULL}};
 
 static PyObject *add_named(PyObject *module, PyTypeObject *type, const char *name) {
     named *o = PyObject_New(named, type);
@@ -173,27 +202,35 @@ static PyObject *add_named(PyObject *module, PyTypeObject *type, const char *nam
     return PyModule_AddObjectRef(module, name, (PyObject *)o) < 0 ? NULL : (PyObject *)o;
 }
 
-/* ---- device ------------------------------------------------------------------------------------------------------------------- */
+/* ---- device ------------------------------------------------------------------------------------------------------ */
 
-static const char *const device_types[] = {"cpu", "cuda", "meta", "mps", "xpu", "hpu", "mkldnn", "opengl", "opencl", "ideep", "hip", "ve", "fpga",
-                                           "maia", "xla", "lazy", "vulkan", "mtia", "privateuseone", "ipu"};
+static const char *const device_types[] = {
+    "cpu", "cuda", "meta", "mps",  "xpu", "hpu",  "mkldnn", "opengl", "opencl",        "ideep",
+    "hip", "ve",   "fpga", "maia", "xla", "lazy", "vulkan", "mtia",   "privateuseone", "ipu"};
 
 static PyObject *new_device(PyTypeObject *type, const char *name, Py_ssize_t len, bool has_index, long index) {
     bool known = false;
     for (size_t i = 0; i < sizeof(device_types) / sizeof(*device_types); i++)
         known |= strlen(device_types[i]) == (size_t)len && strncmp(device_types[i], name, (size_t)len) == 0;
     if (!known || len > 15) {
-        PyErr_Format(PyExc_RuntimeError, "Expected one of cpu, cuda, ipu, xpu, mkldnn, opengl, opencl, ideep, hip, ve, fpga, maia, xla, lazy, "
-                                         "vulkan, mps, meta, hpu, mtia, privateuseone device type at start of device string: %s", name);
+        PyErr_Format(
+            PyExc_RuntimeError,
+            "Expected one of cpu, cuda, ipu, xpu, mkldnn, opengl, opencl, ideep, hip, ve, fpga, maia, xla, lazy, "
+            "vulkan, mps, meta, hpu, mtia, privateuseone device type at start of device string: %s",
+            name);
         return NULL;
     }
-    if (has_index && (index < 0 || index > INT32_MAX)) return PyErr_SetString(PyExc_RuntimeError, "Device index must not be negative"), NULL;
+    if (has_index && (index < 0 || index > INT32_MAX))
+        return PyErr_SetString(PyExc_RuntimeError, "Device index must not be negative"), NULL;
     wgpy_device *d = PyObject_New(wgpy_device, type);
     if (!d) return NULL;
     memset(d->type, 0, sizeof(d->type));
     memcpy(d->type, name, (size_t)len);
     d->has_index = has_index;
-    d->device = (wg_device){strcmp(d->type, "cpu") == 0 ? WG_CPU : strcmp(d->type, "meta") == 0 ? WG_META : WG_CUDA, (int)index};
+    d->device = (wg_device){strcmp(d->type, "cpu") == 0    ? WG_CPU
+                            : strcmp(d->type, "meta") == 0 ? WG_META
+                                                           : WG_CUDA,
+                            (int)index};
     return (PyObject *)d;
 }
 
@@ -201,26 +238,30 @@ static PyObject *new_device(PyTypeObject *type, const char *name, Py_ssize_t len
 static PyObject *parse_device(PyTypeObject *type, const char *text) {
     Py_ssize_t letters = 0;
     if (!*text) return PyErr_SetString(PyExc_RuntimeError, "Device string must not be empty"), NULL;
-    while ((text[letters] | 32) >= 'a' && (text[letters] | 32) <= 'z') letters++; 
+    while ((text[letters] | 32) >= 'a' && (text[letters] | 32) <= 'z') letters++;
     const char *digits = text[letters] == ':' ? text + letters + 1 : NULL;
     size_t n = digits ? strspn(digits, "0123456789") : 0;
     bool odd = digits ? n == 0 || digits[n] || (digits[0] == '0' && n > 1) : text[letters] != 0;
     if (odd || letters == 0) return PyErr_Format(PyExc_RuntimeError, "Invalid device string: '%s'", text), NULL;
     if (!digits) return new_device(type, text, letters, false, 0);
     if (n <= 9) return new_device(type, text, letters, true, strtol(digits, NULL, 10));
-    return PyErr_Format(PyExc_RuntimeError, "Could not parse device index '%s' in device string '%s'", digits, text), NULL;
+    return PyErr_Format(PyExc_RuntimeError, "Could not parse device index '%s' in device string '%s'", digits, text),
+           NULL;
 }
 
 static PyObject *device_wants(PyObject *what, const char *argument, int position, const char *wanted) {
     PyObject *name = wgpy_type_name(what);
-    PyErr_Format(PyExc_TypeError, "device(): argument '%s' (position %d) must be %s, not %U", argument, position, wanted, name);
+    PyErr_Format(PyExc_TypeError, "device(): argument '%s' (position %d) must be %s, not %U", argument, position,
+                 wanted, name);
     Py_XDECREF(name);
     return NULL;
 }
 static PyObject *device_takes(PyObject *what) { /* PyTorch's list of what it takes */
     PyObject *name = what ? wgpy_type_name(what) : PyUnicode_FromString("");
-    PyErr_Format(PyExc_TypeError, "device() received an invalid combination of arguments - got (%U), but expected one of:\n"
-                                  " * (torch.device device)\n * (str type, int index = -1)\n", name);
+    PyErr_Format(PyExc_TypeError,
+                 "device() received an invalid combination of arguments - got (%U), but expected one of:\n"
+                 " * (torch.device device)\n * (str type, int index = -1)\n",
+                 name);
     Py_XDECREF(name);
     return NULL;
 }
@@ -228,7 +269,9 @@ static PyObject *device_takes(PyObject *what) { /* PyTorch's list of what it tak
 static PyObject *device_with_index(PyTypeObject *type, const char *text, PyObject *index) {
     if (!PyLong_Check(index) || PyBool_Check(index)) return device_wants(index, "index", 2, "int");
     if (strchr(text, ':'))
-        return PyErr_Format(PyExc_RuntimeError, "type (string) must not include an index because index was passed explicitly: %s", text), NULL;
+        return PyErr_Format(PyExc_RuntimeError,
+                            "type (string) must not include an index because index was passed explicitly: %s", text),
+               NULL;
     int overflow;
     long i = PyLong_AsLongAndOverflow(index, &overflow);
     if (overflow) return PyErr_SetString(PyExc_ValueError, "Overflow when unpacking long long"), NULL;
@@ -276,10 +319,13 @@ static PyObject *device_compare(PyObject *a, PyObject *b, int how) {
     if (Py_TYPE(b) != wgpy.device) Py_RETURN_NOTIMPLEMENTED;
     if (how != Py_EQ && how != Py_NE) return PyErr_SetString(PyExc_TypeError, "comparison not implemented"), NULL;
     wgpy_device *x = (wgpy_device *)a, *y = (wgpy_device *)b;
-    bool same = strcmp(x->type, y->type) == 0 && x->has_index == y->has_index && (!x->has_index || x->device.index == y->device.index);
+    bool same = strcmp(x->type, y->type) == 0 && x->has_index == y->has_index &&
+                (!x->has_index || x->device.index == y->device.index);
     return PyBool_FromLong(same == (how == Py_EQ));
 }
-static PyObject *device_type(PyObject *self, void *u) { return (void)u, PyUnicode_FromString(((wgpy_device *)self)->type); }
+static PyObject *device_type(PyObject *self, void *u) {
+    return (void)u, PyUnicode_FromString(((wgpy_device *)self)->type);
+}
 static PyObject *device_index(PyObject *self, void *u) {
     (void)u;
     if (!((wgpy_device *)self)->has_index) Py_RETURN_NONE;
@@ -290,10 +336,12 @@ static PyObject *device_reduce(PyObject *self, PyObject *unused) {
     PyObject *rebuild = PyObject_GetAttrString(wgpy.module, "_rebuild_device");
     return rebuild ? Py_BuildValue("N(N)", rebuild, device_str(self)) : NULL;
 }
-static PyMethodDef device_methods[] = {{"__reduce__", device_reduce, METH_NOARGS, NULL}, {"__enter__", wgpy_device_enter, METH_NOARGS, NULL},
-                                       {"__exit__", wgpy_device_exit, METH_VARARGS, NULL}, {"__copy__", dtype_self, METH_NOARGS, NULL},
-                                       {"__deepcopy__", dtype_self, METH_O, NULL}, {NULL, NULL, 0, NULL}};
-static PyGetSetDef device_getset[] = {{"type", device_type, NULL, NULL, NULL}, {"index", device_index, NULL, NULL, NULL}, {NULL, NULL, NULL, NULL, NULL}};
+static PyMethodDef device_methods[] = {
+    {"__reduce__", device_reduce, METH_NOARGS, NULL},   {"__enter__", wgpy_device_enter, METH_NOARGS, NULL},
+    {"__exit__", wgpy_device_exit, METH_VARARGS, NULL}, {"__copy__", dtype_self, METH_NOARGS, NULL},
+    {"__deepcopy__", dtype_self, METH_O, NULL},         {NULL, NULL, 0, NULL}};
+static PyGetSetDef device_getset[] = {
+    {"type", device_type, NULL, NULL, NULL}, {"index", device_index, NULL, NULL, NULL}, {NULL, NULL, NULL, NULL, NULL}};
 
 PyObject *wgpy_device_object(wg_device device) {
     if (device.type == WG_CPU) return Py_NewRef(wgpy.cpu);
@@ -317,15 +365,17 @@ int wgpy_device_from(PyObject *o, wg_device *device) {
     int st = 0;
     if (device->type != WG_CPU) {
         PyErr_Format(strcmp(((wgpy_device *)d)->type, "cuda") == 0 ? PyExc_AssertionError : PyExc_NotImplementedError,
-                     strcmp(((wgpy_device *)d)->type, "cuda") == 0 ? "Torch not compiled with CUDA enabled. Wengert computes on the cpu; '%S' is not there"
-                                                                  : "Wengert does not have device '%S' yet", d);
+                     strcmp(((wgpy_device *)d)->type, "cuda") == 0
+                         ? "Torch not compiled with CUDA enabled. Wengert computes on the cpu; '%S' is not there"
+                         : "Wengert does not have device '%S' yet",
+                     d);
         st = -1;
     }
     Py_DECREF(d);
     return st;
 }
 
-/* ---- Size: a tuple of ints ------------------------------------------------------------------------------------------------------- */
+/* ---- Size: a tuple of ints --------------------------------------------------------------------------------------- */
 
 PyObject *wgpy_size(int n, const int64_t *sizes) {
     static allocfunc alloc;
@@ -333,8 +383,10 @@ PyObject *wgpy_size(int n, const int64_t *sizes) {
     PyObject *s = alloc(wgpy.size, n);
     for (int i = 0; s && i < n; i++) {
         PyObject *v = PyLong_FromLongLong(sizes[i]);
-        if (!v) Py_CLEAR(s);
-        else PyTuple_SetItem(s, i, v); /* an exact tuple is not asked for: one reference, a tuple subclass */
+        if (!v)
+            Py_CLEAR(s);
+        else
+            PyTuple_SetItem(s, i, v); /* an exact tuple is not asked for: one reference, a tuple subclass */
     }
     return s;
 }
@@ -359,7 +411,9 @@ static PyObject *size_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
             Py_CLEAR(s);
             break;
         }
-        PyObject *v = PyBool_Check(item) ? PyLong_FromLong(item == Py_True) : PyIndex_Check(item) ? PyNumber_Index(item) : NULL;
+        PyObject *v = PyBool_Check(item)    ? PyLong_FromLong(item == Py_True)
+                      : PyIndex_Check(item) ? PyNumber_Index(item)
+                                            : NULL;
         if (!v) {
             PyErr_Clear();
             PyObject *name = wgpy_type_name(item);
@@ -416,23 +470,29 @@ static PyObject *size_subscript(PyObject *self, PyObject *key) {
     return t && PySlice_Check(key) ? size_of_tuple(t) : t;
 }
 static PyMethodDef size_methods[] = {{"numel", size_numel, METH_NOARGS, "The product of the sizes."},
-                                     {"__reduce__", size_reduce, METH_NOARGS, NULL}, {NULL, NULL, 0, NULL}};
+                                     {"__reduce__", size_reduce, METH_NOARGS, NULL},
+                                     {NULL, NULL, 0, NULL}};
 
-/* ---- finfo, iinfo ------------------------------------------------------------------------------------------------------------------ */
+/* ---- finfo, iinfo ------------------------------------------------------------------------------------------------ */
 
 static PyObject *info_wants(PyObject *what, bool floating) {
     PyObject *name = wgpy_type_name(what);
-    PyErr_Format(PyExc_TypeError, "%s(): argument 'type' (position 1) must be torch.dtype, not %U", floating ? "finfo" : "iinfo", name);
+    PyErr_Format(PyExc_TypeError, "%s(): argument 'type' (position 1) must be torch.dtype, not %U",
+                 floating ? "finfo" : "iinfo", name);
     Py_XDECREF(name);
     return NULL;
 }
 static PyObject *info_refuses(wg_dtype d, bool floating) {
-    PyErr_SetString(PyExc_TypeError, floating        ? "torch.finfo() requires a floating point input type. Use torch.iinfo to handle 'torch.finfo'"
-                                     : d == WG_BOOL ? "torch.bool is not supported by torch.iinfo"
-                                                    : "torch.iinfo() requires an integer input type. Use torch.finfo to handle 'torch.iinfo'");
+    PyErr_SetString(
+        PyExc_TypeError,
+        floating       ? "torch.finfo() requires a floating point input type. Use torch.iinfo to handle 'torch.finfo'"
+        : d == WG_BOOL ? "torch.bool is not supported by torch.iinfo"
+                       : "torch.iinfo() requires an integer input type. Use torch.finfo to handle 'torch.iinfo'");
     return NULL;
 }
-static int unsigned_bits(wg_dtype d) { return d == WG_UINT8 ? 8 : d == WG_UINT16 ? 16 : d == WG_UINT32 ? 32 : d == WG_UINT64 ? 64 : 0; }
+static int unsigned_bits(wg_dtype d) {
+    return d == WG_UINT8 ? 8 : d == WG_UINT16 ? 16 : d == WG_UINT32 ? 32 : d == WG_UINT64 ? 64 : 0;
+}
 static PyObject *info_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     static char *keys[] = {"type", NULL};
     PyObject *what = NULL;
@@ -441,11 +501,14 @@ static PyObject *info_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
     if (!floating && PyTuple_Size(args) == 0 && (!kwargs || PyDict_Size(kwargs) == 0))
         return PyErr_SetString(PyExc_TypeError, "iinfo() missing 1 required positional arguments: \"type\""), NULL;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, floating ? "|O:finfo" : "O:iinfo", keys, &what)) return NULL;
-    bool python = what == (PyObject *)&PyFloat_Type || what == (PyObject *)&PyLong_Type || what == (PyObject *)&PyBool_Type;
-    if (python ? wgpy_dtype_from(what, &d) < 0 : what && !wgpy_is_dtype(what)) return python ? NULL : info_wants(what, floating);
+    bool python =
+        what == (PyObject *)&PyFloat_Type || what == (PyObject *)&PyLong_Type || what == (PyObject *)&PyBool_Type;
+    if (python ? wgpy_dtype_from(what, &d) < 0 : what && !wgpy_is_dtype(what))
+        return python ? NULL : info_wants(what, floating);
     if (what && !python) d = code_of(what);
     if (floating && is_complex(d)) d = d == WG_COMPLEX128 ? WG_FLOAT64 : d == WG_COMPLEX64 ? WG_FLOAT32 : WG_FLOAT16;
-    if (floating ? !wg_dtype_is_floating(d) : !wg_dtype_is_integral(d) && !unsigned_bits(d)) return info_refuses(d, floating);
+    if (floating ? !wg_dtype_is_floating(d) : !wg_dtype_is_integral(d) && !unsigned_bits(d))
+        return info_refuses(d, floating);
     wgpy_dtype *o = PyObject_New(wgpy_dtype, type);
     if (o) o->code = d;
     return (PyObject *)o;
@@ -455,8 +518,10 @@ static const struct limits {
     wg_dtype dtype;
     int bits;
     double eps, max, tiny, resolution;
-} limits[] = {{WG_FLOAT16, 16, 0x1p-10, 65504, 0x1p-14, 1e-3}, {WG_BFLOAT16, 16, 0x1p-7, 0x1.fep127, 0x1p-126, 1e-2},
-              {WG_FLOAT32, 32, FLT_EPSILON, FLT_MAX, FLT_MIN, 1e-6}, {WG_FLOAT64, 64, DBL_EPSILON, DBL_MAX, DBL_MIN, 1e-15}};
+} limits[] = {{WG_FLOAT16, 16, 0x1p-10, 65504, 0x1p-14, 1e-3},
+              {WG_BFLOAT16, 16, 0x1p-7, 0x1.fep127, 0x1p-126, 1e-2},
+              {WG_FLOAT32, 32, FLT_EPSILON, FLT_MAX, FLT_MIN, 1e-6},
+              {WG_FLOAT64, 64, DBL_EPSILON, DBL_MAX, DBL_MIN, 1e-15}};
 static const struct limits *limits_of(PyObject *self) {
     for (size_t i = 0; i < 4; i++)
         if (limits[i].dtype == code_of(self)) return &limits[i];
@@ -467,7 +532,9 @@ static PyObject *finfo_eps(PyObject *s, void *u) { return (void)u, PyFloat_FromD
 static PyObject *finfo_max(PyObject *s, void *u) { return (void)u, PyFloat_FromDouble(limits_of(s)->max); }
 static PyObject *finfo_min(PyObject *s, void *u) { return (void)u, PyFloat_FromDouble(-limits_of(s)->max); }
 static PyObject *finfo_tiny(PyObject *s, void *u) { return (void)u, PyFloat_FromDouble(limits_of(s)->tiny); }
-static PyObject *finfo_resolution(PyObject *s, void *u) { return (void)u, PyFloat_FromDouble(limits_of(s)->resolution); }
+static PyObject *finfo_resolution(PyObject *s, void *u) {
+    return (void)u, PyFloat_FromDouble(limits_of(s)->resolution);
+}
 static PyObject *info_dtype(PyObject *s, void *u) { return (void)u, PyUnicode_FromString(dtype_name(code_of(s))); }
 static PyObject *finfo_repr(PyObject *s) {
     const struct limits *l = limits_of(s);
@@ -480,15 +547,24 @@ static PyObject *finfo_repr(PyObject *s) {
         PyOS_snprintf(part[i], sizeof(part[i]), "%s", shown);
         PyMem_Free(shown);
     }
-    PyOS_snprintf(text, sizeof(text), "finfo(resolution=%s, min=%s, max=%s, eps=%s, smallest_normal=%s, tiny=%s, dtype=%s)", part[0], part[1], part[2],
-                  part[3], part[4], part[5], wg_dtype_name(l->dtype));
+    PyOS_snprintf(text, sizeof(text),
+                  "finfo(resolution=%s, min=%s, max=%s, eps=%s, smallest_normal=%s, tiny=%s, dtype=%s)", part[0],
+                  part[1], part[2], part[3], part[4], part[5], wg_dtype_name(l->dtype));
     return PyUnicode_FromString(text);
 }
-static PyGetSetDef finfo_getset[] = {
-    {"bits", finfo_bits, NULL, NULL, NULL}, {"eps", finfo_eps, NULL, NULL, NULL}, {"max", finfo_max, NULL, NULL, NULL}, {"min", finfo_min, NULL, NULL, NULL},
-    {"tiny", finfo_tiny, NULL, NULL, NULL}, {"smallest_normal", finfo_tiny, NULL, NULL, NULL}, {"resolution", finfo_resolution, NULL, NULL, NULL}, {"dtype", info_dtype, NULL, NULL, NULL}, {NULL, NULL, NULL, NULL, NULL}};
+static PyGetSetDef finfo_getset[] = {{"bits", finfo_bits, NULL, NULL, NULL},
+                                     {"eps", finfo_eps, NULL, NULL, NULL},
+                                     {"max", finfo_max, NULL, NULL, NULL},
+                                     {"min", finfo_min, NULL, NULL, NULL},
+                                     {"tiny", finfo_tiny, NULL, NULL, NULL},
+                                     {"smallest_normal", finfo_tiny, NULL, NULL, NULL},
+                                     {"resolution", finfo_resolution, NULL, NULL, NULL},
+                                     {"dtype", info_dtype, NULL, NULL, NULL},
+                                     {NULL, NULL, NULL, NULL, NULL}};
 
-static int iinfo_width(PyObject *s) { return unsigned_bits(code_of(s)) ? unsigned_bits(code_of(s)) : (int)wg_dtype_size(code_of(s)) * 8; }
+static int iinfo_width(PyObject *s) {
+    return unsigned_bits(code_of(s)) ? unsigned_bits(code_of(s)) : (int)wg_dtype_size(code_of(s)) * 8;
+}
 static uint64_t iinfo_most(PyObject *s) { return UINT64_MAX >> (64 - iinfo_width(s) + !unsigned_bits(code_of(s))); }
 static long long iinfo_least(PyObject *s) { return unsigned_bits(code_of(s)) ? 0 : -(long long)iinfo_most(s) - 1; }
 static PyObject *iinfo_bits(PyObject *s, void *u) { return (void)u, PyLong_FromLong(iinfo_width(s)); }
@@ -497,42 +573,86 @@ static PyObject *iinfo_min(PyObject *s, void *u) { return (void)u, PyLong_FromLo
 static PyObject *iinfo_repr(PyObject *s) {
     char text[96];
     /* PyTorch shows them through a double */
-    char *lo = PyOS_double_to_string((double)iinfo_least(s), 'g', 6, 0, NULL), *hi = PyOS_double_to_string((double)iinfo_most(s), 'g', 6, 0, NULL);
-    PyOS_snprintf(text, sizeof(text), "iinfo(min=%s, max=%s, dtype=%s)", lo ? lo : "", hi ? hi : "", dtype_name(code_of(s)));
+    char *lo = PyOS_double_to_string((double)iinfo_least(s), 'g', 6, 0, NULL),
+         *hi = PyOS_double_to_string((double)iinfo_most(s), 'g', 6, 0, NULL);
+    PyOS_snprintf(text, sizeof(text), "iinfo(min=%s, max=%s, dtype=%s)", lo ? lo : "", hi ? hi : "",
+                  dtype_name(code_of(s)));
     PyMem_Free(lo);
     PyMem_Free(hi);
     return PyUnicode_FromString(text);
 }
-static PyGetSetDef iinfo_getset[] = {{"bits", iinfo_bits, NULL, NULL, NULL}, {"max", iinfo_max, NULL, NULL, NULL}, {"min", iinfo_min, NULL, NULL, NULL},
-                                     {"dtype", info_dtype, NULL, NULL, NULL}, {NULL, NULL, NULL, NULL, NULL}};
+static PyGetSetDef iinfo_getset[] = {{"bits", iinfo_bits, NULL, NULL, NULL},
+                                     {"max", iinfo_max, NULL, NULL, NULL},
+                                     {"min", iinfo_min, NULL, NULL, NULL},
+                                     {"dtype", info_dtype, NULL, NULL, NULL},
+                                     {NULL, NULL, NULL, NULL, NULL}};
 static PyObject *info_compare(PyObject *a, PyObject *b, int how) {
     if (Py_TYPE(a) != Py_TYPE(b) || (how != Py_EQ && how != Py_NE)) Py_RETURN_NOTIMPLEMENTED;
     return PyBool_FromLong((code_of(a) == code_of(b)) == (how == Py_EQ));
 }
 static Py_hash_t info_hash(PyObject *s) { return code_of(s) + 7; }
 
-/* ---- making them ------------------------------------------------------------------------------------------------------------------- */
+/* ---- making them ------------------------------------------------------------------------------------------------- */
 
-static PyTypeObject *make(PyObject *module, const char *name, size_t size, PyType_Slot *slots, PyObject *base, unsigned flags) {
+static PyTypeObject *make(PyObject *module, const char *name, size_t size, PyType_Slot *slots, PyObject *base,
+                          unsigned flags) {
     PyType_Spec spec = {name, (int)size, 0, Py_TPFLAGS_DEFAULT | flags, slots};
     PyTypeObject *type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, base);
     return type && PyModule_AddType(module, type) == 0 ? type : NULL;
 }
 
 int wgpy_init_types(PyObject *module) {
-    PyType_Slot dtype_slots[] = {{Py_tp_new, no_new}, {Py_tp_dealloc, plain_dealloc}, {Py_tp_repr, dtype_repr}, {Py_tp_methods, dtype_methods},
-                                 {Py_tp_getset, dtype_getset}, {Py_tp_doc, "The type of a tensor's elements."}, {0, NULL}};
-    PyType_Slot layout_slots[] = {{Py_tp_doc, "How elements lie in memory: torch.strided."}, {Py_tp_new, no_new}, {Py_tp_dealloc, plain_dealloc}, {Py_tp_repr, named_repr}, {Py_tp_methods, named_methods}, {0, NULL}};
-    PyType_Slot format_slots[] = {{Py_tp_doc, "The order of strides."}, {Py_tp_new, no_new}, {Py_tp_dealloc, plain_dealloc}, {Py_tp_repr, named_repr}, {Py_tp_methods, named_methods}, {0, NULL}};
-    PyType_Slot device_slots[] = {{Py_tp_new, device_new}, {Py_tp_dealloc, plain_dealloc}, {Py_tp_repr, device_repr}, {Py_tp_str, device_str},
-                                  {Py_tp_hash, device_hash}, {Py_tp_richcompare, device_compare}, {Py_tp_methods, device_methods},
-                                  {Py_tp_getset, device_getset}, {Py_tp_doc, "Where a tensor lies."}, {0, NULL}};
-    PyType_Slot size_slots[] = {{Py_tp_new, size_new}, {Py_tp_repr, size_repr}, {Py_tp_methods, size_methods}, {Py_sq_concat, size_concat}, {Py_nb_add, size_add},
-                                {Py_sq_repeat, size_repeat}, {Py_mp_subscript, size_subscript}, {Py_tp_doc, "The sizes of a tensor: a tuple of ints."}, {0, NULL}};
-    PyType_Slot finfo_slots[] = {{Py_tp_new, info_new}, {Py_tp_dealloc, plain_dealloc}, {Py_tp_repr, finfo_repr}, {Py_tp_getset, finfo_getset},
-                                 {Py_tp_richcompare, info_compare}, {Py_tp_hash, info_hash}, {Py_tp_doc, "finfo(type=None)\n\nThe numbers of a floating dtype: eps, max, min ..."}, {0, NULL}};
-    PyType_Slot iinfo_slots[] = {{Py_tp_new, info_new}, {Py_tp_dealloc, plain_dealloc}, {Py_tp_repr, iinfo_repr}, {Py_tp_getset, iinfo_getset},
-                                 {Py_tp_richcompare, info_compare}, {Py_tp_hash, info_hash}, {Py_tp_doc, "iinfo(type)\n\nThe numbers of an integer dtype: bits, max, min."}, {0, NULL}};
+    PyType_Slot dtype_slots[] = {{Py_tp_new, no_new},
+                                 {Py_tp_dealloc, plain_dealloc},
+                                 {Py_tp_repr, dtype_repr},
+                                 {Py_tp_methods, dtype_methods},
+                                 {Py_tp_getset, dtype_getset},
+                                 {Py_tp_doc, "The type of a tensor's elements."},
+                                 {0, NULL}};
+    PyType_Slot layout_slots[] = {{Py_tp_doc, "How elements lie in memory: torch.strided."},
+                                  {Py_tp_new, no_new},
+                                  {Py_tp_dealloc, plain_dealloc},
+                                  {Py_tp_repr, named_repr},
+                                  {Py_tp_methods, named_methods},
+                                  {0, NULL}};
+    PyType_Slot format_slots[] = {{Py_tp_doc, "The order of strides."}, {Py_tp_new, no_new},
+                                  {Py_tp_dealloc, plain_dealloc},       {Py_tp_repr, named_repr},
+                                  {Py_tp_methods, named_methods},       {0, NULL}};
+    PyType_Slot device_slots[] = {{Py_tp_new, device_new},
+                                  {Py_tp_dealloc, plain_dealloc},
+                                  {Py_tp_repr, device_repr},
+                                  {Py_tp_str, device_str},
+                                  {Py_tp_hash, device_hash},
+                                  {Py_tp_richcompare, device_compare},
+                                  {Py_tp_methods, device_methods},
+                                  {Py_tp_getset, device_getset},
+                                  {Py_tp_doc, "Where a tensor lies."},
+                                  {0, NULL}};
+    PyType_Slot size_slots[] = {{Py_tp_new, size_new},
+                                {Py_tp_repr, size_repr},
+                                {Py_tp_methods, size_methods},
+                                {Py_sq_concat, size_concat},
+                                {Py_nb_add, size_add},
+                                {Py_sq_repeat, size_repeat},
+                                {Py_mp_subscript, size_subscript},
+                                {Py_tp_doc, "The sizes of a tensor: a tuple of ints."},
+                                {0, NULL}};
+    PyType_Slot finfo_slots[] = {{Py_tp_new, info_new},
+                                 {Py_tp_dealloc, plain_dealloc},
+                                 {Py_tp_repr, finfo_repr},
+                                 {Py_tp_getset, finfo_getset},
+                                 {Py_tp_richcompare, info_compare},
+                                 {Py_tp_hash, info_hash},
+                                 {Py_tp_doc, "finfo(type=None)\n\nThe numbers of a floating dtype: eps, max, min ..."},
+                                 {0, NULL}};
+    PyType_Slot iinfo_slots[] = {{Py_tp_new, info_new},
+                                 {Py_tp_dealloc, plain_dealloc},
+                                 {Py_tp_repr, iinfo_repr},
+                                 {Py_tp_getset, iinfo_getset},
+                                 {Py_tp_richcompare, info_compare},
+                                 {Py_tp_hash, info_hash},
+                                 {Py_tp_doc, "iinfo(type)\n\nThe numbers of an integer dtype: bits, max, min."},
+                                 {0, NULL}};
     wgpy.dtype = make(module, "torch.dtype", sizeof(wgpy_dtype), dtype_slots, NULL, 0);
     wgpy.layout = make(module, "torch.layout", sizeof(named), layout_slots, NULL, 0);
     wgpy.memory_format = make(module, "torch.memory_format", sizeof(named), format_slots, NULL, 0);
@@ -540,13 +660,16 @@ int wgpy_init_types(PyObject *module) {
     wgpy.size = make(module, "torch.Size", 0, size_slots, (PyObject *)&PyTuple_Type, Py_TPFLAGS_BASETYPE);
     wgpy.finfo = make(module, "torch.finfo", sizeof(wgpy_dtype), finfo_slots, NULL, 0);
     wgpy.iinfo = make(module, "torch.iinfo", sizeof(wgpy_dtype), iinfo_slots, NULL, 0);
-    if (!wgpy.dtype || !wgpy.layout || !wgpy.memory_format || !wgpy.device || !wgpy.size || !wgpy.finfo || !wgpy.iinfo) return -1;
+    if (!wgpy.dtype || !wgpy.layout || !wgpy.memory_format || !wgpy.device || !wgpy.size || !wgpy.finfo || !wgpy.iinfo)
+        return -1;
     wgpy.strided = add_named(module, wgpy.layout, "strided");
     wgpy.contiguous_format = add_named(module, wgpy.memory_format, "contiguous_format");
     wgpy.preserve_format = add_named(module, wgpy.memory_format, "preserve_format");
     wgpy.channels_last = add_named(module, wgpy.memory_format, "channels_last");
     wgpy.channels_last_3d = add_named(module, wgpy.memory_format, "channels_last_3d");
     wgpy.cpu = new_device(wgpy.device, "cpu", 3, false, 0);
-    if (!wgpy.strided || !wgpy.contiguous_format || !wgpy.preserve_format || !wgpy.channels_last || !wgpy.channels_last_3d || !wgpy.cpu) return -1;
+    if (!wgpy.strided || !wgpy.contiguous_format || !wgpy.preserve_format || !wgpy.channels_last ||
+        !wgpy.channels_last_3d || !wgpy.cpu)
+        return -1;
     return add_dtypes(module);
 }

@@ -304,6 +304,7 @@ wg_tensor *wgpy_from_array(PyObject *array);                  /* over the memory
 wg_tensor *wgpy_from_buffer(PyObject *o, wg_dtype dtype, int64_t count, int64_t offset); /* torch.frombuffer */
 bool wgpy_is_array(PyObject *o);        /* a numpy.ndarray */
 bool wgpy_is_array_scalar(PyObject *o); /* a numpy.generic */
+bool wgpy_is_numpy_bool(PyObject *o);   /* numpy.bool_ of NumPy 1, which has __index__, with a warning: it is no integer */
 
 /* create.c: what the keywords of factories say; false with an exception. The generator is borrowed, NULL: default. */
 typedef struct wgpy_factory {

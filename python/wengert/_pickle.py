@@ -20,8 +20,8 @@ def _rebuild_as(cls, args, state):
 
 
 def _named(name):
-    """torch.Tensor or torch.return_types.max by its name."""
-    return _C.Tensor if name == "Tensor" else _C._return_type(name)
+    """torch.Tensor or torch.FloatTensor by its name."""
+    return getattr(_C, name)
 
 
 def _rebuild_named(name, values):

@@ -89,7 +89,7 @@ def is_tensor_like(inp):
 
 def is_tensor_method_or_property(func):
     """Is func a method of Tensor, or an attribute's __get__?"""
-    return getattr(func, "__name__", None) == "__get__" or getattr(Tensor, getattr(func, "__name__", ""), None) is func
+    return getattr(func, "__name__", None) in ("__get__", "__set__", "__delete__") or getattr(Tensor, getattr(func, "__name__", ""), None) is func
 
 
 def resolve_name(f):
@@ -97,8 +97,8 @@ def resolve_name(f):
     name = getattr(f, "__name__", None)
     if name is None:
         return None
-    if name == "__get__":
-        return f"torch.Tensor.{f.__self__.__name__}.__get__"
+    if name in ("__get__", "__set__", "__delete__"):
+        return f"torch.Tensor.{f.__self__.__name__}.{name}"
     if getattr(Tensor, name, None) is f:
         return f"torch.Tensor.{name}"
     return f"{(getattr(f, '__module__', None) or 'torch').replace('wengert', 'torch', 1)}.{name}"

@@ -3,8 +3,8 @@
 from .. import _C
 
 _nn = _C._nn
-relu, relu_ = _C.relu, _C.relu_
-sigmoid, tanh = _C.sigmoid, _C.tanh
+_overridden = _C._has_torch_function
+relu_ = _C.relu_
 linear = _nn["linear"]
 
 _REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
@@ -23,6 +23,11 @@ def _reduction(name, size_average=None, reduce=None):
     return _REDUCTIONS[name]
 
 
+def _ask(function, relevant, *args, **kwargs):
+    """What the arguments that override the function make of it."""
+    return _C._handle_torch_function(function, relevant, args, kwargs)
+
+
 def _dim_of(input, dim, name):
     """The dim that softmax takes when none is given, with PyTorch's warning."""
     if dim is not None:
@@ -33,33 +38,64 @@ def _dim_of(input, dim, name):
     return 0 if input.dim() in (0, 1, 3) else 1
 
 
+def relu(input, inplace=False):
+    """max(x, 0); written into x when it is to be done in place."""
+    if _overridden((input,)):
+        return _ask(relu, (input,), input, inplace=inplace)
+    return _C.relu_(input) if inplace else _C.relu(input)
+
+
+def sigmoid(input):
+    """1 / (1 + e^-x)"""
+    return input.sigmoid()
+
+
+def tanh(input):
+    """The hyperbolic tangent."""
+    return input.tanh()
+
+
 def softmax(input, dim=None, _stacklevel=3, dtype=None):
     """e^(x - max) / sum along dim."""
+    if _overridden((input,)):
+        return _ask(softmax, (input,), input, dim=dim, _stacklevel=_stacklevel, dtype=dtype)
     return input.softmax(_dim_of(input, dim, "softmax"), dtype=dtype)
 
 
 def softmin(input, dim=None, _stacklevel=3, dtype=None):
     """softmax of -x."""
+    if _overridden((input,)):
+        return _ask(softmin, (input,), input, dim=dim, _stacklevel=_stacklevel, dtype=dtype)
     return (-input).softmax(_dim_of(input, dim, "softmin"), dtype=dtype)
 
 
 def log_softmax(input, dim=None, _stacklevel=3, dtype=None):
     """log(softmax(x)), computed without the quotient."""
+    if _overridden((input,)):
+        return _ask(log_softmax, (input,), input, dim=dim, _stacklevel=_stacklevel, dtype=dtype)
     return input.log_softmax(_dim_of(input, dim, "log_softmax"), dtype=dtype)
 
 
 def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"):
     """Minus the log probability of each target class."""
+    if _overridden((input, target, weight)):
+        return _ask(nll_loss, (input, target, weight), input, target, weight=weight, size_average=size_average, ignore_index=ignore_index,
+                    reduce=reduce, reduction=reduction)
     return _nn["nll_loss"](input, target, weight, _reduction(reduction, size_average, reduce), ignore_index)
 
 
 def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean", label_smoothing=0.0):
     """log_softmax over the classes, then nll_loss; a floating target holds class probabilities."""
+    if _overridden((input, target, weight)):
+        return _ask(cross_entropy, (input, target, weight), input, target, weight=weight, size_average=size_average, ignore_index=ignore_index,
+                    reduce=reduce, reduction=reduction, label_smoothing=label_smoothing)
     return _nn["cross_entropy"](input, target, weight, _reduction(reduction, size_average, reduce), ignore_index, label_smoothing)
 
 
 def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
     """Mean of the squared differences."""
+    if _overridden((input, target, weight)):
+        return _ask(mse_loss, (input, target, weight), input, target, size_average=size_average, reduce=reduce, reduction=reduction, weight=weight)
     how = _reduction(reduction, size_average, reduce)
     if target.size() != input.size():
         import warnings
@@ -75,6 +111,9 @@ def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", we
 
 def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, sparse=False):
     """Rows of weight."""
+    if _overridden((input, weight)):
+        return _ask(embedding, (input, weight), input, weight, padding_idx=padding_idx, max_norm=max_norm, norm_type=norm_type,
+                    scale_grad_by_freq=scale_grad_by_freq, sparse=sparse)
     if max_norm is not None or scale_grad_by_freq or sparse:
         raise NotImplementedError("embedding: max_norm, scale_grad_by_freq and sparse: Wengert does not have them yet")
     if padding_idx is None:
