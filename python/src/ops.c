@@ -288,9 +288,9 @@ static PyObject *call_direct(const wgpy_overloads *f, PyObject *self, PyObject *
 }
 
 static bool overrides(PyObject *self, PyObject *const *args, Py_ssize_t n) {
-    if (self && !wgpy_is_exact(self) && wgpy_may_override(self)) return true;
+    if (self && !wgpy_is_plain(self) && wgpy_may_override(self)) return true;
     for (Py_ssize_t i = 0; i < n; i++)
-        if (!wgpy_is_exact(args[i]) && wgpy_may_override(args[i])) return true;
+        if (!wgpy_is_plain(args[i]) && wgpy_may_override(args[i])) return true;
     return false;
 }
 

@@ -205,6 +205,11 @@ static int put_ints_from(wgpy_call *c, wg_arg *a, PyObject *const *items, Py_ssi
     }
     if (v == c->ints + c->nints) c->nints += (int)n;
     for (Py_ssize_t i = 0; i < n; i++) {
+        if (WGPY_LIKELY(Py_TYPE(items[i]) == &PyLong_Type)) {
+            int overflow;
+            v[i] = PyLong_AsLongLongAndOverflow(items[i], &overflow);
+            if (WGPY_LIKELY(!overflow)) continue;
+        }
         if (i ? !PyIndex_Check(items[i]) : !is_index(items[i])) return i ? bad_element(c, a, i, items[i]) : 0;
         if (to_int(items[i], &v[i], false) < 0) return bad_element(c, a, i, items[i]);
     }
@@ -388,11 +393,14 @@ typedef struct misfit {
     int missing;
 } misfit;
 
-static int find_key(const wgpy_signature *s, PyObject *key, int from) {
+/* Names are nearly always the same objects; one that another overload has is looked up by its text once. */
+static int find_key(wgpy_signature *s, PyObject *key, int from) {
     for (int i = from; i < s->n; i++)
         if (s->p[i].key == key || s->p[i].alias == key) return i;
+    if (key == s->strange) return -1;
     for (int i = from; i < s->n; i++)
         if (PyUnicode_Compare(s->p[i].key, key) == 0 || (s->p[i].alias && PyUnicode_Compare(s->p[i].alias, key) == 0)) return i;
+    if (PyUnicode_CheckExact(key)) WGPY_SET(s->strange, Py_NewRef(key));
     return -1;
 }
 
@@ -423,17 +431,19 @@ static int positional(wgpy_call *c, int first, PyObject *const *args, Py_ssize_t
     return 1;
 }
 
-static int keywords(wgpy_call *c, int first, PyObject *const *values, PyObject *names, misfit *why) {
+/* searching: an overload without that name is not the one; else what else is wrong is looked for as well. */
+static int keywords(wgpy_call *c, int first, PyObject *const *values, PyObject *names, bool searching, misfit *why) {
     Py_ssize_t n = names ? PyTuple_Size(names) : 0;
     for (Py_ssize_t k = 0; k < n; k++) {
         PyObject *key = PyTuple_GetItem(names, k);
-        int i = find_key(c->sig, key, first);
+        int i = find_key((wgpy_signature *)(uintptr_t)c->sig, key, first);
         if (i < 0) {
             if (c->family->takes_out && PyUnicode_CompareWithASCIIString(key, "out") == 0) {
                 c->out = values[k] == Py_None ? NULL : values[k];
                 continue;
             }
             *why = (misfit){.kind = UNKNOWN, .object = key};
+            if (searching) return 0;
             continue; /* one that is missing is told first */
         }
         if (c->object[i]) {
@@ -480,7 +490,8 @@ static int complete(wgpy_call *c, misfit *why) {
     return why->kind == FITS;
 }
 
-static int bind_one(wgpy_call *c, PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, misfit *why) {
+static int bind_one(wgpy_call *c, PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, bool searching,
+                    misfit *why) {
     int first = 0;
     for (int i = 0; i < c->sig->n; i++) {
         c->arg[i].tag = WG_TAG_NONE;
@@ -497,7 +508,7 @@ static int bind_one(wgpy_call *c, PyObject *self, PyObject *const *args, Py_ssiz
         c->arg[at].v.t = wgpy_handle(self);
     }
     int fits = positional(c, first, args, nargs, why);
-    if (fits == 1) fits = keywords(c, first, args + nargs, kwnames, why);
+    if (fits == 1) fits = keywords(c, first, args + nargs, kwnames, searching, why);
     return fits == 1 ? complete(c, why) : fits; /* 0 after an unknown name, too */
 }
 
@@ -648,14 +659,14 @@ int wgpy_bind(wgpy_call *c, const wgpy_overloads *f, PyObject *self, PyObject *c
     c->nheap = 0;
     for (int k = 0; k < f->n; k++) {
         c->sig = f->s[k];
-        int fits = bind_one(c, self, args, nargs, kwnames, &why);
+        int fits = bind_one(c, self, args, nargs, kwnames, k + 1 < f->n, &why);
         if (fits == 1) return 0;
         if (fits < 0) return -1;
     }
     const wgpy_signature *one = plausible(f, self != NULL, nargs + (kwnames ? PyTuple_Size(kwnames) : 0));
     if (one) {
         c->sig = one;
-        if (bind_one(c, self, args, nargs, kwnames, &why) < 0) return -1;
+        if (bind_one(c, self, args, nargs, kwnames, false, &why) < 0) return -1;
         say_one(c, &why, self != NULL, nargs);
     } else say_none_fits(f, args, nargs, kwnames);
     return -1;

@@ -24,6 +24,7 @@ static entry *recent[64]; /* direct-mapped, in front of the chains */
 /* Not in the stable ABI, but exported by every CPython since 3.11: asked for by name, and done without where absent. */
 static int (*get_lasti)(PyFrameObject *);
 static int (*have_gil)(void);
+static PyThreadState *(*holder)(void); /* of the GIL; from CPython 3.12 on: of this thread, while it has the GIL */
 
 static unsigned hash(const void *code, int lasti) {
     uintptr_t h = ((uintptr_t)code >> 4) ^ ((uintptr_t)(unsigned)lasti * 0x9e3779b1u);
@@ -52,8 +53,23 @@ void *wgpy_site_here(void) {
     return e;
 }
 
+/* Does this thread have the GIL? Asked for every node, so the answer is known again by the state that had it last time;
+ * its number tells it from another thread's at the same address. */
+static bool gil_is_ours(void) {
+    static _Thread_local struct {
+        PyThreadState *state;
+        uint64_t number;
+    } last;
+    PyThreadState *now = holder ? holder() : NULL;
+    if (WGPY_LIKELY(now && now == last.state && PyThreadState_GetID(now) == last.number)) return true;
+    if (!have_gil || !have_gil()) return false;
+    last.state = now;
+    if (now) last.number = PyThreadState_GetID(now);
+    return true;
+}
+
 static void *source(void *here) {
-    if (!have_gil || !have_gil()) return here;
+    if (!gil_is_ours()) return here;
     void *e = wgpy_site_here();
     return e ? e : here;
 }
@@ -110,6 +126,8 @@ static size_t resolve(void *user, void *site, char *text, size_t size) {
 int wgpy_init_site(void) {
     *(void **)&get_lasti = dlsym(RTLD_DEFAULT, "PyFrame_GetLasti");
     *(void **)&have_gil = dlsym(RTLD_DEFAULT, "PyGILState_Check");
+    *(void **)&holder = dlsym(RTLD_DEFAULT, "_PyThreadState_UncheckedGet");
+    if (!holder) *(void **)&holder = dlsym(RTLD_DEFAULT, "PyThreadState_GetUnchecked");
     wg_set_site_resolver(resolve, NULL);
     wg_set_site_source(source);
     return 0;

@@ -149,6 +149,8 @@ static wg_tensor *from_array_scalar(PyObject *o) {
 }
 
 wg_tensor *wgpy_number(PyObject *o) {
+    if (WGPY_LIKELY(Py_TYPE(o) == &PyLong_Type)) return integer(o);
+    if (WGPY_LIKELY(Py_TYPE(o) == &PyFloat_Type)) return wg_s(PyFloat_AsDouble(o));
     if (PyFloat_Check(o)) return wg_s(PyFloat_AsDouble(o));
     if (o == Py_True || o == Py_False) return wg_b(o == Py_True);
     if (PyLong_Check(o)) return integer(o);
@@ -240,13 +242,13 @@ static PyObject *with_stranger(int which, PyObject *a, PyObject *b, bool tensor_
 /* Two objects, at least one a Tensor; the other may be a number. Py_NotImplemented for what is neither. */
 static PyObject *binary(int which, PyObject *a, PyObject *b) {
     bool ta = wgpy_is_exact(a), tb = wgpy_is_exact(b);
-    if (WGPY_UNLIKELY(wgpy.overrides || (!ta && wgpy_may_override(a)) || (!tb && wgpy_may_override(b)))) {
+    if (WGPY_UNLIKELY(wgpy.overrides || (!wgpy_is_plain(a) && wgpy_may_override(a)) || (!wgpy_is_plain(b) && wgpy_may_override(b)))) {
         bool handled;
         PyObject *r = overridden(which, a, b, false, &handled);
         if (handled) return r;
     }
-    ta = ta || wgpy_is_tensor(a);
-    tb = tb || wgpy_is_tensor(b);
+    ta = ta || (!wgpy_is_plain(a) && wgpy_is_tensor(a));
+    tb = tb || (!wgpy_is_plain(b) && wgpy_is_tensor(b));
     size_t scope = wg_scope_open();
     wg_tensor *x = ta ? wgpy_handle(a) : wgpy_number(a), *y = tb ? wgpy_handle(b) : wgpy_number(b);
     if (WGPY_UNLIKELY(!x || !y)) {
@@ -272,7 +274,7 @@ static PyObject *power(PyObject *a, PyObject *b, PyObject *mod) {
 /* x += y keeps the identity of x. */
 static PyObject *in_place(int which, PyObject *a, PyObject *b) {
     if (!wgpy_is_tensor(a)) return Py_NewRef(Py_NotImplemented);
-    if (WGPY_UNLIKELY(wgpy.overrides || (!wgpy_is_exact(a) && wgpy_may_override(a)) || (!wgpy_is_exact(b) && wgpy_may_override(b)))) {
+    if (WGPY_UNLIKELY(wgpy.overrides || (!wgpy_is_plain(a) && wgpy_may_override(a)) || (!wgpy_is_plain(b) && wgpy_may_override(b)))) {
         bool handled;
         PyObject *r = overridden(which, a, b, true, &handled);
         if (handled) return r;

@@ -94,6 +94,11 @@ typedef struct wgpy_state {
 extern wgpy_state wgpy;
 
 static inline bool wgpy_is_exact(PyObject *o) { return Py_TYPE(o) == wgpy.tensor; }
+/* What most arguments are, and what nothing can override. */
+static inline bool wgpy_is_plain(PyObject *o) {
+    PyTypeObject *t = Py_TYPE(o);
+    return t == wgpy.tensor || t == &PyLong_Type || t == &PyFloat_Type || t == &PyBool_Type;
+}
 static inline bool wgpy_is_tensor(PyObject *o) {
     return Py_TYPE(o) == wgpy.tensor || PyType_IsSubtype(Py_TYPE(o), wgpy.tensor);
 }
@@ -196,6 +201,7 @@ typedef struct wgpy_signature {
     uint8_t nresults;
     PyTypeObject *named; /* torch.return_types.X */
     PyObject *(*run)(const struct wgpy_call *c);
+    PyObject *strange; /* the last name looked for that it does not have; owned */
 } wgpy_signature;
 
 typedef struct wgpy_overloads {

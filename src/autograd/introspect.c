@@ -56,7 +56,7 @@ wg_status wg_node_output(const wg_node *n, int nr, wg_dtype *dtype, int *ndim, c
  * --------------------------------------------------------------------------------------------------------------- */
 
 #define NODE_WEIGHT 512
-static int64_t weight_of(const wg_node *n) {
+static inline int64_t weight_of(const wg_node *n) {
     int64_t sum = NODE_WEIGHT;
     for (int o = 0; o < n->nout; o++) {
         wg_out_info info = wg__node_out(n, o);

@@ -99,7 +99,8 @@ _Static_assert((int)WG_TAG_TENSORS == (int)WG_V_TENSORS && (int)WG_TAG_DTYPE == 
 
 /* A call's arguments as the schema has them, and where an int made a list stands. */
 typedef struct fitted {
-    wg_param p[WG_MAX_PARAMS];
+    const wg_param *p;
+    wg_param room[WG_MAX_PARAMS]; /* for p, if there is no memory to keep them */
     wg_value a[WG_MAX_PARAMS];
     int64_t one[WG_MAX_PARAMS];
     int n;
@@ -107,7 +108,7 @@ typedef struct fitted {
 } fitted;
 
 static bool fit(const wg_op *op, const wg_value *args, int nargs, fitted *f) {
-    f->n = wg__schema_params(op->schema, f->p);
+    f->p = wg__schema_of(op, f->room, &f->n);
     f->wrong = -1;
     for (int i = f->n; i < nargs && f->wrong < 0; i++)
         if (args[i].tag != WG_V_NONE) f->wrong = f->n;
@@ -298,10 +299,7 @@ wg_status wg_op_call(const wg_op *op, bool in_place, const wg_arg *args, int nar
 
 /* A binding need not clear what a NONE holds; ops read it as 0 and False. */
 static const wg_value *cleared(const wg_value *attr, int n, wg_value *room) {
-    for (int i = 0; i < n; i++) {
-        room[i] = attr[i];
-        if (attr[i].tag == WG_V_NONE) room[i] = WG_VAL_NONE;
-    }
+    for (int i = 0; i < n; i++) room[i] = attr[i].tag == WG_V_NONE ? WG_VAL_NONE : attr[i];
     return room;
 }
 wg_status wg_op_apply(const wg_op *op, wg_tensor *const *in, int nin, const wg_arg *attr, int nattr, wg_tensor **out,

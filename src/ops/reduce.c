@@ -30,8 +30,17 @@ wg_status wg__reduced_dims(const char *op, const wg_value *v, int ndim, bool *re
     return WG_OK;
 }
 
+/* The same for the one dim that most calls name. */
+static wg_status one_reduced(const wg_tensor *t, int dim, bool keepdim, wg_geometry *g) {
+    if (dim < 0) return WG_ERR_INDEX;
+    g->ndim = 0;
+    for (int i = 0; i < t->ndim; i++)
+        if (i != dim || keepdim) g->sizes[g->ndim++] = i == dim ? 1 : t->dims[i];
+    return WG_OK;
+}
 wg_status wg__reduced_shape(const wg_call *c, const wg_value *dims, bool keepdim, wg_geometry *g) {
     const wg_tensor *t = c->in[0];
+    if (dims->tag == WG_V_INTS && dims->n == 1) return one_reduced(t, wg__wrap_dim(c->op->name, dims->ints[0], t->ndim), keepdim, g);
     bool reduced[WG_MAX_DIMS];
     wg_status st = wg__reduced_dims(c->op->name, dims, t->ndim, reduced);
     g->ndim = 0;
@@ -292,6 +301,18 @@ static bool is_one_row(const wg_call *c, wg_dtype compute) {
            t->numel > 0 && t->numel <= PIECE;
 }
 
+/* The same along the last dim: rows of at least one element, too few to share out. */
+static bool are_rows(const wg_call *c, wg_dtype compute) {
+    const wg_tensor *t = c->in[0];
+    const wg_value *v = &c->attr[0];
+    return v->tag == WG_V_INTS && v->n == 1 && (v->ints[0] == -1 || v->ints[0] == t->ndim - 1) && t->ndim > 0 && (t->flags & TF_CONTIG) &&
+           t->dtype == compute && c->out[0]->dtype == compute && t->numel > 0 && t->numel < WG_GRAIN;
+}
+static void sum_rows(const wg_tensor *t, wg_tensor *out, row_fn fn) {
+    int64_t n = t->dims[t->ndim - 1], item = (int64_t)wg__itemsize(t);
+    for (int64_t r = 0; r < out->numel; r++) fn(t->data + r * n * item, n, out->data + r * item, 1);
+}
+
 static wg_status sum_like(const wg_call *c, bool mean) {
     wg_tensor *out = c->out[0], *t = c->in[0];
     bool reduced[WG_MAX_DIMS];
@@ -301,6 +322,10 @@ static wg_status sum_like(const wg_call *c, bool mean) {
     if (is_one_row(c, compute)) { /* what most losses end in: nothing to arrange */
         fn(t->data, t->numel, out->data, 1);
         return mean ? scale_down(out, (double)t->numel) : WG_OK;
+    }
+    if (are_rows(c, compute)) {
+        sum_rows(t, out, fn);
+        return mean ? scale_down(out, (double)t->dims[t->ndim - 1]) : WG_OK;
     }
     /* integers asked for as floats are converted first; floats asked for as integers are too */
     wg_status st = wg__reduced_dims(c->op->name, &c->attr[0], t->ndim, reduced);

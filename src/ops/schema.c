@@ -103,6 +103,46 @@ int wg__schema_params(const char *schema, wg_param *params) {
     return n;
 }
 
+/* ---- read once -----------------------------------------------------------------------------------------------------
+ */
+
+/* By the op's address, in an open table with room for more ops than there are. What is in it stays. */
+typedef struct known {
+    const wg_op *op;
+    int n;
+    wg_param p[];
+} known;
+enum { SLOTS = 2048, PROBES = 64 };
+static _Atomic(known *) table[SLOTS];
+
+static known *read_op(const wg_op *op) {
+    wg_param p[WG_MAX_PARAMS];
+    int n = wg__schema_params(op->schema, p);
+    size_t bytes = (size_t)(n > 0 ? n : 0) * sizeof(*p);
+    known *k = malloc(sizeof(*k) + bytes);
+    if (!k) return NULL;
+    k->op = op;
+    k->n = n;
+    memcpy(k->p, p, bytes);
+    return k;
+}
+
+const wg_param *wg__schema_of(const wg_op *op, wg_param *room, int *n) {
+    size_t at = (size_t)((uintptr_t)op >> 4) % SLOTS;
+    for (int i = 0; i < PROBES; i++, at = (at + 1) % SLOTS) {
+        known *k = atomic_load_explicit(&table[at], memory_order_acquire);
+        if (!k) {
+            known *made = read_op(op);
+            if (!made) break;
+            if (atomic_compare_exchange_strong(&table[at], &k, made)) k = made;
+            else free(made); /* another thread was first here, perhaps with another op */
+        }
+        if (k->op == op) return *n = k->n, k->p;
+    }
+    *n = wg__schema_params(op->schema, room);
+    return room;
+}
+
 /* ---- fitting -------------------------------------------------------------------------------------------------------
  */
 

@@ -25,6 +25,9 @@ enum { WG_MAX_PARAMS = 16 };
 /* Fills p[]; returns how many, -1 when the text is malformed. */
 int wg__schema_params(const char *schema, wg_param *p);
 
+/* The parameters of an op of the registry, read once and kept; without memory to keep them, read into room[]. */
+const wg_param *wg__schema_of(const wg_op *op, wg_param *room, int *n);
+
 /* v as parameter p takes it: the default for NONE, an int as a float, a number as a tensor; *one holds an int made a
  * list. False: it is of another type. */
 bool wg__schema_fit(const wg_param *p, wg_value v, wg_value *fit, int64_t *one);
