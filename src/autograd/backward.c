@@ -21,12 +21,12 @@
 
 /* ---- the state of a node in this walk ------------------------------------------------------------------------------- */
 
-static atomic_flag in_node_taken = ATOMIC_FLAG_INIT;
+static atomic_bool in_node_taken;
 static uint32_t in_node_mark; /* belongs to whoever holds the flag */
 
 /* A walk of another thread does not go on in the child: the nodes are free for ours. */
 void wg__walk_fork(int phase) {
-    if (phase == WG_FORK_CHILD && !wg__tls.in_backward) atomic_flag_clear(&in_node_taken);
+    if (phase == WG_FORK_CHILD && !wg__tls.in_backward) wg__give_flag(&in_node_taken);
 }
 
 typedef struct side_entry {
@@ -406,10 +406,10 @@ static wg_status further_gradient(wg_tensor *leaf, wg_tensor *g, wg_tensor **rep
 
 wg_status wg__accumulate_grad(wg_tensor *leaf, wg_tensor *g) {
     wg_meta *m = leaf->meta;
-    while (atomic_flag_test_and_set_explicit(&m->lock, memory_order_acquire)) sched_yield();
+    while (!wg__take_flag(&m->lock)) sched_yield();
     wg_tensor *replaced = NULL;
     wg_status st = m->grad ? further_gradient(leaf, g, &replaced) : first_gradient(leaf, &g);
-    atomic_flag_clear_explicit(&m->lock, memory_order_release);
+    wg__give_flag(&m->lock);
     wg__drop(replaced);
     wg__drop(g);
     return st;
@@ -701,7 +701,7 @@ void wg__walk_end(wg_walk *w) {
     bool clean = w->status == WG_OK && !w->ready.n && !w->leftover;
     if (w->started && !clean) forget(w);
     if (w->started) wg__tls.in_backward--;
-    if (w->in_node) atomic_flag_clear_explicit(&in_node_taken, memory_order_release);
+    if (w->in_node) wg__give_flag(&in_node_taken);
     for (int r = 0; r < w->nroots; r++) wg__node_release(w->roots[r]);
     if (w->roots && w->roots != &w->one_root) wg__free_array(w->roots, (size_t)w->roots_cap, sizeof(*w->roots));
     for (int k = 0; k < w->ncaptures; k++) {
@@ -716,7 +716,7 @@ void wg__walk_end(wg_walk *w) {
 
 static void take_state(wg_walk *w) {
     wg__tls.in_backward++;
-    w->in_node = !atomic_flag_test_and_set_explicit(&in_node_taken, memory_order_acquire);
+    w->in_node = wg__take_flag(&in_node_taken);
     if (!w->in_node) {
         w->mark = 1;
         return;

@@ -81,9 +81,14 @@ int64_t wg_walk_weight(wg_tensor *const *outputs, int n, int64_t limit) {
         const wg_node *m = stack[--top];
         sum += weight_of(m);
         for (uint32_t i = 0; i < m->nin; i++) {
-            if (!m->in[i].node) continue;
+            const wg_node *to = m->in[i].node;
+            if (!to) continue;
+            if (to->flags & NF_ACCUMULATE) {
+                sum += NODE_WEIGHT + to->inline_in[0].saved->numel;
+                continue;
+            }
             if (top == ROOM) return limit;
-            stack[top++] = m->in[i].node;
+            stack[top++] = to;
         }
     }
     return sum < limit ? sum : limit;

@@ -114,6 +114,10 @@ wg_node *wg__accumulator(wg_tensor *leaf) {
     n->flags |= NF_ACCUMULATE;
     n->inline_in[0] = (wg_input){.saved = leaf};
     wg_node *expected = NULL;
+    if (wg__one_thread()) {
+        atomic_store_explicit(&m->accum, n, memory_order_relaxed);
+        return n;
+    }
     if (atomic_compare_exchange_strong(&m->accum, &expected, n)) return n;
     wg__accumulator_free(n);
     return expected;

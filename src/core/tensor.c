@@ -422,7 +422,7 @@ wg_meta *wg__meta(wg_tensor *t) {
     wg_meta *m = wg__block_new(&wg__tls);
     if (!m) return NULL;
     memset(m, 0, sizeof(*m));
-    atomic_flag_clear(&m->lock);
+    atomic_store_explicit(&m->lock, false, memory_order_relaxed); /* nobody sees it yet */
     return t->meta = m;
 }
 
