@@ -84,9 +84,9 @@ bool wgpy_factory_of(const wgpy_call *c, wgpy_factory *f) {
     *f = (wgpy_factory){.options.size = sizeof(wg_options)};
     int out = -1;
     bool device = false;
-    for (int i = 0; i < c->sig->n; i++) {
+    for (int i = c->sig->npos; i < c->sig->n; i++) { /* what may only be named stands last */
         const wgpy_param *p = &c->sig->p[i];
-        if (!p->kwonly || !wgpy_given(c, i)) continue;
+        if (!wgpy_given(c, i)) continue;
         switch (p->type) {
         case PT_DTYPE: f->options.dtype = wgpy_dtype_arg(c, i), f->options.has_dtype = true; break;
         case PT_GENERATOR: f->generator = ((wgpy_generator *)c->object[i])->g; break;

@@ -406,7 +406,7 @@ static int find_key(wgpy_signature *s, PyObject *key, int from) {
 
 /* x.view(2, 3): the ints that follow stand for one list, where that is the only positional argument. */
 static bool takes_the_rest(const wgpy_signature *s, int i, int first, PyObject *arg) {
-    return s->p[i].type == PT_INTS && i == first && i + 1 == s->npos && is_index(arg);
+    return s->p[i].type == PT_INTS && i == first && i + 1 == s->npos && (Py_TYPE(arg) == &PyLong_Type || is_index(arg));
 }
 
 static int positional(wgpy_call *c, int first, PyObject *const *args, Py_ssize_t nargs, misfit *why) {

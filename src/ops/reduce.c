@@ -30,7 +30,7 @@ wg_status wg__reduced_dims(const char *op, const wg_value *v, int ndim, bool *re
     return WG_OK;
 }
 
-/* The same for the one dim that most calls name. */
+/* Of the one dim that most calls name. */
 static wg_status one_reduced(const wg_tensor *t, int dim, bool keepdim, wg_geometry *g) {
     if (dim < 0) return WG_ERR_INDEX;
     g->ndim = 0;
@@ -40,6 +40,11 @@ static wg_status one_reduced(const wg_tensor *t, int dim, bool keepdim, wg_geome
 }
 wg_status wg__reduced_shape(const wg_call *c, const wg_value *dims, bool keepdim, wg_geometry *g) {
     const wg_tensor *t = c->in[0];
+    if (dims->tag == WG_V_NONE) {
+        g->ndim = keepdim ? t->ndim : 0;
+        for (int i = 0; i < g->ndim; i++) g->sizes[i] = 1;
+        return WG_OK;
+    }
     if (dims->tag == WG_V_INTS && dims->n == 1) return one_reduced(t, wg__wrap_dim(c->op->name, dims->ints[0], t->ndim), keepdim, g);
     bool reduced[WG_MAX_DIMS];
     wg_status st = wg__reduced_dims(c->op->name, dims, t->ndim, reduced);
@@ -66,6 +71,7 @@ static int64_t reduced_count(const wg_call *c, const wg_value *dims) {
     int n;
     const int64_t *sizes = wg__input_sizes(c, 0, &n);
     int64_t count = 1;
+    if (dims->tag == WG_V_NONE) return wg__numel(n, sizes);
     if (wg__reduced_dims(c->op->name, dims, n, reduced) != WG_OK) return 0;
     for (int i = 0; i < n; i++) count *= reduced[i] ? sizes[i] : 1;
     return count;
