@@ -89,6 +89,7 @@ static bool parse_params(wgpy_signature *s, wgpy_param *p, char *at, char *end, 
             if (s->n == WGPY_MAX_ARGS || !parse_param(at, &p[s->n], !is_method)) return false;
             if (is_method && strcmp(p[s->n].name, "self") == 0) s->self_at = s->n;
             p[s->n].kwonly = kwonly;
+            if (!p[s->n].has_default) s->needed = s->n + 1;
             if (!kwonly) s->npos++;
             s->operands += p[s->n].type == PT_OPERAND;
             s->n++;
@@ -482,7 +483,7 @@ static bool only_numbers(const wgpy_call *c, misfit *why) {
 
 static int complete(wgpy_call *c, misfit *why) {
     if (WGPY_UNLIKELY(c->sig->operands > 1) && why->kind == FITS && only_numbers(c, why)) return 0;
-    for (int i = 0; i < c->sig->n; i++) {
+    for (int i = 0; i < c->sig->needed; i++) {
         if (c->object[i] || c->sig->p[i].has_default) continue;
         if (why->kind != MISSING) *why = (misfit){.kind = MISSING, .param = i};
         why->missing++;

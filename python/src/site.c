@@ -59,7 +59,7 @@ static bool gil_is_ours(void) {
     static _Thread_local struct {
         PyThreadState *state;
         uint64_t number;
-    } last;
+    } last __attribute__((tls_model("initial-exec")));
     PyThreadState *now = holder ? holder() : NULL;
     if (WGPY_LIKELY(now && now == last.state && PyThreadState_GetID(now) == last.number)) return true;
     if (!have_gil || !have_gil()) return false;

@@ -196,6 +196,7 @@ typedef struct wgpy_signature {
     const char *schema;
     char *text; /* own copy, cut into names */
     int n, npos;
+    int needed;   /* behind the last argument without a default */
     int self_at;  /* of a method: where self stands, nearly always 0 */
     int operands; /* how many arguments may be a tensor or a number */
     wgpy_param *p; /* n of them */

@@ -58,6 +58,8 @@ wg_status wg_node_output(const wg_node *n, int nr, wg_dtype *dtype, int *ndim, c
 #define NODE_WEIGHT 512
 static inline int64_t weight_of(const wg_node *n) {
     int64_t sum = NODE_WEIGHT;
+    if (WG_LIKELY(!(n->flags & (NF_OUTS | NF_ACCUMULATE)) && n->ndim <= 2))
+        return sum + (n->ndim > 0 ? n->info.sizes[0] : 1) * (n->ndim > 1 ? n->info.sizes[1] : 1);
     for (int o = 0; o < n->nout; o++) {
         wg_out_info info = wg__node_out(n, o);
         int64_t numel = 1;

@@ -1,6 +1,7 @@
 """backward, grad and what tensors tell of their history. Expected values and texts are PyTorch 2.15's."""
 
 import collections
+import ctypes
 import os
 import signal
 import subprocess
@@ -114,6 +115,62 @@ class Backward(Case):
                 "print([str(m.message)[:58] for m in w], w[0].category.__name__)")
         out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
         self.assertEqual(out, "['Using backward() with create_graph=True will create a refe'] UserWarning\n")
+
+    def test_the_line_of_the_forward_call_is_each_threads_own(self):
+        def first(x):
+            return (x * 2) ** 2
+
+        def second(x):
+            return (x * 3) ** 2
+
+        def told(f, said):
+            for _ in range(200):
+                y = f(torch.ones(2, requires_grad=True)).sum()
+                y.backward()
+                try:
+                    y.backward()
+                except RuntimeError as error:
+                    said.append(str(error))
+
+        # Each name, as often as it was asked for, and none of the other's.
+        said = {first: [], second: []}
+        threads = [threading.Thread(target=told, args=(f, said[f])) for f in said for _ in range(2)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        for f, texts in said.items():
+            self.assertEqual(len(texts), 400)
+            self.assertTrue(all(f"made at {f.__name__} (" in text for text in texts), texts[0])
+
+    def test_a_thread_without_the_GIL_records_its_own_line(self):
+        library = ctypes.CDLL(torch.get_library())  # its calls let the GIL go
+        library.wg_mul.restype = library.wg_full.restype = library.wg_s.restype = library.wg_set_requires_grad.restype = ctypes.c_void_p
+        library.wg_s.argtypes = (ctypes.c_double,)
+        library.wg_set_requires_grad.argtypes = (ctypes.c_void_p, ctypes.c_bool)
+        library.wg_full.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+        library.wg_mul.argtypes = (ctypes.c_void_p, ctypes.c_void_p)
+        library.wg_scope_open.restype = ctypes.c_size_t
+        library.wg_scope_close.argtypes = (ctypes.c_size_t,)
+        done = []
+
+        def record():
+            (torch.ones(2, requires_grad=True) * 2).sum()  # with the GIL: this thread is known
+            scope = library.wg_scope_open()
+            x = library.wg_set_requires_grad(library.wg_full(0, None, library.wg_s(2.0), None), True)
+            for _ in range(100):
+                library.wg_mul(x, x)
+            library.wg_scope_close(scope)
+            done.append(True)
+
+        threads = [threading.Thread(target=record) for _ in range(2)]
+        for t in threads:
+            t.start()
+        while any(t.is_alive() for t in threads):
+            (torch.ones(2, requires_grad=True) * 2).sum()
+        for t in threads:
+            t.join()
+        self.assertEqual(done, [True, True])
 
     def test_an_error_names_the_line_of_the_forward_call(self):
         x = leaf(1.0)
