@@ -8,6 +8,7 @@ either library as `torch`, under each default dtype; SPELLED adds the operators 
 functions that have rules of their own. promote_types, result_type and can_cast are compared for every pair.
 """
 import importlib.util
+import math
 import pathlib
 import sys
 import types
@@ -64,7 +65,13 @@ def answer(module, call, a, b):
         return type(error).__name__, str(error).split("\n")[0].split(". ")[0].rstrip(".")
     if not isinstance(r, module.Tensor):
         return str(type(r)), str(r)
-    return str(r.dtype), tuple(r.shape), (r.float() if r.dtype == module.bfloat16 else r).numpy().tobytes()
+    return str(r.dtype), tuple(r.shape), r.reshape(-1).tolist()
+
+
+def same(a, b):
+    """Floats to a few units in the last place of a double (exp is not the same function); anything else exactly."""
+    return a == b or (len(a) == 3 and len(b) == 3 and a[:2] == b[:2] and len(a[2]) == len(b[2]) and
+                      all(math.isclose(x, y, rel_tol=1e-15) or x != x and y != y for x, y in zip(a[2], b[2])))
 
 
 def table(module, dump, calls):
@@ -95,9 +102,10 @@ def main():
     passed = failed = 0
     shown = {}
     for (what, a), (_, b) in zip(table(wengert, *load(wengert)), table(torch, *load(torch)), strict=True):
-        passed += a == b
-        failed += a != b
-        if a != b:
+        good = same(a, b)
+        passed += good
+        failed += not good
+        if not good:
             name = what.split(":")[0]
             shown[name] = shown.get(name, 0) + 1
             if shown[name] <= 2:

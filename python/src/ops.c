@@ -468,7 +468,7 @@ static int add_form(const wg_op_info *info, const char *name, char kind, bool in
     int tensors = 0;
     for (int i = 0; i < s->n; i++) tensors += is_tensor_type(s->p[i].type);
     s->unary = info->pointwise && tensors == 1;
-    s->binary = info->pointwise && tensors == 2;
+    s->binary = info->pointwise && tensors == 2 && !info->composite; /* clamp_min looks at its bound first */
     if (!in_place) s->named = named_of(name, info->schema);
     if (PyErr_Occurred()) return -1;
     wgpy_overloads *f = family(name, kind, doc);

@@ -86,7 +86,9 @@ static wg_status pointwise_dtypes(const wg_op *op, wg_tensor *const *in, int nin
 bool wg__takes_exact(const wg_op *op, wg_tensor *const *in, int nin, wg_dtype d) {
     if (nin != 2 || (d != WG_FLOAT16 && d != WG_BFLOAT16) || in[1]->numel != 1 || in[1]->dtype == d) return false;
     return op->kernel == offsetof(struct wg_cpu_table, wg_mul) || op->kernel == offsetof(struct wg_cpu_table, wg_div) ||
-           op->kernel == offsetof(struct wg_cpu_table, wg_floor_divide);
+           op->kernel == offsetof(struct wg_cpu_table, wg_floor_divide) ||
+           op->kernel == offsetof(struct wg_cpu_table, wg__div_floor) ||
+           op->kernel == offsetof(struct wg_cpu_table, wg__div_trunc);
 }
 
 /* ---- operands: an input as the kernel wants it --------------------------------------------------------------------- */

@@ -61,6 +61,7 @@ static const char *clamp_name(const wg_call *c) { return c->node->numbers & 2 ? 
 static const char *min_name(const wg_call *c) { return c->node->numbers & 2 ? "ClampMinBackward0" : "ClampMinBackward1"; }
 static const char *max_name(const wg_call *c) { return c->node->numbers & 2 ? "ClampMaxBackward0" : "ClampMaxBackward1"; }
 
+static wg_tensor *least(const wg_value *a), *least_(const wg_value *a), *most(const wg_value *a), *most_(const wg_value *a);
 #define XY (WG_USE_X | WG_USE_Y)
 #define XYW (WG_USE_X | WG_USE_Y | WG_USE_W)
 #define CLAMP(op_, name_, label, shown_, kernel_, n, ...)                                                                    \
@@ -79,8 +80,10 @@ CLAMP(op_lower, "clamp.min_only", "(Tensor self, Tensor min) -> Tensor", WG_HIDD
 CLAMP(op_upper, "clamp.max_only", "(Tensor self, Tensor max) -> Tensor", WG_HIDDEN, wg_minimum, 2, .grad_name = clamp_name,
       ONE_SIDE(hi_dx, hi_dhi, "1 if x < max else 0", "1 if x > max else 0"))
 CLAMP(op_clamp_min, "clamp_min", "(Tensor self, Tensor|Scalar min) -> Tensor", WG_INPLACE, wg_maximum, 2, .grad_name = min_name,
+      .boxed = least, .boxed_ = least_,
       ONE_SIDE(lo_dx, lo_dlo, "1 if x > min else 0", "1 if x < min else 0"))
 CLAMP(op_clamp_max, "clamp_max", "(Tensor self, Tensor|Scalar max) -> Tensor", WG_INPLACE, wg_minimum, 2, .grad_name = max_name,
+      .boxed = most, .boxed_ = most_,
       ONE_SIDE(hi_dx, hi_dhi, "1 if x < max else 0", "1 if x > max else 0"))
 
 /* ---- public ---------------------------------------------------------------------------------------------------------- */
@@ -99,8 +102,16 @@ static wg_tensor *fitting(wg_tensor *x, wg_tensor *b, bool upper) {
               wg__dtype_scalar_name((wg_dtype)x->dtype));
     return NULL;
 }
+/* Bools have no clamp between bools that are numbers. */
+static bool refuse_bools(const wg_tensor *x, const wg_tensor *min, const wg_tensor *max) {
+    if (!x || !wg__ok(x) || x->dtype != WG_BOOL || (!min && !max)) return false;
+    if ((min && (!number(min) || min->dtype != WG_BOOL)) || (max && (!number(max) || max->dtype != WG_BOOL))) return false;
+    wg__raise(WG_ERR_NOT_IMPLEMENTED, "clamp", "\"clamp_%sscalar_cpu\" not implemented for 'Bool'", min && max ? "" : min ? "min_" : "max_");
+    return true;
+}
 /* Both bounds; one that is a float makes the result one. */
 static bool fit(wg_tensor *x, wg_tensor **min, wg_tensor **max) {
+    if (refuse_bools(x, *min, *max)) return false;
     bool real = (*min && wg_dtype_is_floating((wg_dtype)(*min)->dtype)) || (*max && wg_dtype_is_floating((wg_dtype)(*max)->dtype));
     if (real && x && !wg_dtype_is_floating((wg_dtype)x->dtype)) {
         bool low = !*min || !number(*min) || wg__check_fits("clamp", *min, wg_default_dtype()) == WG_OK;
@@ -141,6 +152,17 @@ static wg_tensor *bound(const wg_value *v) {
     case WG_V_BOOL: return wg_b(v->i != 0);
     default: return NULL;
     }
+}
+static wg_tensor *operand(const wg_value *v) { return v->tag == WG_V_TENSOR ? v->t : bound(v); }
+static wg_tensor *least(const wg_value *a) { return wg_clamp_min(a[0].t, operand(&a[1])); }
+static wg_tensor *most(const wg_value *a) { return wg_clamp_max(a[0].t, operand(&a[1])); }
+static wg_tensor *least_(const wg_value *a) {
+    wg_tensor *in[2] = {a[0].t, operand(&a[1])}, *max = NULL;
+    return fit(in[0], &in[1], &max) ? wg__apply_inplace(&op_clamp_min, in, 2, NULL, 0, WG_SITE) : WG_POISON;
+}
+static wg_tensor *most_(const wg_value *a) {
+    wg_tensor *in[2] = {a[0].t, operand(&a[1])}, *min = NULL;
+    return fit(in[0], &min, &in[1]) ? wg__apply_inplace(&op_clamp_max, in, 2, NULL, 0, WG_SITE) : WG_POISON;
 }
 static wg_tensor *numbers(const wg_value *a) { return wg_clamp(a[0].t, bound(&a[1]), bound(&a[2])); }
 static wg_tensor *numbers_(const wg_value *a) { return wg_clamp_(a[0].t, bound(&a[1]), bound(&a[2])); }
