@@ -435,7 +435,12 @@ def tangents(op, sample):
     except Exception:  # noqa: BLE001
         return None
     # Ours are cut from history as theirs are: the dtype and strides of the primals are kept.
-    ours = run(our_ad, wengert.Tensor, to_ours, sample_to_ours(*ref_parts), our_f)
+    try:
+        ours = run(our_ad, wengert.Tensor, to_ours, sample_to_ours(*ref_parts), our_f)
+    except NotImplementedError as error:
+        if TO_COME.get(label(op), "-") not in str(error):
+            raise
+        raise Skip("operator to come") from None
     if len(ours) != len(ref):
         return f"{len(ours)} tangents, not {len(ref)}"
     for i, (a, b) in enumerate(zip(ours, ref)):

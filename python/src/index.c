@@ -570,7 +570,8 @@ static bool write_number(const path *p, wg_tensor *value, wg_dtype d) {
         if (wg_is_poison(index)) return wgpy_error(), false;
         return do_write((writing){AT, p->x, value, &index, dim});
     }
-    value = wg_full(WG_SCALAR_SHAPE, value, WG_DTYPE(d));
+    bool half = d == WG_FLOAT16 || d == WG_BFLOAT16; /* what is too large is inf here */
+    value = half ? wg_to(value, d) : wg_full(WG_SCALAR_SHAPE, value, WG_DTYPE(d));
     if (wg_is_poison(value)) return wgpy_error(), false;
     return do_write((writing){PUT, p->x, value, p->at, p->nat});
 }

@@ -253,9 +253,22 @@ static size_t camel(const char *name, char *out, size_t size) {
     return k;
 }
 
+/* PyTorch numbers the derivatives of a function's overloads; the in-place ones come last. */
+static const char *taken_name(const wg_node *n) {
+    static const char *const names[][2] = {{"t", "TBackward1"}, {"transpose", "TransposeBackward1"}, {"unsqueeze", "UnsqueezeBackward1"},
+                                           {"as_strided", "AsStridedBackward1"}};
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+        if (strcmp(n->op->name, names[i][0]) == 0) return names[i][1];
+    if (strncmp(n->op->name, "squeeze", 7) != 0) return NULL;
+    int tag = n->nattr ? n->attr[0].tag : WG_V_NONE;
+    return tag == WG_V_NONE ? "SqueezeBackward3" : tag == WG_V_INTS ? "SqueezeBackward5" : "SqueezeBackward4";
+}
+
 const char *wg_node_name(const wg_node *n) {
     static __thread char buffer[128];
     if (!n) return "";
+    const char *taken = n->flags & NF_TAKEN ? taken_name(n) : NULL;
+    if (taken) return taken;
     if (n->op->grad_name) {
         wg_call c = {.op = n->op, .nin = (int)n->nin, .attr = n->attr, .nattr = n->nattr, .nout = n->nout, .node = n};
         const char *name = n->op->grad_name(&c);

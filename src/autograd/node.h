@@ -44,6 +44,7 @@ enum { /* written while the node is made, by one thread */
     NF_HEAP_IN = 16,
     NF_ATTR_BLOCK = 32, /* attr came from wg__block_new, else from wg__malloc */
     NF_SAVED_OUT = 64,
+    NF_TAKEN = 128,     /* the tensor itself took the view's shape (t_, squeeze_ …): another name */
 };
 
 #define WG_NODE_INLINE 3

@@ -326,6 +326,7 @@ wg_tensor *wg_take_geometry_(wg_tensor *t, wg_tensor *view) {
         return WG_POISON;
     }
     if (history) {
+        history->flags |= NF_TAKEN;
         t->grad_fn = history;
         t->output_nr = view->output_nr;
         if (before) wg__node_release(before);

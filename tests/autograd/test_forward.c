@@ -457,10 +457,22 @@ static void test_function_with_jvp(void **state) {
     ASSERT_OK(wg_gradgradcheck(call_cube, NULL, &x, 1, &forward));
 }
 
+/* The tangent of a part of a storage lies at the same place of as large a storage: as_strided past the part reads zeros. */
+static void test_a_part_of_a_storage(void **state) {
+    (void)state;
+    wg_tensor *whole = VEC(0, 1, 2, 3, 4, 5), *part = wg_detach(wg_slice(whole, 0, 2, 4, 1));
+    wg_tensor *d = dual(part, VEC(10, 20));
+    ASSERT_TANGENT(d, 10, 20);
+    int64_t three = 3, one = 1;
+    ASSERT_TANGENT(wg_as_strided(d, 1, &three, &one, 3), 20, 0, 0);
+    ASSERT_TANGENT(wg_as_strided(d, 1, &three, &one, 0), 0, 0, 10);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         DUAL_TEST(test_a_dual_is_a_view),
         DUAL_TEST(test_tangent_lies_as_its_primal),
+        DUAL_TEST(test_a_part_of_a_storage),
         DUAL_TEST(test_refusals),
         CHECK_TEST(test_no_level),
         DUAL_TEST(test_tangents_end_with_their_level),
