@@ -1,5 +1,7 @@
 """autograd.Function (F1-F9, D3). Expected values and texts are PyTorch 2.15's."""
 
+import sys
+import os
 import gc
 import threading
 import time
@@ -757,6 +759,7 @@ class Life(Case):
         sum(out[1:], out[0]).backward()
         self.assertEqual([x.grad.item() for x in xs], [2] * 40)
 
+    @unittest.skipIf("WENGERT_LEAKS" in os.environ or hasattr(sys, "gettotalrefcount"), "sanitizers and debug builds are slow")
     def test_a_call_is_quick(self):
         x = leaf(1.0)
 

@@ -57,6 +57,8 @@ class Recorded(unittest.TestCase):
             if np is None and "np." in case["key"] + case.get("value", ""):
                 continue
             with self.subTest(case=case):
+                if case.get("value") == "np.bool_(True)" and np.__version__ < "2":
+                    continue  # recorded with NumPy 2; NumPy 1 lets its bool pass for an index, with a warning of its own
                 self.assertEqual(json.loads(json.dumps(script.evaluate(torch, np, case)).replace("numpy.bool_", "numpy.bool")), want)
 
     @unittest.skipIf(np is None, "needs numpy")
