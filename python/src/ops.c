@@ -44,11 +44,11 @@ static wg_status apply(const wgpy_call *c, wg_tensor **out, int max, int *n) {
     attr[0].tag = WG_TAG_NONE;
     int nin = 0, nattr = 0;
     size_t most = 0;
-    for (int i = 0; i < s->n; i++) most += c->arg[i].tag == WG_TAG_TENSORS ? c->arg[i].n : 1;
+    for (int i = 0; i < s->n && s->lists; i++) most += c->arg[i].tag == WG_TAG_TENSORS ? c->arg[i].n : 1;
     if (most > WGPY_MAX_ARGS + FEW && !(in = malloc(most * sizeof(*in)))) return wg_raise(WG_ERR_MEMORY, "no memory for %zu arguments", most);
     for (int i = 0; i < s->n; i++) {
         const wg_arg *a = &c->arg[i];
-        if (!is_tensor_type(s->p[i].type)) attr[nattr++] = *a;
+        if (!s->p[i].tensors) attr[nattr++] = *a;
         else if (a->tag == WG_TAG_TENSORS) {
             for (uint32_t k = 0; k < a->n; k++) in[nin++] = a->v.ts[k];
         } else {

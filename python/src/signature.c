@@ -92,6 +92,8 @@ static bool parse_params(wgpy_signature *s, wgpy_param *p, char *at, char *end, 
             if (!p[s->n].has_default) s->needed = s->n + 1;
             if (!kwonly) s->npos++;
             s->operands += p[s->n].type == PT_OPERAND;
+            p[s->n].tensors = p[s->n].type == PT_TENSOR || p[s->n].type == PT_OPERAND || p[s->n].type == PT_TENSORS;
+            s->lists |= p[s->n].type == PT_TENSORS;
             s->n++;
         }
         at = stop + 1;
@@ -495,7 +497,7 @@ static int bind_one(wgpy_call *c, PyObject *self, PyObject *const *args, Py_ssiz
                     misfit *why) {
     int first = 0;
     for (int i = 0; i < c->sig->n; i++) {
-        c->arg[i].tag = WG_TAG_NONE;
+        c->arg[i] = (wg_arg){.tag = WG_TAG_NONE};
         c->object[i] = NULL;
     }
     c->out = NULL;
@@ -656,10 +658,12 @@ static const wgpy_signature *plausible(const wgpy_overloads *f, bool self, Py_ss
 
 int wgpy_bind(wgpy_call *c, const wgpy_overloads *f, PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
     misfit why;
+    int named = kwnames && !nargs && !f->takes_out ? (int)PyTuple_Size(kwnames) + (self != NULL) : 0;
     c->family = f;
     c->nheap = 0;
     for (int k = 0; k < f->n; k++) {
         c->sig = f->s[k];
+        if (named > c->sig->n && k + 1 < f->n) continue; /* one of the names is none of its */
         int fits = bind_one(c, self, args, nargs, kwnames, k + 1 < f->n, &why);
         if (fits == 1) return 0;
         if (fits < 0) return -1;

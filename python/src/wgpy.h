@@ -188,6 +188,7 @@ typedef struct wgpy_param {
     bool optional;    /* takes None */
     bool has_default;
     bool kwonly;
+    bool tensors;     /* one, or several */
     bool nullable;    /* Tensor?[]: elements may be None */
 } wgpy_param;
 
@@ -196,6 +197,7 @@ typedef struct wgpy_signature {
     const char *schema;
     char *text; /* own copy, cut into names */
     int n, npos;
+    bool lists;   /* an argument is a list of tensors */
     int needed;   /* behind the last argument without a default */
     int self_at;  /* of a method: where self stands, nearly always 0 */
     int operands; /* how many arguments may be a tensor or a number */
