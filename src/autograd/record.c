@@ -191,7 +191,9 @@ wg_status wg__modified(const wg_node *n, const wg_tensor *t, const wg_node *make
     wg_site_text(n->site, here, sizeof(here));
     wg_site_text(__atomic_load_n(&t->vhome->version.site, __ATOMIC_RELAXED), write, sizeof(write));
     snprintf(mine, sizeof(mine), "%s", wg_node_name(n));
-    return wg__raise(WG_ERR_RUNTIME, n->op->name, WG_MSG_MODIFIED, wg__dtype_scalar_name((wg_dtype)t->dtype), sizes,
+    bool old = t->dtype != WG_BOOL && t->dtype != WG_BFLOAT16; /* had a type of its own; PyTorch names the others so */
+    return wg__raise(WG_ERR_RUNTIME, n->op->name, WG_MSG_MODIFIED, old ? "torch." : "CPU",
+                     wg__dtype_scalar_name((wg_dtype)t->dtype), old ? "Tensor" : "Type", sizes,
                      which, wg__version(t), expected, mine, here, write);
 }
 

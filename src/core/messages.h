@@ -15,7 +15,7 @@
     "saved tensors after calling backward. (%s, made at %s, was freed by the backward at %s)"
 #define WG_MSG_MODIFIED                                                                                                \
     "one of the variables needed for gradient computation has been modified by an inplace operation: "                \
-    "[torch.%sTensor %s]%s is at version %u; expected version %u instead. Hint: enable anomaly detection to find "    \
+    "[%s%s%s %s]%s is at version %u; expected version %u instead. Hint: enable anomaly detection to find "    \
     "the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True, "                \
     "check_nan=False). (%s, made at %s, saved it; the last write was at %s; write a copy instead, or write before)"
 #define WG_MSG_EMPTY_INPUTS "`inputs` argument to `%s` cannot be empty."

@@ -307,8 +307,9 @@ wg_tensor *wg__tensor_new(wg_dtype dtype, int ndim, const int64_t *sizes, const 
     size_t bytes;
     if (numel < 0 || elements < 0 || __builtin_mul_overflow((size_t)elements, wg_dtype_size(dtype), &bytes) ||
         bytes > (size_t)INT64_MAX) {
-        wg__raise(WG_ERR_RUNTIME, NULL, "Storage size calculation overflowed. The shape asks for more bytes than can "
-                                        "be addressed");
+        char text[256];
+        wg__raise(WG_ERR_RUNTIME, NULL, "Storage size calculation overflowed with sizes=%s. The shape asks for more bytes than can "
+                                        "be addressed", wg__sizes_text(text, sizeof(text), ndim, sizes));
         return NULL;
     }
     wg_tensor *t = wg__block_new(s);

@@ -724,8 +724,15 @@ static wg_status var_shape(const wg_call *c, wg_geometry *g) {
         return wg__raise(WG_ERR_NOT_IMPLEMENTED, c->op->name, "std and var only support floating point and complex dtypes");
     return wg__reduced_shape(c, &c->attr[0], c->attr[2].i, g);
 }
-static wg_status var_run(const wg_call *c) { return run_rows(c, &c->attr[0], WG_FLOAT64, WG_FLOAT64, var_row, correction(c), c->out[0]); }
-static wg_status std_run(const wg_call *c) { return run_rows(c, &c->attr[0], WG_FLOAT64, WG_FLOAT64, std_row, correction(c), c->out[0]); }
+static wg_status spread_run(const wg_call *c, void (*row)(const void *, int64_t, void *, double)) {
+    double corr = correction(c), count = c->out[0]->numel ? (double)reduced_count(c, &c->attr[0]) : 0;
+    if (count - corr <= 0 && wg__warn(WG_WARN_USER, "%s(): degrees of freedom is <= 0. The correction (%g) must be less than the number of "
+                                                    "elements that go into one result (%g), or it is nan", c->op->name, corr, count))
+        return WG_ERR_RUNTIME;
+    return run_rows(c, &c->attr[0], WG_FLOAT64, WG_FLOAT64, row, corr, c->out[0]);
+}
+static wg_status var_run(const wg_call *c) { return spread_run(c, var_row); }
+static wg_status std_run(const wg_call *c) { return spread_run(c, std_row); }
 static wg_tensor *centred(const wg_call *c) {
     bool reduced[WG_MAX_DIMS];
     int64_t list[WG_MAX_DIMS];

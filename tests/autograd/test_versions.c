@@ -215,7 +215,8 @@ static void test_dtype_names(void **state) {
         const char *text;
     } types[] = {{WG_FLOAT64, "[torch.DoubleTensor [2]]"},
                  {WG_FLOAT32, "[torch.FloatTensor [2]]"},
-                 {WG_FLOAT16, "[torch.HalfTensor [2]]"}};
+                 {WG_FLOAT16, "[torch.HalfTensor [2]]"},
+                 {WG_BFLOAT16, "[CPUBFloat16Type [2]]"}};
     for (size_t k = 0; k < sizeof(types) / sizeof(*types); k++) {
         char text[300];
         wg_tensor *x = wg_ones(WG_SHAPE(2), WG_OPT(.dtype = types[k].d, .has_dtype = true, .requires_grad = true));

@@ -697,6 +697,40 @@ static void refusals(void **state) {
     assert_int_equal(wrong, 0);
 }
 
+static int warned, refuse;
+static int count_warning(void *user, wg_warning category, const char *message) {
+    (void)user;
+    assert_int_equal(category, WG_WARN_USER);
+    assert_non_null(strstr(message, "degrees of freedom is <= 0."));
+    warned++;
+    return refuse;
+}
+
+static double number(wg_tensor *t) {
+    double v = 0;
+    assert_int_equal(wg_item(t, &v), WG_OK);
+    return v;
+}
+
+/* A host may make an error of the warning. */
+static void degrees_of_freedom(void **state) {
+    (void)state;
+    assert_int_equal(wg_set_host(&(wg_host){.size = sizeof(wg_host), .warn = count_warning}), WG_OK);
+    WG_SCOPE {
+        wg_tensor *one = wg_ones(WG_SHAPE(1), NULL), *rows = wg_ones(WG_SHAPE(2, 1), NULL);
+        assert_true(isnan(number(wg_std_opt(one, 1, NULL))));
+        assert_true(isnan(number(wg_var_opt(wg_ones(WG_SHAPE(0), NULL), 1, NULL))));
+        assert_false(wg_is_poison(wg_var_opt(rows, 1, &(wg_reduce){.size = sizeof(wg_reduce), .dims = WG_DIMS(1)})));
+        assert_int_equal(warned, 3);
+        assert_true(number(wg_var_opt(one, 0, NULL)) == 0);
+        assert_true(number(wg_std_opt(rows, 1, NULL)) == 0);
+        assert_int_equal(warned, 3);
+        refuse = 1;
+        refused(wg_std_opt(one, 1, NULL), WG_ERR_RUNTIME, "std(): degrees of freedom is <= 0.");
+    }
+    assert_int_equal(wg_set_host(&(wg_host){.size = sizeof(wg_host)}), WG_OK);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(every_subset_of_dims, naive_live),
@@ -709,6 +743,7 @@ int main(void) {
         cmocka_unit_test_teardown(derivatives_of_prod_at_zeros, naive_live),
         cmocka_unit_test_teardown(norm_of_nan, naive_live),
         cmocka_unit_test_teardown(refusals, naive_live),
+        cmocka_unit_test_teardown(degrees_of_freedom, naive_live),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     printf("reduce: %d checks\n", checks);
