@@ -126,7 +126,8 @@ static int wrong_seed(PyObject *o) {
     return -1;
 }
 
-/* Gradients for n outputs: NULL, a tensor, or a sequence with None where there is none. */
+/* Gradients for n outputs: NULL, a tensor, or a sequence with None where there is none. More than outputs are checked
+ * and left alone. */
 static int take_seeds(places *p, PyObject *o, int n) {
     if (!o || o == Py_None) return 0;
     p->owner = wgpy_is_tensor(o) ? Py_BuildValue("(O)", o) : PySequence_Tuple(o);
@@ -140,7 +141,7 @@ static int take_seeds(places *p, PyObject *o, int n) {
         if (item != Py_None && !wgpy_is_tensor(item)) return wrong_seed(item);
         p->t[i] = item == Py_None ? NULL : wgpy_handle(item);
     }
-    if (given == n) return 0;
+    if (given >= n) return 0;
     PyErr_Format(PyExc_RuntimeError, "got %d tensors and %d gradients", n, given);
     return -1;
 }
@@ -250,8 +251,20 @@ static int warn_of_cycle(void) {
                                         "the leak.");
 }
 
+static bool is_mapping(PyObject *o) {
+    return !wgpy_is_tensor(o) && !PyTuple_Check(o) && !PyList_Check(o) && PyObject_HasAttrString(o, "keys");
+}
+static int not_a_dict(const char *who, PyObject *o) {
+    PyObject *type = PyType_GetName(Py_TYPE(o));
+    PyErr_Format(PyExc_TypeError, "`inputs` argument to `%s()` must be a dict, not %U. Other Mapping types are not supported.", who,
+                 type);
+    Py_XDECREF(type);
+    return -1;
+}
+
 static int take_backward_inputs(job *j, PyObject *inputs) {
     if (!inputs || inputs == Py_None) return 0;
+    if (!PyDict_CheckExact(inputs) && is_mapping(inputs)) return not_a_dict("backward", inputs);
     PyObject *values = PyDict_CheckExact(inputs) ? PyDict_Values(inputs) : Py_NewRef(inputs);
     int failed = values ? take_places(&j->in, values, PyExc_RuntimeError,
                                       "all inputs have to be Tensors or GradientEdges, but got %U")
@@ -333,13 +346,8 @@ static int take_grad_inputs(job *j, PyObject *inputs, PyObject **keys) {
         values = PyDict_Values(inputs);
         *keys = PyDict_Keys(inputs);
         if (!*keys) Py_CLEAR(values);
-    } else if (PyObject_HasAttrString(inputs, "keys") && !wgpy_is_tensor(inputs) && !PyTuple_Check(inputs)) {
-        PyObject *type = PyType_GetName(Py_TYPE(inputs));
-        PyErr_Format(PyExc_TypeError,
-                     "`inputs` argument to `grad()` must be a dict, not %U. Other Mapping types are not supported.",
-                     type);
-        Py_XDECREF(type);
-        return -1;
+    } else if (is_mapping(inputs)) {
+        return not_a_dict("grad", inputs);
     } else {
         values = Py_NewRef(inputs);
     }

@@ -374,11 +374,13 @@ static PyObject *new_empty_strided(const wgpy_call *c) {
  * -----------------------------------------------------------------------------------------------------------------------------------
  */
 
-static int warn_of_copy(PyObject *data) {
+static int warn_of_copy(PyObject *data, const char *call) {
+    char text[256];
     if (!wgpy_is_tensor(data)) return 0;
-    return wgpy_warn(PyExc_UserWarning,
-                     "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
-                     "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).");
+    PyOS_snprintf(text, sizeof(text),
+                  "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
+                  "sourceTensor.detach().clone().requires_grad_(True), rather than %s(sourceTensor).", call);
+    return wgpy_warn(PyExc_UserWarning, text);
 }
 
 static PyObject *requiring(wg_tensor *t, bool grad) {
@@ -389,7 +391,7 @@ static PyObject *requiring(wg_tensor *t, bool grad) {
 }
 
 static PyObject *from_data(const wgpy_call *c, int i, wgpy_factory *f) {
-    if (warn_of_copy(c->object[i]) < 0) return NULL;
+    if (warn_of_copy(c->object[i], i == 1 ? "tensor.new_tensor" : "torch.tensor") < 0) return NULL;
     wg_tensor *t = wgpy_from_object(c->object[i], f->options.has_dtype ? f->options.dtype : WG_DTYPE_NONE);
     return requiring(t, f->options.requires_grad);
 }

@@ -194,7 +194,9 @@ static PyObject *broadcast_tensors(PyObject *m, PyObject *const *args, Py_ssize_
     PyObject *r = PyTuple_New(nargs);
     size_t scope = wg_scope_open();
     for (Py_ssize_t i = 0; r && i < nargs; i++) {
-        PyObject *o = wgpy_result(wg_expand(wgpy_handle(args[i]), ndim, sizes));
+        wg_tensor *t = wgpy_handle(args[i]);
+        bool same = wg_ndim(t) == ndim && memcmp(wg_sizes(t), sizes, (size_t)ndim * 8) == 0;
+        PyObject *o = same ? Py_NewRef(args[i]) : wgpy_result(wg_expand(t, ndim, sizes));
         if (o)
             PyTuple_SetItem(r, i, o);
         else
@@ -338,6 +340,28 @@ static PyObject *cartesian_prod(PyObject *m, PyObject *const *args, Py_ssize_t n
  */
 
 enum { BOTH = WGPY_FUNCTION | WGPY_METHOD };
+/* add(x, alpha, y), as programs of PyTorch 1.4 and before write it; warned of once. */
+static PyObject *scaled_second(const wgpy_call *c) {
+    static bool said;
+    const char *name = c->family->name;
+    char text[256];
+    PyOS_snprintf(text, sizeof(text), "This overload of %s is deprecated:\n\t%s(Number alpha, Tensor other)\nWrite %s(other, alpha=alpha).", name,
+                  name, name);
+    if (!said && wgpy_warn(PyExc_UserWarning, text) < 0) return NULL;
+    said = true;
+    wg_arg args[] = {c->arg[0], c->arg[2], c->arg[1]};
+    wg_tensor *r;
+    int n;
+    if (wgpy_check(wg_call_op(name, args, 3, &r, 1, &n))) return NULL;
+    return name[strlen(name) - 1] == '_' ? Py_NewRef(c->object[0]) : wgpy_result(r);
+}
+const wgpy_builtin wgpy_deprecated_builtins[] = {
+    {"add(Tensor self, Scalar alpha, Tensor other) -> Tensor", NULL, BOTH, scaled_second},
+    {"sub(Tensor self, Scalar alpha, Tensor other) -> Tensor", NULL, BOTH, scaled_second},
+    {"add_(Tensor self, Scalar alpha, Tensor other) -> Tensor", NULL, WGPY_METHOD, scaled_second},
+    {"sub_(Tensor self, Scalar alpha, Tensor other) -> Tensor", NULL, WGPY_METHOD, scaled_second},
+    {NULL, NULL, 0, NULL}};
+
 const wgpy_builtin wgpy_function_builtins[] = {
     {"numel(Tensor self) -> Any", "numel(input) -> int\n\nHow many elements.", WGPY_FUNCTION, numel},
     {"is_floating_point(Tensor self) -> Any", "is_floating_point(input) -> bool\n\nIs the dtype a floating one?",

@@ -239,6 +239,17 @@ PyMethodDef wgpy_autograd_methods[] = {
      "to."},
     {NULL, NULL, 0, NULL}};
 
+/* Until PyTorch 0.4. */
+static PyObject *get_volatile(PyObject *self, void *u) {
+    (void)self, (void)u;
+    if (wgpy_warn(PyExc_UserWarning, "volatile was removed (Variable.volatile is always False)") < 0) return NULL;
+    Py_RETURN_FALSE;
+}
+static int set_volatile(PyObject *self, PyObject *value, void *u) {
+    (void)self, (void)value, (void)u;
+    return wgpy_warn(PyExc_UserWarning, "volatile was removed and now has no effect. Use `with torch.no_grad():` instead.");
+}
+
 PyGetSetDef wgpy_autograd_getset[] = {
     {"requires_grad", get_requires_grad, set_requires_grad, "Is what is computed from it recorded?", NULL},
     {"grad", get_grad, set_grad, "The gradient that backward summed up, or None.", NULL},
@@ -251,6 +262,7 @@ PyGetSetDef wgpy_autograd_getset[] = {
     {"data", get_data, set_data, "The same elements without history, and unseen by autograd.", NULL},
     {"_base", get_base, NULL, "What it is a view of, or None.", NULL},
     {"_backward_hooks", get_none, NULL, NULL, NULL},
+    {"volatile", get_volatile, set_volatile, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL}};
 
 static PyMethodDef functions[] = {{"_increment_version", increment_version, METH_O, NULL},

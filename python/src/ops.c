@@ -503,7 +503,7 @@ static int add_op(const wg_op_info *info) {
     return 0;
 }
 
-static int add_builtin(const wgpy_builtin *b) {
+static int add_builtin(const wgpy_builtin *b, bool deprecated) {
     char name[96];
     size_t len = strcspn(b->schema, ".(");
     memcpy(name, b->schema, len);
@@ -517,6 +517,7 @@ static int add_builtin(const wgpy_builtin *b) {
         wgpy_signature *s = add(name, places[i].kind, b->schema, b->doc);
         if (!s) return -1;
         s->run = b->run;
+        s->deprecated = deprecated;
         if (b->where & WGPY_PLAIN) family(name, places[i].kind, b->doc)->plain = true;
     }
     return 0;
@@ -528,12 +529,14 @@ int wgpy_init_ops(PyObject *module) {
                                                  wgpy_autograd_builtins};
     for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++) /* first: a builtin of the same schema wins */
         for (const wgpy_builtin *b = tables[i]; b->schema; b++)
-            if (add_builtin(b) < 0) return -1;
+            if (add_builtin(b, false) < 0) return -1;
     int count = wg_op_count();
     for (int i = 0; i < count; i++) {
         wg_op_info info = {.size = sizeof(info)};
         if (wgpy_check(wg_op_get(i, &info)) || add_op(&info) < 0) return -1;
     }
+    for (const wgpy_builtin *b = wgpy_deprecated_builtins; b->schema; b++)
+        if (add_builtin(b, true) < 0) return -1;
     return 0;
 }
 

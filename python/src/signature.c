@@ -584,6 +584,14 @@ static void say_missing(const wgpy_call *c, const misfit *why) {
     Py_XDECREF(names);
 }
 
+/* A method that takes nothing: in the words of Python's own. */
+static bool say_nothing_taken(const wgpy_call *c, bool self, Py_ssize_t nargs, PyObject *kwnames) {
+    if (!self || c->sig->n != 1 || c->family->takes_out) return false;
+    if (kwnames && PyTuple_Size(kwnames)) PyErr_Format(PyExc_TypeError, "TensorBase.%s() takes no keyword arguments", c->family->name);
+    else PyErr_Format(PyExc_TypeError, "TensorBase.%s() takes no arguments (%zd given)", c->family->name, nargs);
+    return true;
+}
+
 static void say_one(const wgpy_call *c, const misfit *why, bool self, Py_ssize_t nargs) {
     switch (why->kind) {
     case TOO_MANY: {
@@ -624,7 +632,8 @@ static PyObject *given_types(PyObject *const *args, Py_ssize_t nargs, PyObject *
 static void say_none_fits(const wgpy_overloads *f, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
     PyObject *given = given_types(args, nargs, kwnames);
     PyObject *text = given ? PyUnicode_FromFormat("%s() received an invalid combination of arguments - got %U, but expected one of:", f->name, given) : NULL;
-    for (int k = 0; text && k < f->n; k++) WGPY_SET(text, PyUnicode_FromFormat("%U\n * %s", text, f->s[k]->schema));
+    for (int k = 0; text && k < f->n; k++)
+        if (!f->s[k]->deprecated) WGPY_SET(text, PyUnicode_FromFormat("%U\n * %s", text, f->s[k]->schema));
     if (text) PyErr_SetObject(PyExc_TypeError, text);
     Py_XDECREF(given);
     Py_XDECREF(text);
@@ -633,6 +642,9 @@ static void say_none_fits(const wgpy_overloads *f, PyObject *const *args, Py_ssi
 /* Where ours has one schema for "Tensor or number" PyTorch has an overload for each, but for those that take numbers for
  * tensors. */
 static bool stands_for_two(const wgpy_overloads *f, const wgpy_signature *s) {
+    static const char *const more[] = {"all", "any", "narrow", "view", "addmm", "addmm_"}; /* with a Tensor or dtype here and there */
+    for (size_t i = 0; i < sizeof(more) / sizeof(*more); i++)
+        if (strcmp(more[i], f->name) == 0) return true;
     static const char *const single[] = {"add", "sub", "mul", "div", "add_", "sub_", "mul_", "div_", "copy_"};
     for (size_t i = 0; i < sizeof(single) / sizeof(*single); i++)
         if (strcmp(single[i], f->name) == 0) return false;
@@ -645,11 +657,11 @@ static bool stands_for_two(const wgpy_overloads *f, const wgpy_signature *s) {
 static const wgpy_signature *plausible(const wgpy_overloads *f, bool self, Py_ssize_t given) {
     const wgpy_signature *found = NULL;
     if (strncmp(f->name, "div", 3) == 0 && given != f->s[0]->npos - self) return NULL; /* PyTorch's has a second, with a mode */
-    if (f->n == 1) return stands_for_two(f, f->s[0]) ? NULL : f->s[0];
+    if (f->n == 1 || f->s[1]->deprecated) return stands_for_two(f, f->s[0]) ? NULL : f->s[0];
     for (int k = 0; k < f->n; k++) {
         int least = -self, most = f->s[k]->n - self + f->takes_out;
         for (int i = 0; i < f->s[k]->n; i++) least += !f->s[k]->p[i].has_default;
-        if (given < least || given > most) continue;
+        if (given < least || given > most || f->s[k]->deprecated) continue;
         if (found || stands_for_two(f, f->s[k])) return NULL;
         found = f->s[k];
     }
@@ -672,7 +684,7 @@ int wgpy_bind(wgpy_call *c, const wgpy_overloads *f, PyObject *self, PyObject *c
     if (one) {
         c->sig = one;
         if (bind_one(c, self, args, nargs, kwnames, false, &why) < 0) return -1;
-        say_one(c, &why, self != NULL, nargs);
+        if (!say_nothing_taken(c, self != NULL, nargs, kwnames)) say_one(c, &why, self != NULL, nargs);
     } else say_none_fits(f, args, nargs, kwnames);
     return -1;
 }

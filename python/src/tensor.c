@@ -377,8 +377,7 @@ static PyObject *compare(PyObject *a, PyObject *b, int how) {
 
 /* A tensor is a key by identity, since == gives a tensor. */
 static Py_hash_t hash(PyObject *self) {
-    size_t p = (size_t)self;
-    return (Py_hash_t)(p >> 4 | p << (8 * sizeof(p) - 4));
+    return (Py_hash_t)(size_t)self; /* id(), as in PyTorch */
 }
 
 /* ---- one element as a Python number ------------------------------------------------------------------------------------- */

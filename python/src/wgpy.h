@@ -206,6 +206,7 @@ typedef struct wgpy_signature {
     const wg_op *op;
     bool composite, in_place, unary, binary; /* unary, binary: the short way will do */
     bool returns_bool, returns_list;
+    bool deprecated; /* works, with a warning; messages do not mention it */
     uint8_t nresults;
     PyTypeObject *named; /* torch.return_types.X */
     PyObject *(*run)(const struct wgpy_call *c);
@@ -270,6 +271,7 @@ typedef struct wgpy_builtin {
     PyObject *(*run)(const wgpy_call *c);
 } wgpy_builtin;
 /* Tables of these, one per file, ended by a NULL schema; ops.c lists them. */
+extern const wgpy_builtin wgpy_deprecated_builtins[]; /* overloads tried last */
 extern const wgpy_builtin wgpy_create_builtins[], wgpy_function_builtins[], wgpy_random_builtins[], wgpy_tensor_builtins[], wgpy_index_builtins[],
     wgpy_autograd_builtins[];
 

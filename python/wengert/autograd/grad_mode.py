@@ -10,6 +10,8 @@ __all__ = [
 class set_multithreading_enabled:
     """Accepted for programs that call it: backward runs in the thread that calls it either way."""
 
+    __module__ = "torch.autograd.grad_mode"
+
     _enabled = True
 
     def __init__(self, mode):

@@ -20,6 +20,8 @@ _NUMBERS = (_C.float16, _C.bfloat16, _C.float32, _C.float64)
 class GradcheckError(RuntimeError):
     """The derivatives do not agree."""
 
+    __module__ = "torch.autograd.gradcheck"
+
 
 # ---- inputs and outputs ---------------------------------------------------------------------------------------------
 

@@ -28,4 +28,10 @@ class Variable(metaclass=_Meta):
             from .._C import tensor
 
             data = tensor([])
+        if not isinstance(data, Tensor):
+            raise TypeError(f"Variable data has to be a tensor, but got {type(data).__name__}")
+        if volatile:
+            import warnings
+
+            warnings.warn("volatile was removed and now has no effect. Use `with torch.no_grad():` instead.", stacklevel=2)
         return data.detach().requires_grad_(requires_grad)

@@ -13,6 +13,7 @@ class RemovableHandle:
     It stands for an entry of a dict of hooks (held weakly), or for a hook that the library holds.
     """
 
+    __module__ = "torch.utils.hooks"
     next_id = 0
 
     def __init__(self, hooks_dict, *, extra_dict=None):
