@@ -191,9 +191,12 @@ def main():
             show(rule, title, source, theirs, ours)
     if a.record:
         with open(a.record, "w") as f:
-            json.dump({"producer": f"pytorch {torch.__version__}", "script": "tools/conformance_behaviour.py",
-                       "sha256": hash_of_programs(), "transcripts": recorded}, f, indent=0, ensure_ascii=False)
-            f.write("\n")
+            with open(__file__, "rb") as script:  # the head stands on the first line, as tools/check_recorded reads it
+                digest = hashlib.sha256(script.read()).hexdigest()
+            f.write(f'{{"torch": "{torch.__version__}", "script": "tools/conformance_behaviour.py", "sha256": "{digest}",\n')
+            f.write(f'"programs": "{hash_of_programs()}", "transcripts": ')
+            json.dump(recorded, f, indent=0, ensure_ascii=False)
+            f.write("}\n")
         print(f"{len(recorded)} transcripts recorded")
         return 0
     for name, reason in TO_COME.items():

@@ -41,7 +41,6 @@ static PyObject *text_of_subclass(PyObject *self) {
     return r;
 }
 
-PyObject *wgpy_repr(PyObject *self);
 PyObject *wgpy_repr(PyObject *self) {
     if (!T(self)) return PyUnicode_FromString("tensor(<collected>)");
     bool before = wg_set_grad_enabled(false);

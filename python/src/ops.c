@@ -98,158 +98,12 @@ static PyObject *truth_of(wg_tensor *t) {
     return v < 0 ? wgpy_error() : PyBool_FromLong(v);
 }
 
-/* ---- out= ---------------------------------------------------------------------------------------------------------------- */
-
-static bool any_argument(const wgpy_call *c, bool (*has)(wg_tensor *t)) {
-    for (int i = 0; i < c->sig->n; i++) {
-        if (c->arg[i].tag == WG_TAG_TENSOR && has(c->arg[i].v.t)) return true;
-        if (c->arg[i].tag != WG_TAG_TENSORS) continue;
-        for (uint32_t k = 0; k < c->arg[i].n; k++)
-            if (c->arg[i].v.ts[k] && has(c->arg[i].v.ts[k])) return true;
-    }
-    return false;
-}
-static bool requires_grad(wg_tensor *t) { return wg_requires_grad(t); }
-
-static PyObject *sizes_text(const wg_tensor *t) {
-    PyObject *list = PyList_New(0);
-    for (int d = 0; list && d < wg_ndim(t); d++) {
-        PyObject *v = PyLong_FromLongLong(wg_size(t, d));
-        if (!v || PyList_Append(list, v) < 0) Py_CLEAR(list);
-        Py_XDECREF(v);
-    }
-    return list;
-}
-
-static int warn_resized(const wg_tensor *out, const wg_tensor *r) {
-    PyObject *was = sizes_text(out), *is = sizes_text(r);
-    int st = -1;
-    if (was && is)
-        st = PyErr_WarnFormat(PyExc_UserWarning, 1,
-                              "An output with one or more elements was resized since it had shape %S, which does not match the "
-                              "required output shape %S. This behavior is deprecated, and in a future PyTorch release outputs will "
-                              "not be resized unless they have zero elements. You can explicitly reuse an out tensor t by resizing "
-                              "it, inplace, to zero elements with t.resize_(0).", was, is);
-    Py_XDECREF(was);
-    Py_XDECREF(is);
-    return st;
-}
-
-static bool same_shape(const wg_tensor *a, const wg_tensor *b) {
-    return wg_ndim(a) == wg_ndim(b) && memcmp(wg_sizes(a), wg_sizes(b), (size_t)wg_ndim(a) * 8) == 0;
-}
-
-static bool repeats(const wg_tensor *t) { /* two indices lead to one element */
-    for (int d = 0; d < wg_ndim(t); d++)
-        if (wg_stride(t, d) == 0 && wg_size(t, d) > 1) return true;
-    return false;
-}
-static bool shares(const wgpy_call *c, const wg_tensor *out) {
-    for (int i = 0; i < c->sig->n; i++) {
-        if (c->arg[i].tag == WG_TAG_TENSOR && wg_same_storage(c->arg[i].v.t, out)) return true;
-        for (uint32_t k = 0; c->arg[i].tag == WG_TAG_TENSORS && k < c->arg[i].n; k++)
-            if (c->arg[i].v.ts[k] && wg_same_storage(c->arg[i].v.ts[k], out)) return true;
-    }
-    return false;
-}
-static int refuse_overlap(const wgpy_call *c, const wg_tensor *out) {
-    const char *what = repeats(out) ? "more than one element of the written-to tensor refers"
-                       : !c->sig->unary && !c->sig->binary && shares(c, out)
-                           ? "some elements of the input tensor and the written-to tensor refer" : NULL;
-    if (!what) return 0;
-    PyErr_Format(PyExc_RuntimeError, "unsupported operation: %s to a single memory location. Please clone() the tensor before performing the "
-                                     "operation.", what);
-    return -1;
-}
-
-/* Elementwise ops, joins, and reductions that compute in a dtype of choice convert into out; the others do not. */
-static bool wants_own_dtype(const wgpy_signature *s) {
-    if (!s->op || s->composite || s->unary || s->binary) return false;
-    for (int i = 0; i < s->n; i++)
-        if (s->p[i].type == PT_DTYPE || s->p[i].type == PT_SCALAR || s->p[i].type == PT_TENSORS) return false;
-    return true;
-}
-static const char *plain_type(wg_dtype d) {
-    static const char *const names[] = {"bool", "unsigned char", "signed char", "short int", "int", "long int", "c10::Half", "c10::BFloat16", "float", "double"};
-    return d <= WG_FLOAT64 ? names[d] : wg_dtype_name(d);
-}
-
-/* Puts r where the user wants it. */
-static int deliver(const wgpy_call *call, PyObject *where, wg_tensor *r) {
-    wg_tensor *out = wgpy_handle(where), *c = r;
-    bool pointwise = call->sig->unary || call->sig->binary;
-    if ((!pointwise || same_shape(out, r)) && refuse_overlap(call, out) < 0) return -1;
-    if (!same_shape(out, r)) {
-        if (wg_numel(out) && warn_resized(out, r) < 0) return -1;
-        wg_tensor *room = wg_empty(wg_ndim(r), wg_sizes(r), WG_OPT(.dtype = wg_dtype_of(out), .has_dtype = true));
-        if (wg_is_poison(room)) return wgpy_error(), -1;
-        if (wgpy_check(wg_set_data(out, room))) return -1;
-    }
-    /* an in-place op checks whether the dtype may hold it */
-    static const char *const cxx[] = {"Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "BFloat16", "Float", "Double"};
-    wg_dtype from = wg_dtype_of(c), to = wg_dtype_of(out);
-    if (from != to && from != WG_BOOL && wants_own_dtype(call->sig)) {
-        if (strcmp(call->family->name, "amax") == 0 || strcmp(call->family->name, "amin") == 0)
-            PyErr_Format(PyExc_RuntimeError, "Expected the dtype for input and out to match, but got %s for input's dtype and %s for out's dtype.",
-                         cxx[from], cxx[to]);
-        else PyErr_Format(PyExc_RuntimeError, "Expected out tensor to have dtype %s, but got %s instead", plain_type(from), plain_type(to));
-        return -1;
-    }
-    bool falls = (wg_dtype_is_floating(from) && !wg_dtype_is_floating(to)) || (from != WG_BOOL && to == WG_BOOL);
-    if (falls) {
-        PyErr_Format(PyExc_RuntimeError, "result type %s can't be cast to the desired output type %s", cxx[from], cxx[to]);
-        return -1;
-    }
-    bool before = wg_set_grad_enabled(false);
-    wg_tensor *w = wg_copy_(out, c);
-    wg_set_grad_enabled(before);
-    return wg_is_poison(w) ? (wgpy_error(), -1) : 0;
-}
-
-static PyObject *deliver_all(const wgpy_call *c, wg_tensor *const *r, int n) {
-    if (n == 1 && wgpy_is_tensor(c->out)) return deliver(c, c->out, r[0]) < 0 ? NULL : Py_NewRef(c->out);
-    if (!PyTuple_Check(c->out) || PyTuple_Size(c->out) != n) {
-        PyErr_Format(PyExc_TypeError, "%s(): argument 'out' must be %s, not %S", c->family->name, n == 1 ? "Tensor" : "tuple of Tensors",
-                     (PyObject *)Py_TYPE(c->out));
-        return NULL;
-    }
-    PyObject *all = c->sig->named ? PyStructSequence_New(c->sig->named) : NULL;
-    for (int i = 0; i < n; i++) {
-        PyObject *o = PyTuple_GetItem(c->out, i);
-        if (!wgpy_expect(o, c->family->name, "out") || deliver(c, o, r[i]) < 0) {
-            Py_XDECREF(all);
-            return NULL;
-        }
-        if (all) PyStructSequence_SetItem(all, i, Py_NewRef(o));
-    }
-    return all ? all : Py_NewRef(c->out);
-}
-
-static bool may_deliver(const wgpy_call *c) {
-    if (wgpy_carries_tangent(c->out) || any_argument(c, wgpy_handle_carries_tangent)) {
-        PyErr_Format(PyExc_NotImplementedError, "Trying to use forward AD with %s_out that does not support it because it is an out= function",
-                     c->family->name);
-        return false;
-    }
-    bool history = any_argument(c, requires_grad) || (wgpy_is_tensor(c->out) && wg_requires_grad(wgpy_handle(c->out)));
-    if (!history || !wg_grad_enabled()) return true;
-    PyErr_Format(PyExc_RuntimeError, "%s(): functions with out=... arguments don't support automatic differentiation, but one of the "
-                                     "arguments requires grad.", c->family->name);
-    return false;
-}
-
-PyObject *wgpy_deliver(const wgpy_call *c, wg_tensor *t) {
-    if (!c->out) return wgpy_result(t);
-    if (wg_is_poison(t)) return wgpy_error();
-    return may_deliver(c) ? deliver_all(c, &t, 1) : NULL;
-}
-
 /* ---- a call from Python ---------------------------------------------------------------------------------------------------- */
 
 PyObject *wgpy_run_op(wgpy_call *c) {
     wg_tensor *few[FEW], **out = few;
     int n = 0, max = most_results(c);
-    if (c->out && !may_deliver(c)) return NULL;
+    if (c->out && !wgpy_may_deliver(c)) return NULL;
     if (max > FEW && !(out = malloc((size_t)max * sizeof(*out)))) return PyErr_NoMemory();
     wg_status st;
     if (is_long(c)) {
@@ -261,7 +115,7 @@ PyObject *wgpy_run_op(wgpy_call *c) {
     }
     PyObject *r;
     if (st != WG_OK) r = wgpy_error();
-    else if (c->out) r = deliver_all(c, out, n);
+    else if (c->out) r = wgpy_deliver_all(c, out, n);
     else if (c->sig->returns_bool) r = truth_of(out[0]);
     else if (c->sig->returns_list) r = tuple_of(out, n);
     else if (c->sig->named) r = named_results(c->sig, out, n);

@@ -435,7 +435,6 @@ static PyObject *as_index(PyObject *self) {
 }
 
 static PyObject *repr(PyObject *self) {
-    extern PyObject *wgpy_repr(PyObject *self); /* attribute.c */
     OVERRIDDEN("__repr__", self);
     return wgpy_repr(self);
 }

@@ -291,8 +291,10 @@ int wgpy_add_functions(PyObject *module);      /* torch.X and nn.functional.X */
 const wg_op *wgpy_need_op(const char *name);   /* an op that operators need; a missing one is a SystemError */
 static inline PyObject *wgpy_result(wg_tensor *t) { return wgpy_wrap(wg_take(t)); }
 static inline PyObject *wgpy_result_or_error(wg_tensor *t) { return t ? wgpy_result(t) : wgpy_error(); } /* NULL: failed */
-/* The same where out= may have been given. */
+/* The same where out= may have been given; out.c. */
 PyObject *wgpy_deliver(const wgpy_call *c, wg_tensor *t);
+PyObject *wgpy_deliver_all(const wgpy_call *c, wg_tensor *const *r, int n); /* several results; returns what out= named */
+bool wgpy_may_deliver(const wgpy_call *c); /* out= takes no history and no tangents: false with the exception set */
 /* Runs a bound call of a registry op; results as Python objects. */
 PyObject *wgpy_run_op(wgpy_call *c);
 
@@ -302,6 +304,8 @@ PyObject *wgpy_run_op(wgpy_call *c);
 extern PyMethodDef wgpy_attribute_methods[], wgpy_index_methods[], wgpy_autograd_methods[], wgpy_interop_methods[],
     wgpy_override_methods[], wgpy_dlpack_methods[];
 extern PyGetSetDef wgpy_attribute_getset[], wgpy_autograd_getset[], wgpy_interop_getset[];
+
+PyObject *wgpy_repr(PyObject *self); /* attribute.c */
 
 /* index.c: mp_subscript, mp_ass_subscript, mp_length, sq_contains, tp_iter */
 PyObject *wgpy_getitem(PyObject *self, PyObject *key);
