@@ -21,6 +21,11 @@ LEFT_OUT = {"as_torch", "set_default_tensor_type", "set_num_threads", "seed", "s
             "set_default_dtype", "share_memory_", "show_config", "_push_mode", "_pop_mode"}
 
 
+def path_is_python(holder):
+    """A module written in Python: its names with an underscore are its own affair."""
+    return str(getattr(holder, "__file__", "")).endswith(".py")
+
+
 def targets(torch):
     """(name, callable) of all that can be called: functions, methods, operators, attributes that can be set."""
     spaces = [("torch", torch), ("node", type(torch.ones(1, requires_grad=True).exp().grad_fn))]
@@ -33,7 +38,7 @@ def targets(torch):
     found = []
     for space, holder in spaces:
         for name in dir(holder):
-            if name in LEFT_OUT or name in ("__class__", "__init_subclass__", "__new__", "__subclasshook__", "mro", "__del__"):
+            if name in LEFT_OUT or (name.startswith("_") and path_is_python(holder)) or name in ("__class__", "__init_subclass__", "__new__", "__subclasshook__", "mro", "__del__"):
                 continue
             try:
                 value = getattr(holder, name)
@@ -53,8 +58,16 @@ def targets(torch):
 class Junk:
     """Values, named so that a fault can be repeated."""
 
+    pool = []  # results of earlier calls: graphs, views, inference tensors, what was freed
+
     def __init__(self, torch, rng):
         self.torch, self.rng = torch, rng
+
+    def keep(self, result):
+        for t in result if isinstance(result, (tuple, list)) and len(result) < 9 else (result,):
+            if isinstance(t, self.torch.Tensor) and t.numel() < 10000:
+                self.pool.append(t)
+        del self.pool[:-40]
 
     def value(self, depth=0):
         torch, rng = self.torch, self.rng
@@ -100,6 +113,8 @@ class Junk:
 
     def tensor(self):
         torch, rng = self.torch, self.rng
+        if self.pool and rng.random() < 0.3:
+            return rng.choice(self.pool)
         shape = rng.choice(((), (1,), (2,), (3,), (0,), (2, 3), (3, 2), (2, 2), (0, 3), (1, 3), (2, 1, 3), (2, 2, 2), (1,) * 10, (5,) * 4, (1,) * 64))
         dtype = rng.choice((torch.float32, torch.float32, torch.float32, torch.float64, torch.int64, torch.int64, torch.bool, torch.uint8,
                             torch.float16, torch.bfloat16, torch.int8, torch.int32, torch.int16))
@@ -151,6 +166,8 @@ class Endless:
         return 1
 
     def __getitem__(self, i):
+        if i:
+            raise IndexError(i)
         return self
 
 
@@ -196,7 +213,8 @@ def batch(seed, calls, first):
     globals()["Sub"] = type("Sub", (torch.Tensor,), {})
     faulthandler.enable()
     faulthandler.dump_traceback_later(SECONDS * 20, exit=True)
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    if "san.so" not in os.environ.get("LD_PRELOAD", ""):  # a sanitizer needs all the addresses that there are
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     log = open(3, "w", buffering=1, errors="backslashreplace")
     sys.stdout = open(os.devnull, "w")
     __import__("warnings").simplefilter("ignore")
@@ -225,6 +243,7 @@ def batch(seed, calls, first):
         signal.alarm(SECONDS)
         try:
             result = f(*args, **kwargs)
+            junk.keep(result)
             if type(result) is torch.Tensor and rng.random() < 0.3:
                 repr(result)
             if isinstance(result, torch.Tensor) and result.requires_grad and rng.random() < 0.3:
@@ -242,6 +261,7 @@ def batch(seed, calls, first):
             signal.alarm(0)
         torch.set_grad_enabled(True)
         del args, kwargs
+        result = None
     log.write("end\n")
     log.flush()
     log.close()

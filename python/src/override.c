@@ -228,6 +228,13 @@ static PyObject *as_subclass(PyObject *o, PyTypeObject *cls) {
     return wgpy_wrap_as(cls, alias);
 }
 
+static PyObject *convert(PyObject *r, PyTypeObject *cls);
+static PyObject *convert_item(PyObject *item, PyTypeObject *cls) { /* lists may hold themselves */
+    if (Py_EnterRecursiveCall(" in a result of __torch_function__")) return NULL;
+    PyObject *r = convert(Py_NewRef(item), cls);
+    Py_LeaveRecursiveCall();
+    return r;
+}
 static PyObject *convert(PyObject *r, PyTypeObject *cls) { /* consumes r */
     if (!r) return NULL;
     if (wgpy_is_tensor(r) && !PyType_IsSubtype(Py_TYPE(r), cls)) {
@@ -237,7 +244,7 @@ static PyObject *convert(PyObject *r, PyTypeObject *cls) { /* consumes r */
         if (Py_TYPE(r) == wgpy.size) return r;
         PyObject *items = PySequence_List(r);
         for (Py_ssize_t i = 0; items && i < PyList_Size(items); i++) {
-            PyObject *item = convert(Py_NewRef(PyList_GetItem(items, i)), cls);
+            PyObject *item = convert_item(PyList_GetItem(items, i), cls);
             if (!item || PyList_SetItem(items, i, item) < 0) Py_CLEAR(items);
         }
         if (items && !list)
@@ -248,9 +255,10 @@ static PyObject *convert(PyObject *r, PyTypeObject *cls) { /* consumes r */
     return r;
 }
 
-static bool all_subtypes(PyTypeObject *cls, PyObject *types) {
+static int all_subtypes(PyTypeObject *cls, PyObject *types) { /* -1: exception */
     PyObject *list = PySequence_List(types);
-    bool all = list != NULL;
+    if (!list) return -1;
+    bool all = true;
     for (Py_ssize_t i = 0; all && i < PyList_Size(list); i++) {
         PyObject *t = PyList_GetItem(list, i);
         all = PyType_Check(t) && PyType_IsSubtype(cls, (PyTypeObject *)t);
@@ -272,10 +280,18 @@ static bool keeps_type(PyObject *func) {
     return keeps;
 }
 
+static bool are_keywords(PyObject *kwargs) {
+    if (!kwargs || kwargs == Py_None || PyDict_Check(kwargs)) return true;
+    PyErr_Format(PyExc_TypeError, "__torch_function__: kwargs must be a dict, not %R", (PyObject *)Py_TYPE(kwargs));
+    return false;
+}
+
 static PyObject *default_impl(PyObject *cls, PyObject *args) {
     PyObject *func, *types, *call_args = NULL, *kwargs = NULL;
     if (!PyArg_ParseTuple(args, "OO|OO:__torch_function__", &func, &types, &call_args, &kwargs)) return NULL;
-    if (!all_subtypes((PyTypeObject *)cls, types)) return Py_NewRef(Py_NotImplemented);
+    int fits = all_subtypes((PyTypeObject *)cls, types);
+    if (fits <= 0) return fits ? NULL : Py_NewRef(Py_NotImplemented);
+    if (!are_keywords(kwargs)) return NULL;
     PyObject *list = call_args ? PySequence_Tuple(call_args) : PyTuple_New(0);
     if (!list) return NULL;
     subclasses_off++;
@@ -303,6 +319,7 @@ static PyObject *call_plainly(PyObject *module, PyObject *args) {
     PyObject *func, *types, *call_args = NULL, *kwargs = NULL;
     (void)module;
     if (!PyArg_ParseTuple(args, "OO|OO:_disabled_torch_function_impl", &func, &types, &call_args, &kwargs)) return NULL;
+    if (!are_keywords(kwargs)) return NULL;
     PyObject *list = call_args ? PySequence_Tuple(call_args) : PyTuple_New(0);
     if (!list) return NULL;
     subclasses_off++;
