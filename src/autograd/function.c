@@ -121,7 +121,7 @@ wg_tensor *wg_saved_tensor(wg_context *ctx, int i) {
         wg__modified(ctx->node, t, maker, own ? s->output : (int)t->output_nr, s->version);
         return WG_POISON;
     }
-    return own && !wg__tls.no_grad ? with_history(ctx, s) : wg__scope_push(wg__retain(t));
+    return own ? with_history(ctx, s) : wg__scope_push(wg__retain(t));
 }
 
 void wg_drop_saved_tensors(wg_context *ctx) {

@@ -588,7 +588,6 @@ static wg_status check_mask_value(const wg_call *c, const wg_tensor *mask) {
     const wg_tensor *x = c->in[0], *v = c->in[1];
     if (mask->dtype != WG_BOOL)
         return wg__raise(WG_ERR_RUNTIME, "masked_fill_", "masked_fill_ only supports boolean masks, but got mask with dtype unsigned char");
-    if (wg__may_overlap_itself(x) && wg__warn(WG_WARN_USER, WG_MSG_EXPANDED, "masked_fill")) return WG_ERR_CALLBACK;
     if (x->dtype == v->dtype) return WG_OK;
     wg_tensor one = *v;
     one.ndim = 0;
@@ -669,11 +668,21 @@ static wg_status put_values(const wg_call *c, indexing *k, const wg_geometry *r)
     wg_release(values);
     return st;
 }
+/* In place, into what several elements share. */
+static wg_status warn_expanded(const wg_call *c) {
+    const wg_tensor *mask;
+    if (c->out[0] != c->in[0] || !wg__may_overlap_itself(c->in[0])) return WG_OK;
+    wg_status st = fills_mask(c, &mask);
+    if (st != WG_OK || !mask) return st;
+    return wg__warn(WG_WARN_USER, WG_MSG_EXPANDED, "masked_fill") ? WG_ERR_CALLBACK : WG_OK;
+}
 static wg_status put_run(const wg_call *c) {
     wg_tensor *x = c->in[0], *out = c->out[0];
     indexing k;
     wg_geometry r;
-    wg_status st = indexing_open("index_put", &k, x, c->in + 2, c->nin - 2, false);
+    wg_status st = warn_expanded(c);
+    if (st != WG_OK) return st;
+    st = indexing_open("index_put", &k, x, c->in + 2, c->nin - 2, false);
     if (st == WG_OK && out != x) st = wg__copy_into(out, x);
     if (st == WG_OK) {
         result_sizes(&k, &r);

@@ -349,6 +349,7 @@ static wg_status saves_vjp(wg_context *c, wg_tensor *const *g, int nout, wg_tens
     saved_was = wg_saved_tensor(c, 0);
     assert_null(wg_saved_tensor(c, 1));
     ASSERT_VALUES(wg_saved_tensor(c, 2), 3, 8);
+    assert_true(wg_requires_grad(wg_saved_tensor(c, 2))); /* an output has its history, recorded or not */
     ASSERT_POISON(wg_saved_tensor(c, 3), WG_ERR_INDEX, "");
     ASSERT_POISON(wg_saved_tensor(c, -1), WG_ERR_INDEX, "");
     gi[0] = wg_div(wg_mul(g[0], wg_saved_tensor(c, 2)), saved_was);

@@ -380,12 +380,34 @@ static void embeddings(void **state) {
     NO_FACT_WRONG;
 }
 
+static int warnings;
+static int count_warning(void *user, wg_warning category, const char *message) {
+    (void)user, (void)category;
+    assert_non_null(strstr(message, "_ on expanded tensors is deprecated."));
+    warnings++;
+    return 0;
+}
+
+/* One value at a mask: only a write in place into what several elements share is worth a warning. */
+static void put_into_expanded(void **state) {
+    (void)state;
+    wg_tensor *wide = wg_expand(wg_ones(WG_SHAPE(4), NULL), WG_SHAPE(3, 4)), *mask = over(-1);
+    assert_int_equal(wg_set_host(&(wg_host){.size = sizeof(wg_host), .warn = count_warning}), WG_OK);
+    IS(wg_sum_opt(wg_index_put(wide, I1(mask), wg_s(2), false), NULL), "float32 (): 24");
+    assert_int_equal(warnings, 0);
+    IS(wg_sum_opt(wg_index_put_(wide, I1(mask), wg_s(2), false), NULL), "float32 (): 24");
+    assert_int_equal(warnings, 2); /* of index_put_, and of masked_fill_ which it is then: so says PyTorch */
+    assert_int_equal(wg_set_host(&(wg_host){.size = sizeof(wg_host)}), WG_OK);
+    NO_FACT_WRONG;
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         FACT_TEST(index_values),    FACT_TEST(index_masks), FACT_TEST(index_of_nothing), FACT_TEST(index_refusals),
         FACT_TEST(index_gradients), FACT_TEST(put_values),  FACT_TEST(put_in_place),     FACT_TEST(put_refusals),
         FACT_TEST(select_rows),     FACT_TEST(add_rows),    FACT_TEST(fill_rows),        FACT_TEST(gathers),
         FACT_TEST(scatters),        FACT_TEST(nonzeros),    FACT_TEST(masked_fills),     FACT_TEST(embeddings),
+        FACT_TEST(put_into_expanded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
