@@ -1,8 +1,8 @@
 /* bench.h - what the measuring programs share: clocks, repetition, the lines that bench/run reads.
  *
- * A figure is the least of several timings: a machine's noise only ever adds. Time is the thread's own: a second in which
- * the processor was lent to another program is not counted, or a timing of a second would measure that. Programs print "name<TAB>value", value in
- * the unit that bench/run's table gives.
+ * A figure is the least of several timings: a machine's noise only ever adds. Time is the thread's own: a second in
+ * which the processor was lent to another program is not counted, or a timing of a second would measure that. Programs
+ * print "name<TAB>value", value in the unit that bench/run's table gives.
  */
 #ifndef WENGERT_BENCH_H
 #define WENGERT_BENCH_H

@@ -1,4 +1,5 @@
-/* blas.h - the BLAS that Wengert loaded, for C's side of a comparison: WENGERT_BLAS names the file, bench/run sets it. */
+/* blas.h - the BLAS that Wengert loaded, for C's side of a comparison: WENGERT_BLAS names the file, bench/run sets it.
+ */
 #ifndef WENGERT_BENCH_BLAS_H
 #define WENGERT_BENCH_BLAS_H
 

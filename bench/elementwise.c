@@ -1,5 +1,5 @@
-/* elementwise.c - add, mul, relu, exp, tanh on 10^4, 10^6, 10^7 float32: microseconds a call for Wengert, whose results lie
- * in memory used before, and for C on the same memory, where the best of several loops counts:
+/* elementwise.c - add, mul, relu, exp, tanh on 10^4, 10^6, 10^7 float32: microseconds a call for Wengert, whose results
+ * lie in memory used before, and for C on the same memory, where the best of several loops counts:
  *
  *   plain   the loop that anyone writes, with the C library's function
  *   wide    vectors as long as this machine's, polynomials for exp and tanh
@@ -12,11 +12,11 @@
 
 #include "support.h"
 
-/* ---- C: plain loops ------------------------------------------------------------------------------------------------ */
+/* ---- C: plain loops ---------------------------------------------------------------------------------------------- */
 
 typedef void loop(size_t n, const float *restrict x, const float *restrict y, float *restrict out);
 #define PLAIN(name, expression)                                                                                        \
-    static void name(size_t n, const float *restrict x, const float *restrict y, float *restrict out) {               \
+    static void name(size_t n, const float *restrict x, const float *restrict y, float *restrict out) {                \
         (void)y;                                                                                                       \
         for (size_t i = 0; i < n; i++) out[i] = expression;                                                            \
     }
@@ -26,7 +26,7 @@ PLAIN(plain_relu, x[i] > 0 ? x[i] : 0)
 PLAIN(plain_exp, expf(x[i]))
 PLAIN(plain_tanh, tanhf(x[i]))
 
-/* ---- C: vectors ---------------------------------------------------------------------------------------------------- */
+/* ---- C: vectors -------------------------------------------------------------------------------------------------- */
 
 #if defined(__AVX512F__)
 enum { LANES = 16 };
@@ -44,9 +44,7 @@ static inline vec load(const float *p) {
     return v;
 }
 static inline void store(float *p, vec v) { memcpy(p, &v, sizeof(v)); }
-static inline vec choose(ivec mask, vec yes, vec no) {
-    return (vec)((mask & (ivec)yes) | (~mask & (ivec)no));
-}
+static inline vec choose(ivec mask, vec yes, vec no) { return (vec)((mask & (ivec)yes) | (~mask & (ivec)no)); }
 
 /* x = k ln 2 + r with |r| <= ln 2 / 2, the polynomial of degree 6 for e^r - 1 (Taylor's with the last terms fitted,
  * within 1 ulp or so), and 2^k put into the exponent. Adding 1.5 * 2^23 rounds to an integer. */
@@ -83,7 +81,7 @@ static inline vec tanh_vector(vec x) {
 }
 
 #define WIDE(name, expression)                                                                                         \
-    static void name(size_t n, const float *restrict x, const float *restrict y, float *restrict out) {               \
+    static void name(size_t n, const float *restrict x, const float *restrict y, float *restrict out) {                \
         (void)y;                                                                                                       \
         for (size_t i = 0; i < n; i += LANES) { /* n is a multiple */                                                  \
             vec a = load(x + i), b = load(y + i);                                                                      \
@@ -92,7 +90,7 @@ static inline vec tanh_vector(vec x) {
         }                                                                                                              \
     }
 WIDE(wide_add, a + b)
-WIDE(wide_mul, a * b)
+WIDE(wide_mul, a *b)
 WIDE(wide_relu, choose(a > 0, a, (vec){}))
 WIDE(wide_exp, exp_vector(a))
 WIDE(wide_tanh, tanh_vector(a))
@@ -104,7 +102,7 @@ WIDE(wide_tanh, tanh_vector(a))
 #define STREAM(p, v) _mm256_stream_ps(p, (__m256)(v))
 #endif
 #define STREAMED(name, expression)                                                                                     \
-    static void name(size_t n, const float *restrict x, const float *restrict y, float *restrict out) {               \
+    static void name(size_t n, const float *restrict x, const float *restrict y, float *restrict out) {                \
         (void)y;                                                                                                       \
         for (size_t i = 0; i < n; i += LANES) {                                                                        \
             vec a = load(x + i), b = load(y + i);                                                                      \
@@ -114,7 +112,7 @@ WIDE(wide_tanh, tanh_vector(a))
         _mm_sfence();                                                                                                  \
     }
 STREAMED(stream_add, a + b)
-STREAMED(stream_mul, a * b)
+STREAMED(stream_mul, a *b)
 STREAMED(stream_relu, choose(a > 0, a, (vec){}))
 STREAMED(stream_exp, exp_vector(a))
 STREAMED(stream_tanh, tanh_vector(a))
@@ -126,7 +124,7 @@ STREAMED(stream_tanh, tanh_vector(a))
 #define stream_tanh NULL
 #endif
 
-/* ---- both sides ---------------------------------------------------------------------------------------------------- */
+/* ---- both sides -------------------------------------------------------------------------------------------------- */
 
 typedef struct job {
     size_t n;
@@ -144,8 +142,10 @@ static void run_c(void *context) {
 static void run_wengert(void *context) {
     job *j = context;
     WG_SCOPE {
-        if (j->unary) j->unary(j->tx);
-        else j->binary(j->tx, j->ty);
+        if (j->unary)
+            j->unary(j->tx);
+        else
+            j->binary(j->tx, j->ty);
     }
 }
 
@@ -226,7 +226,8 @@ int main(void) {
             j.x = wg_data(j.tx);
             j.y = wg_data(j.ty);
             j.out = wg_data(wg_empty(WG_SHAPE((int64_t)n), NULL));
-            for (size_t r = 0; r < sizeof(rows) / sizeof(*rows); r++) measure(&rows[r], &j, sizes[s].calls, sizes[s].rounds);
+            for (size_t r = 0; r < sizeof(rows) / sizeof(*rows); r++)
+                measure(&rows[r], &j, sizes[s].calls, sizes[s].rounds);
         }
     }
     return finish();

@@ -1,5 +1,5 @@
-/* first_gradient.c - as little as there is between a program's start and its first gradient; bench/launch.c waits for the
- * line that says so.
+/* first_gradient.c - as little as there is between a program's start and its first gradient; bench/launch.c waits for
+ * the line that says so.
  */
 #include <unistd.h>
 

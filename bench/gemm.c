@@ -1,6 +1,6 @@
-/* gemm.c - products of float32 matrices, GFLOP/s: wg_matmul as it is installed, with the BLAS that it loaded, against that
- * BLAS called directly; squares and the shapes of a training step. Run once more with WENGERT_BLAS=none, it gives our own
- * kernels.
+/* gemm.c - products of float32 matrices, GFLOP/s: wg_matmul as it is installed, with the BLAS that it loaded, against
+ * that BLAS called directly; squares and the shapes of a training step. Run once more with WENGERT_BLAS=none, it gives
+ * our own kernels.
  */
 #include "blas.h"
 
@@ -10,16 +10,11 @@ typedef struct shape {
     int m, n, k;
 } shape;
 static const shape shapes[] = {
-    {"square_16", false, false, 16, 16, 16},
-    {"square_64", false, false, 64, 64, 64},
-    {"square_128", false, false, 128, 128, 128},
-    {"square_256", false, false, 256, 256, 256},
-    {"square_512", false, false, 512, 512, 512},
-    {"square_1024", false, false, 1024, 1024, 1024},
-    {"mlp_forward", false, true, 64, 128, 784},
-    {"mlp_weight", true, false, 128, 784, 64},
-    {"mlp_input", false, false, 64, 128, 64},
-    {"row_forward", false, true, 1, 128, 784},
+    {"square_16", false, false, 16, 16, 16},     {"square_64", false, false, 64, 64, 64},
+    {"square_128", false, false, 128, 128, 128}, {"square_256", false, false, 256, 256, 256},
+    {"square_512", false, false, 512, 512, 512}, {"square_1024", false, false, 1024, 1024, 1024},
+    {"mlp_forward", false, true, 64, 128, 784},  {"mlp_weight", true, false, 128, 784, 64},
+    {"mlp_input", false, false, 64, 128, 64},    {"row_forward", false, true, 1, 128, 784},
     {"row_weight", true, false, 128, 784, 1},
 };
 
@@ -37,7 +32,8 @@ static void run_blas(void *context) {
     const job *j = context;
     const shape *s = j->s;
     const float *a = wg_const_data(j->a), *b = wg_const_data(j->b);
-    if (s->m == 1 && s->tb) blas.gemv(ROWS, PLAIN, s->n, s->k, 1, b, s->k, a, 1, 0, j->c, 1);
+    if (s->m == 1 && s->tb)
+        blas.gemv(ROWS, PLAIN, s->n, s->k, 1, b, s->k, a, 1, 0, j->c, 1);
     else
         blas.gemm(ROWS, s->ta ? TRANSPOSED : PLAIN, s->tb ? TRANSPOSED : PLAIN, s->m, s->n, s->k, 1, a,
                   s->ta ? s->m : s->k, b, s->tb ? s->k : s->n, 0, j->c, s->n);
@@ -72,7 +68,8 @@ int main(void) {
     check(wg_set_num_threads(1));
     wg_manual_seed(0);
     if (with_blas) blas_open();
-    for (size_t i = 0; i < sizeof(shapes) / sizeof(*shapes); i++)
-        WG_SCOPE { measure(&shapes[i], with_blas ? "wengert" : "own", with_blas); }
+    for (size_t i = 0; i < sizeof(shapes) / sizeof(*shapes); i++) WG_SCOPE {
+            measure(&shapes[i], with_blas ? "wengert" : "own", with_blas);
+        }
     return finish();
 }

@@ -1,6 +1,6 @@
-/* launch.c - what a program costs from outside: launch PROGRAM ARGUMENTS... starts it several times and prints the least
- * milliseconds from before the fork to its first byte of output, and the most memory that was resident, in MB. Links
- * nothing, since a child's figure begins with what its parent held.
+/* launch.c - what a program costs from outside: launch PROGRAM ARGUMENTS... starts it several times and prints the
+ * least milliseconds from before the fork to its first byte of output, and the most memory that was resident, in MB.
+ * Links nothing, since a child's figure begins with what its parent held.
  */
 #include <sys/resource.h>
 #include <sys/wait.h>

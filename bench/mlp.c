@@ -8,7 +8,7 @@ enum { LAYERS = 3, CLASSES = 10, BATCHES = 64, ROUNDS = 25 };
 static const int width[LAYERS + 1] = {784, 128, 64, 10};
 static const float rate = 0.01f;
 
-/* ---- C ------------------------------------------------------------------------------------------------------------- */
+/* ---- C ----------------------------------------------------------------------------------------------------------- */
 
 typedef struct network {
     float *weight[LAYERS], *bias[LAYERS], *weight_grad[LAYERS], *bias_grad[LAYERS];
@@ -25,14 +25,16 @@ static float *zeros(size_t n) {
  * product as an update: that is what the BLAS is fast at. */
 static void product(bool ta, bool tb, int m, int n, int k, const float *a, const float *b, float beta, float *c) {
     if (m == 1 && !ta) {
-        if (tb) blas.gemv(ROWS, PLAIN, n, k, 1, b, k, a, 1, beta, c, 1);
-        else blas.gemv(ROWS, TRANSPOSED, k, n, 1, b, n, a, 1, beta, c, 1);
+        if (tb)
+            blas.gemv(ROWS, PLAIN, n, k, 1, b, k, a, 1, beta, c, 1);
+        else
+            blas.gemv(ROWS, TRANSPOSED, k, n, 1, b, n, a, 1, beta, c, 1);
     } else if (k == 1) {
         if (beta == 0) memset(c, 0, sizeof(float) * (size_t)m * (size_t)n);
         blas.ger(ROWS, m, n, 1, a, 1, b, 1, c, n);
     } else {
-        blas.gemm(ROWS, ta ? TRANSPOSED : PLAIN, tb ? TRANSPOSED : PLAIN, m, n, k, 1, a, ta ? m : k, b, tb ? k : n, beta,
-                  c, n);
+        blas.gemm(ROWS, ta ? TRANSPOSED : PLAIN, tb ? TRANSPOSED : PLAIN, m, n, k, 1, a, ta ? m : k, b, tb ? k : n,
+                  beta, c, n);
     }
 }
 
@@ -94,7 +96,7 @@ static float c_step(network *net, int batch, float *images, const int64_t *label
     return loss;
 }
 
-/* ---- Wengert ------------------------------------------------------------------------------------------------------- */
+/* ---- Wengert ----------------------------------------------------------------------------------------------------- */
 
 typedef struct model {
     wg_tensor *weight[LAYERS], *bias[LAYERS];
@@ -126,7 +128,7 @@ static float wengert_step(model *m, wg_tensor *images, wg_tensor *labels) {
     return (float)value;
 }
 
-/* ---- both sides on the same numbers ---------------------------------------------------------------------------------- */
+/* ---- both sides on the same numbers ------------------------------------------------------------------------------ */
 
 static void start_alike(network *net, model *m, int batch) {
     for (int l = 0; l < LAYERS; l++) {
@@ -138,8 +140,8 @@ static void start_alike(network *net, model *m, int batch) {
         net->bias_grad[l] = zeros(out);
         net->value[l + 1] = zeros((size_t)batch * out);
         net->value_grad[l + 1] = zeros((size_t)batch * out);
-        m->weight[l] = wg_keep(wg_from_data(net->weight[l], WG_FLOAT32, WG_SHAPE(width[l + 1], width[l]),
-                                            WG_OPT(.requires_grad = true)));
+        m->weight[l] = wg_keep(
+            wg_from_data(net->weight[l], WG_FLOAT32, WG_SHAPE(width[l + 1], width[l]), WG_OPT(.requires_grad = true)));
         m->bias[l] =
             wg_keep(wg_from_data(net->bias[l], WG_FLOAT32, WG_SHAPE(width[l + 1]), WG_OPT(.requires_grad = true)));
     }
@@ -147,7 +149,7 @@ static void start_alike(network *net, model *m, int batch) {
 
 static void end_both(network *net, model *m) {
     for (int l = 0; l < LAYERS; l++) {
-        float *buffers[] = {net->weight[l], net->bias[l],         net->weight_grad[l],
+        float *buffers[] = {net->weight[l],    net->bias[l],      net->weight_grad[l],
                             net->bias_grad[l], net->value[l + 1], net->value_grad[l + 1]};
         for (size_t i = 0; i < sizeof(buffers) / sizeof(*buffers); i++) free(buffers[i]);
         wg_release(m->weight[l]);
@@ -173,7 +175,8 @@ static void measure(int batch) {
     for (int r = 0; r < ROUNDS; r++) {
         float c_loss = 0, our_loss = 0;
         double start = now();
-        for (int i = 0; i < BATCHES; i++) c_loss += c_step(&net, batch, images + (size_t)i * pixels, labels + i * batch);
+        for (int i = 0; i < BATCHES; i++)
+            c_loss += c_step(&net, batch, images + (size_t)i * pixels, labels + i * batch);
         double middle = now();
         for (int i = 0; i < BATCHES; i++) our_loss += wengert_step(&m, x[i], y[i]);
         double end = now();

@@ -224,8 +224,8 @@ WG_API wg_tensor *wg_unflatten(wg_tensor *x, int64_t dim, int n, const int64_t *
 WG_API wg_tensor *wg_ravel(wg_tensor *x); /* one dim; a copy when x is not row-major */
 /* dims moved to other places, the others in order */
 WG_API wg_tensor *wg_movedim(wg_tensor *x, int n, const int64_t *source, const int64_t *destination);
-/* x takes the sizes, strides and history of view, which is a view of x: so Tensor.t_, transpose_, squeeze_, unsqueeze_ and
- * as_strided_ work. Bumps the version; a leaf that requires a gradient is refused. Returns x. */
+/* x takes the sizes, strides and history of view, which is a view of x: so Tensor.t_, transpose_, squeeze_, unsqueeze_
+ * and as_strided_ work. Bumps the version; a leaf that requires a gradient is refused. Returns x. */
 WG_API wg_tensor *wg_take_geometry_(wg_tensor *x, wg_tensor *view);
 WG_API wg_tensor *wg_alias(wg_tensor *x); /* another handle on the same elements, recorded */
 WG_API wg_tensor *wg_as_strided(wg_tensor *x, int ndim, const int64_t *sizes, const int64_t *strides,

@@ -372,8 +372,10 @@ static PyObject *cuda(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObj
 #define CAST(name, code)                                                                                               \
     static PyObject *to_##name(const wgpy_call *c) { return converted(c->object[0], code, false, c->object[1]); }
 CAST(float, WG_FLOAT32)
-CAST(double, WG_FLOAT64) CAST(half, WG_FLOAT16) CAST(bfloat16, WG_BFLOAT16) CAST(long, WG_INT64) CAST(int, WG_INT32)
-    CAST(short, WG_INT16) CAST(char, WG_INT8) CAST(byte, WG_UINT8) CAST(bool, WG_BOOL)
+CAST(double, WG_FLOAT64)
+CAST(half, WG_FLOAT16)
+CAST(bfloat16, WG_BFLOAT16) CAST(long, WG_INT64) CAST(int, WG_INT32) CAST(short, WG_INT16) CAST(char, WG_INT8)
+    CAST(byte, WG_UINT8) CAST(bool, WG_BOOL)
 #undef CAST
 
     /* Tensor.type(): "torch.FloatTensor". */

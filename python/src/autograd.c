@@ -256,7 +256,8 @@ static bool is_mapping(PyObject *o) {
 }
 static int not_a_dict(const char *who, PyObject *o) {
     PyObject *type = PyType_GetName(Py_TYPE(o));
-    PyErr_Format(PyExc_TypeError, "`inputs` argument to `%s()` must be a dict, not %U. Other Mapping types are not supported.", who,
+    PyErr_Format(PyExc_TypeError,
+                 "`inputs` argument to `%s()` must be a dict, not %U. Other Mapping types are not supported.", who,
                  type);
     Py_XDECREF(type);
     return -1;

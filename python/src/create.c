@@ -246,12 +246,14 @@ static PyObject *arange(const wgpy_call *c) {
 
 /* The ends may be tensors without dims. */
 static bool refuse_dims(const wgpy_call *c) {
-    int start = c->arg[0].tag == WG_TAG_TENSOR ? wg_ndim(c->arg[0].v.t) : -1, end = c->arg[1].tag == WG_TAG_TENSOR ? wg_ndim(c->arg[1].v.t) : -1;
+    int start = c->arg[0].tag == WG_TAG_TENSOR ? wg_ndim(c->arg[0].v.t) : -1,
+        end = c->arg[1].tag == WG_TAG_TENSOR ? wg_ndim(c->arg[1].v.t) : -1;
     if (start <= 0 && end <= 0) return false;
     char first[48] = "", second[48] = "";
     if (start >= 0) PyOS_snprintf(first, sizeof(first), "start with %d dimension(s)%s", start, end >= 0 ? " and " : "");
     if (end >= 0) PyOS_snprintf(second, sizeof(second), "end with %d dimension(s)", end);
-    PyErr_Format(PyExc_RuntimeError, "linspace only supports 0-dimensional start and end tensors, but got %s%s.", first, second);
+    PyErr_Format(PyExc_RuntimeError, "linspace only supports 0-dimensional start and end tensors, but got %s%s.", first,
+                 second);
     return true;
 }
 static bool end_of(const wgpy_call *c, int i, double *v) {
@@ -379,7 +381,8 @@ static int warn_of_copy(PyObject *data, const char *call) {
     if (!wgpy_is_tensor(data)) return 0;
     PyOS_snprintf(text, sizeof(text),
                   "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
-                  "sourceTensor.detach().clone().requires_grad_(True), rather than %s(sourceTensor).", call);
+                  "sourceTensor.detach().clone().requires_grad_(True), rather than %s(sourceTensor).",
+                  call);
     return wgpy_warn(PyExc_UserWarning, text);
 }
 
@@ -525,9 +528,9 @@ static wg_tensor *legacy(const wgpy_call *c, int first, wg_dtype d, bool any, bo
     return legacy_sequence(given) < 0 ? NULL : wgpy_share_object(given, d);
 }
 
-#define LEGACY(self)                                                                        \
-    "new(" self "*, Device? device=None) -> Tensor", "new(" self "Tensor other) -> Tensor", \
-        "new(" self "int[] size, *, Device? device=None) -> Tensor",                        \
+#define LEGACY(self)                                                                                                   \
+    "new(" self "*, Device? device=None) -> Tensor", "new(" self "Tensor other) -> Tensor",                            \
+        "new(" self "int[] size, *, Device? device=None) -> Tensor",                                                   \
         "new(" self "Any data, *, Device? device=None) -> Tensor"
 
 static wgpy_overloads *legacy_family(void) {
@@ -607,7 +610,8 @@ static PyObject *is_instance(PyObject *self, PyObject *o) {
 static PyObject *is_subclass(PyObject *self, PyObject *o) { return PyBool_FromLong(self == o); }
 static PyObject *tensortype_reduce(PyObject *self, PyObject *u) {
     (void)u;
-    PyObject *module = PyImport_ImportModule("wengert._pickle"), *by_name = module ? PyObject_GetAttrString(module, "_named") : NULL;
+    PyObject *module = PyImport_ImportModule("wengert._pickle"),
+             *by_name = module ? PyObject_GetAttrString(module, "_named") : NULL;
     Py_XDECREF(module);
     return by_name ? Py_BuildValue("N(s)", by_name, ((tensortype *)self)->name) : NULL;
 }
@@ -639,9 +643,12 @@ static const char *const type_names[] = {"BoolTensor", "ByteTensor", "CharTensor
                                          "LongTensor", "HalfTensor", "BFloat16Tensor", "FloatTensor", "DoubleTensor"};
 
 static int add_tensortypes(PyObject *module) {
-    PyType_Slot slots[] = {{Py_tp_call, tensortype_call},       {Py_tp_repr, tensortype_repr},
-                           {Py_tp_dealloc, tensortype_dealloc}, {Py_tp_methods, tensortype_methods},
-                           {Py_tp_getset, tensortype_getset},   {Py_tp_doc, "Makes tensors of one dtype, as torch.Tensor(...) does."},
+    PyType_Slot slots[] = {{Py_tp_call, tensortype_call},
+                           {Py_tp_repr, tensortype_repr},
+                           {Py_tp_dealloc, tensortype_dealloc},
+                           {Py_tp_methods, tensortype_methods},
+                           {Py_tp_getset, tensortype_getset},
+                           {Py_tp_doc, "Makes tensors of one dtype, as torch.Tensor(...) does."},
                            {0, NULL}};
     PyType_Spec spec = {"torch.tensortype", sizeof(tensortype), 0,
                         Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
@@ -697,8 +704,8 @@ static PyObject *set_default_tensor_type(PyObject *m, PyObject *o) {
  * ----------------------------------------------------------------------------------------------------------------------------------------------
  */
 
-#define OPTIONS                                                                                        \
-    "ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=False, bool? " \
+#define OPTIONS                                                                                                        \
+    "ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=False, bool? "                 \
     "requires_grad=False) -> Tensor"
 #define OUT_OPTIONS "Tensor? out=None, " OPTIONS
 #define FORMAT_OPTIONS "MemoryFormat? memory_format=None, " OPTIONS
@@ -733,8 +740,8 @@ const wgpy_builtin wgpy_create_builtins[] = {
     {"ones(int[] size, *, " OUT_OPTIONS, "ones(*size) -> Tensor\n\nAll 1.\n\n>>> torch.ones(2)\ntensor([1., 1.])",
      WGPY_FUNCTION, ones},
     {"full(int[] size, Scalar fill_value, *, " OUT_OPTIONS,
-     "full(size, fill_value) -> Tensor\n\nAll the same.\n\n>>> torch.full((2,), 7)\ntensor([7, 7])", WGPY_FUNCTION | WGPY_PLAIN,
-     full},
+     "full(size, fill_value) -> Tensor\n\nAll the same.\n\n>>> torch.full((2,), 7)\ntensor([7, 7])",
+     WGPY_FUNCTION | WGPY_PLAIN, full},
     {"eye(int n, *, " OUT_OPTIONS, "eye(n, m=n) -> Tensor\n\n1 on the diagonal, else 0.", WGPY_FUNCTION, eye},
     {"eye.m(int n, int m, *, " OUT_OPTIONS, NULL, WGPY_FUNCTION, eye},
     {"arange(Scalar end, *, " OUT_OPTIONS,

@@ -1,5 +1,5 @@
-/* errors.c - the library's errors as Python exceptions, Python's as the library's, and what the library asks of its host:
- * warnings, whether to stop (Ctrl-C), and what to do with objects that hang on handles.
+/* errors.c - the library's errors as Python exceptions, Python's as the library's, and what the library asks of its
+ * host: warnings, whether to stop (Ctrl-C), and what to do with objects that hang on handles.
  */
 #include "wgpy.h"
 
@@ -22,8 +22,10 @@ PyObject *wgpy_error(void) {
         return NULL;
     }
     wg_status status = wg_last_status();
-    if (status == WG_OK) PyErr_SetString(PyExc_SystemError, "wengert: a call failed without saying why");
-    else PyErr_SetString(exception_of(status), wg_last_message());
+    if (status == WG_OK)
+        PyErr_SetString(PyExc_SystemError, "wengert: a call failed without saying why");
+    else
+        PyErr_SetString(exception_of(status), wg_last_message());
     wg_clear_error();
     return NULL;
 }
@@ -41,7 +43,7 @@ wg_status wgpy_callback_failed(const char *who) {
 
 int wgpy_warn(PyObject *category, const char *text) { return PyErr_WarnEx(category, text, 1); }
 
-/* ---- the host ---------------------------------------------------------------------------------------------------------- */
+/* ---- the host ---------------------------------------------------------------------------------------------------- */
 
 static PyObject *category_of(wg_warning w) {
     if (w == WG_WARN_DEPRECATION) return PyExc_DeprecationWarning;
@@ -89,7 +91,8 @@ static void tensor_released(void *object) {
 
 int wgpy_init_host(void) {
     wg_host host = {.size = sizeof(host), .warn = host_warn, .should_stop = host_should_stop};
-    wg_binding binding = {.size = sizeof(binding), .tensor_released = tensor_released, .node_released = wgpy_node_released};
+    wg_binding binding = {
+        .size = sizeof(binding), .tensor_released = tensor_released, .node_released = wgpy_node_released};
     if (wgpy_check(wg_set_host(&host)) || wgpy_check(wg_set_binding(&binding))) return -1;
     return wgpy_init_site();
 }

@@ -1,5 +1,5 @@
-/* examples.c - an example per function and method, for the docstrings. Written by tools/make_examples, which runs each one;
- * do not edit. */
+/* examples.c - an example per function and method, for the docstrings. Written by tools/make_examples, which runs each
+ * one; do not edit. */
 #include "wgpy.h"
 
 /* clang-format off */

@@ -35,7 +35,7 @@ static int type_error(PyObject *type, const char *format, Py_ssize_t i, PyObject
     return -1;
 }
 
-/* ---- results of backward and jvp -------------------------------------------------------------------------------- */
+/* ---- results of backward and jvp --------------------------------------------------------------------------------- */
 
 /* An entry's tensor for the library, NULL for None; poison with an exception. */
 static wg_tensor *take(PyObject *o, const char *after) {
@@ -107,7 +107,7 @@ static int take_tangents(PyObject *r, wg_tensor **dt, int nout) {
     return 0;
 }
 
-/* ---- called by the library -------------------------------------------------------------------------------------- */
+/* ---- called by the library --------------------------------------------------------------------------------------- */
 
 /* backward or vjp, whichever the class has. */
 static PyObject *backward_of(PyObject *cls) {
@@ -226,7 +226,7 @@ static void destroyed(void *user) {
     PyGILState_Release(gil);
 }
 
-/* ---- a call: arguments ------------------------------------------------------------------------------------------ */
+/* ---- a call: arguments ------------------------------------------------------------------------------------------- */
 
 typedef struct call {
     context *self;
@@ -279,7 +279,7 @@ static int take_arguments(call *k, PyObject *cls, PyObject *const *args, Py_ssiz
     return k->args ? 0 : -1;
 }
 
-/* ---- a call: the context ---------------------------------------------------------------------------------------- */
+/* ---- a call: the context ----------------------------------------------------------------------------------------- */
 
 static context *new_context(PyObject *cls) {
     PyObject *type = PyObject_GetAttr(cls, s_backward_cls);
@@ -330,7 +330,7 @@ static int begin(call *k) {
     return 0;
 }
 
-/* ---- a call: forward -------------------------------------------------------------------------------------------- */
+/* ---- a call: forward --------------------------------------------------------------------------------------------- */
 
 static PyObject *with_context(call *k) {
     Py_ssize_t n = PyTuple_Size(k->args);
@@ -360,7 +360,7 @@ static int run_forward(call *k) {
     return k->result ? 0 : -1;
 }
 
-/* ---- a call: what forward said ---------------------------------------------------------------------------------- */
+/* ---- a call: what forward said ----------------------------------------------------------------------------------- */
 
 static bool returned(const call *k, const wg_tensor *t) {
     for (int o = 0; o < k->nout; o++)
@@ -453,7 +453,7 @@ static int hand_grad_dtypes(context *self) {
     return failed;
 }
 
-/* ---- a call: outputs -------------------------------------------------------------------------------------------- */
+/* ---- a call: outputs --------------------------------------------------------------------------------------------- */
 
 static PyObject *output(const call *k, int o) {
     return PyTuple_Check(k->result) ? PyTuple_GetItem(k->result, o) : k->result;
@@ -535,7 +535,7 @@ static PyObject *apply(PyObject *cls, PyObject *const *args, Py_ssize_t nargs, P
     return r;
 }
 
-/* ---- ctx: methods ----------------------------------------------------------------------------------------------- */
+/* ---- ctx: methods ------------------------------------------------------------------------------------------------ */
 
 static context *C(PyObject *self) { return (context *)self; }
 
@@ -603,7 +603,7 @@ static PyObject *saved_tensors(PyObject *o, void *unused) {
     return r;
 }
 
-/* ---- ctx: attributes -------------------------------------------------------------------------------------------- */
+/* ---- ctx: attributes --------------------------------------------------------------------------------------------- */
 
 static PyObject *needs_input_grad(PyObject *o, void *unused) {
     context *self = C(o);
@@ -648,7 +648,7 @@ static PyObject *repr(PyObject *self) {
     return text;
 }
 
-/* ---- ctx: life -------------------------------------------------------------------------------------------------- */
+/* ---- ctx: life --------------------------------------------------------------------------------------------------- */
 
 static int traverse(PyObject *o, visitproc visit, void *arg) {
     context *self = C(o);
@@ -684,7 +684,7 @@ static void dealloc(PyObject *o) {
     wgpy_node_dealloc(o);
 }
 
-/* ---- once_differentiable ---------------------------------------------------------------------------------------- */
+/* ---- once_differentiable ----------------------------------------------------------------------------------------- */
 
 static wg_status refuse(wg_context *c, wg_tensor *const *g, int nout, wg_tensor **gi, int nin) {
     (void)c, (void)g, (void)nout, (void)gi, (void)nin;
@@ -732,7 +732,7 @@ static PyObject *error_when_differentiated(PyObject *module, PyObject *outputs) 
     return all;
 }
 
-/* ---- types ------------------------------------------------------------------------------------------------------ */
+/* ---- types ------------------------------------------------------------------------------------------------------- */
 
 static PyObject *set_defaults(PyObject *module, PyObject *args) {
     PyObject *o[4];

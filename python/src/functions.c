@@ -14,7 +14,9 @@ static PyObject *is_tensor(PyObject *m, PyObject *o) { return (void)m, PyBool_Fr
 static PyObject *is_storage(PyObject *m, PyObject *o) {
     PyObject *name = PyUnicode_FromString("wengert.storage"), *module = name ? PyImport_GetModule(name) : NULL;
     (void)m;
-    PyObject *r = module ? PyObject_CallMethod(module, "is_storage", "O", o) : PyErr_Occurred() ? NULL : Py_NewRef(Py_False);
+    PyObject *r = module             ? PyObject_CallMethod(module, "is_storage", "O", o)
+                  : PyErr_Occurred() ? NULL
+                                     : Py_NewRef(Py_False);
     Py_XDECREF(name);
     Py_XDECREF(module);
     return r;
@@ -345,8 +347,9 @@ static PyObject *scaled_second(const wgpy_call *c) {
     static bool said;
     const char *name = c->family->name;
     char text[256];
-    PyOS_snprintf(text, sizeof(text), "This overload of %s is deprecated:\n\t%s(Number alpha, Tensor other)\nWrite %s(other, alpha=alpha).", name,
-                  name, name);
+    PyOS_snprintf(text, sizeof(text),
+                  "This overload of %s is deprecated:\n\t%s(Number alpha, Tensor other)\nWrite %s(other, alpha=alpha).",
+                  name, name, name);
     if (!said && wgpy_warn(PyExc_UserWarning, text) < 0) return NULL;
     said = true;
     wg_arg args[] = {c->arg[0], c->arg[2], c->arg[1]};

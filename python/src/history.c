@@ -185,8 +185,8 @@ static PyObject *increment_version(PyObject *module, PyObject *o) {
     Py_RETURN_NONE;
 }
 
-/* (node, token): where gradients of a tensor arrive, its grad_fn or the AccumulateGrad of a leaf. A Function's context does
- * not keep its node, so that the token does. */
+/* (node, token): where gradients of a tensor arrive, its grad_fn or the AccumulateGrad of a leaf. A Function's context
+ * does not keep its node, so that the token does. */
 static void drop_token(PyObject *capsule) { wg_node_release(PyCapsule_GetPointer(capsule, "node")); }
 static PyObject *token_of(wg_node *n, PyObject *node) {
     if (!((wgpy_node *)node)->is_context) Py_RETURN_NONE;
@@ -247,7 +247,8 @@ static PyObject *get_volatile(PyObject *self, void *u) {
 }
 static int set_volatile(PyObject *self, PyObject *value, void *u) {
     (void)self, (void)value, (void)u;
-    return wgpy_warn(PyExc_UserWarning, "volatile was removed and now has no effect. Use `with torch.no_grad():` instead.");
+    return wgpy_warn(PyExc_UserWarning,
+                     "volatile was removed and now has no effect. Use `with torch.no_grad():` instead.");
 }
 
 PyGetSetDef wgpy_autograd_getset[] = {

@@ -260,7 +260,9 @@ static bool follow(path *p, PyObject *key) {
     return true;
 }
 
-static bool numpy_integer(PyObject *o) { return PyIndex_Check(o) && !PySequence_Check(o) && wgpy_is_number(o) && !wgpy_is_numpy_bool(o); }
+static bool numpy_integer(PyObject *o) {
+    return PyIndex_Check(o) && !PySequence_Check(o) && wgpy_is_number(o) && !wgpy_is_numpy_bool(o);
+}
 
 /* A single int or slice, which says more exactly what is wrong with a tensor without dims. */
 static bool follow_single(path *p, PyObject *key, bool *done) {
@@ -651,7 +653,8 @@ PyObject *wgpy_iter(PyObject *self) {
         PyErr_SetString(PyExc_TypeError, "iteration over a 0-d tensor");
         return NULL;
     }
-    if (wgpy.overrides || (!wgpy_is_exact(self) && wgpy_may_override(self))) { /* a subclass's parts are of the subclass */
+    if (wgpy.overrides ||
+        (!wgpy_is_exact(self) && wgpy_may_override(self))) { /* a subclass's parts are of the subclass */
         PyObject *parts = PyObject_CallMethod(self, "unbind", "i", 0), *over = parts ? PyObject_GetIter(parts) : NULL;
         Py_XDECREF(parts);
         return over;

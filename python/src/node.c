@@ -147,10 +147,10 @@ static int visit_slot(void *object, void *arg) {
     visiting *v = arg;
     return ((wgpy_node *)object)->kept ? v->visit(object, v->arg) : 0;
 }
-#define VISITOR(v)                                                                                                    \
-    {                                                                                                                 \
-        .size = sizeof(wg_visitor), .destroy = wgpy_hook_dropped, .hook = visit_hook, .slot = visit_slot, .arg = (v), \
-        .limit = 4096                                                                                                 \
+#define VISITOR(v)                                                                                                     \
+    {                                                                                                                  \
+        .size = sizeof(wg_visitor), .destroy = wgpy_hook_dropped, .hook = visit_hook, .slot = visit_slot, .arg = (v),  \
+        .limit = 4096                                                                                                  \
     }
 
 int wgpy_visit_history(wg_tensor *t, visitproc visit, void *arg) {

@@ -1,13 +1,13 @@
-/* ops.c - the registry as Python functions and methods. Walks the library's ops (wg_op_get), groups their schemas by name,
- * and makes torch.X, Tensor.X, Tensor.X_ and nn.functional.X of them; so an op added in C appears in Python by itself.
- * Functions of the extension that have a schema (create.c, random.c …) go the same way.
+/* ops.c - the registry as Python functions and methods. Walks the library's ops (wg_op_get), groups their schemas by
+ * name, and makes torch.X, Tensor.X, Tensor.X_ and nn.functional.X of them; so an op added in C appears in Python by
+ * itself. Functions of the extension that have a schema (create.c, random.c …) go the same way.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "wgpy.h"
 
-/* ---- running a bound call ------------------------------------------------------------------------------------------------ */
+/* ---- running a bound call ---------------------------------------------------------------------------------------- */
 
 enum { FEW = 64 };
 
@@ -45,10 +45,12 @@ static wg_status apply(const wgpy_call *c, wg_tensor **out, int max, int *n) {
     int nin = 0, nattr = 0;
     size_t most = 0;
     for (int i = 0; i < s->n && s->lists; i++) most += c->arg[i].tag == WG_TAG_TENSORS ? c->arg[i].n : 1;
-    if (most > WGPY_MAX_ARGS + FEW && !(in = malloc(most * sizeof(*in)))) return wg_raise(WG_ERR_MEMORY, "no memory for %zu arguments", most);
+    if (most > WGPY_MAX_ARGS + FEW && !(in = malloc(most * sizeof(*in))))
+        return wg_raise(WG_ERR_MEMORY, "no memory for %zu arguments", most);
     for (int i = 0; i < s->n; i++) {
         const wg_arg *a = &c->arg[i];
-        if (!s->p[i].tensors) attr[nattr++] = *a;
+        if (!s->p[i].tensors)
+            attr[nattr++] = *a;
         else if (a->tag == WG_TAG_TENSORS) {
             for (uint32_t k = 0; k < a->n; k++) in[nin++] = a->v.ts[k];
         } else {
@@ -65,11 +67,16 @@ static wg_status run(const wgpy_call *c, wg_tensor **out, int max, int *n) {
     bool two = s->binary || s->unary; /* and nothing else was given */
     for (int i = s->binary ? 2 : 1; i < s->n && two; i++) two = c->arg[i].tag == WG_TAG_NONE;
     *n = 1;
-    if (two && s->unary && !s->in_place) out[0] = wg_op_unary(s->op, c->arg[0].v.t);
-    else if (two && s->binary && !s->in_place) out[0] = wg_op_binary(s->op, c->arg[0].v.t, c->arg[1].v.t);
-    else if (two && s->binary) out[0] = wg_op_binary_(s->op, c->arg[0].v.t, c->arg[1].v.t);
-    else if (s->composite || s->in_place) return wg_op_call(s->op, s->in_place, c->arg, s->n, out, max, n);
-    else return apply(c, out, max, n);
+    if (two && s->unary && !s->in_place)
+        out[0] = wg_op_unary(s->op, c->arg[0].v.t);
+    else if (two && s->binary && !s->in_place)
+        out[0] = wg_op_binary(s->op, c->arg[0].v.t, c->arg[1].v.t);
+    else if (two && s->binary)
+        out[0] = wg_op_binary_(s->op, c->arg[0].v.t, c->arg[1].v.t);
+    else if (s->composite || s->in_place)
+        return wg_op_call(s->op, s->in_place, c->arg, s->n, out, max, n);
+    else
+        return apply(c, out, max, n);
     return wg_is_poison(out[0]) ? WG_ERR_RUNTIME : WG_OK;
 }
 
@@ -77,8 +84,10 @@ static PyObject *named_results(const wgpy_signature *s, wg_tensor *const *out, i
     PyObject *r = PyStructSequence_New(s->named);
     for (int i = 0; i < n && r; i++) {
         PyObject *o = wgpy_result(out[i]);
-        if (o) PyStructSequence_SetItem(r, i, o);
-        else Py_CLEAR(r);
+        if (o)
+            PyStructSequence_SetItem(r, i, o);
+        else
+            Py_CLEAR(r);
     }
     return r;
 }
@@ -87,8 +96,10 @@ static PyObject *tuple_of(wg_tensor *const *out, int n) {
     PyObject *r = PyTuple_New(n);
     for (int i = 0; i < n && r; i++) {
         PyObject *o = wgpy_result(out[i]);
-        if (o) PyTuple_SetItem(r, i, o);
-        else Py_CLEAR(r);
+        if (o)
+            PyTuple_SetItem(r, i, o);
+        else
+            Py_CLEAR(r);
     }
     return r;
 }
@@ -98,7 +109,7 @@ static PyObject *truth_of(wg_tensor *t) {
     return v < 0 ? wgpy_error() : PyBool_FromLong(v);
 }
 
-/* ---- a call from Python ---------------------------------------------------------------------------------------------------- */
+/* ---- a call from Python ------------------------------------------------------------------------------------------ */
 
 PyObject *wgpy_run_op(wgpy_call *c) {
     wg_tensor *few[FEW], **out = few;
@@ -114,29 +125,41 @@ PyObject *wgpy_run_op(wgpy_call *c) {
         st = run(c, out, max, &n);
     }
     PyObject *r;
-    if (st != WG_OK) r = wgpy_error();
-    else if (c->out) r = wgpy_deliver_all(c, out, n);
-    else if (c->sig->returns_bool) r = truth_of(out[0]);
-    else if (c->sig->returns_list) r = tuple_of(out, n);
-    else if (c->sig->named) r = named_results(c->sig, out, n);
-    else r = n > 1 ? tuple_of(out, n) : c->sig->in_place ? Py_NewRef(c->object[0]) : wgpy_result(out[0]);
+    if (st != WG_OK)
+        r = wgpy_error();
+    else if (c->out)
+        r = wgpy_deliver_all(c, out, n);
+    else if (c->sig->returns_bool)
+        r = truth_of(out[0]);
+    else if (c->sig->returns_list)
+        r = tuple_of(out, n);
+    else if (c->sig->named)
+        r = named_results(c->sig, out, n);
+    else
+        r = n > 1 ? tuple_of(out, n) : c->sig->in_place ? Py_NewRef(c->object[0]) : wgpy_result(out[0]);
     if (out != few) free(out);
     return r;
 }
 
 /* A method written by hand, called as its flags say. */
-static PyObject *call_direct(const wgpy_overloads *f, PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
+static PyObject *call_direct(const wgpy_overloads *f, PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                             PyObject *kwnames) {
     int flags = f->direct->ml_flags;
     PyCFunction fn = f->direct->ml_meth;
-    if (flags == (METH_FASTCALL | METH_KEYWORDS)) return ((PyObject * (*)(PyObject *, PyObject *const *, Py_ssize_t, PyObject *))(void (*)(void))fn)(self, args, nargs, kwnames);
+    if (flags == (METH_FASTCALL | METH_KEYWORDS))
+        return ((PyObject * (*)(PyObject *, PyObject *const *, Py_ssize_t, PyObject *))(void (*)(void))fn)(
+            self, args, nargs, kwnames);
     if (kwnames && PyTuple_Size(kwnames)) {
         PyErr_Format(PyExc_TypeError, "Tensor.%s() takes no keyword arguments", f->name);
         return NULL;
     }
-    if (flags == METH_FASTCALL) return ((PyObject * (*)(PyObject *, PyObject *const *, Py_ssize_t))(void (*)(void))fn)(self, args, nargs);
+    if (flags == METH_FASTCALL)
+        return ((PyObject * (*)(PyObject *, PyObject *const *, Py_ssize_t))(void (*)(void))fn)(self, args, nargs);
     if (flags == METH_NOARGS && nargs == 0) return fn(self, NULL);
     if (flags == METH_O && nargs == 1) return fn(self, args[0]);
-    PyErr_Format(PyExc_TypeError, flags == METH_O ? "Tensor.%s() takes exactly one argument (%zd given)" : "Tensor.%s() takes no arguments (%zd given)",
+    PyErr_Format(PyExc_TypeError,
+                 flags == METH_O ? "Tensor.%s() takes exactly one argument (%zd given)"
+                                 : "Tensor.%s() takes no arguments (%zd given)",
                  f->name, nargs);
     return NULL;
 }
@@ -148,7 +171,8 @@ static bool overrides(PyObject *self, PyObject *const *args, Py_ssize_t n) {
     return false;
 }
 
-static PyObject *call(const wgpy_overloads *f, PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
+static PyObject *call(const wgpy_overloads *f, PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                      PyObject *kwnames) {
     Py_ssize_t all = nargs + (kwnames ? PyTuple_Size(kwnames) : 0);
     if (WGPY_UNLIKELY(wgpy.overrides || (!f->plain && overrides(self, args, all)))) {
         bool handled;
@@ -165,28 +189,33 @@ static PyObject *call(const wgpy_overloads *f, PyObject *self, PyObject *const *
     return r;
 }
 
-/* ---- C functions for them: a method descriptor carries no data, so each name has a function of its own ------------------------- */
+/* ---- C functions for them: a method descriptor carries no data, so each name has a function of its own ----------- */
 
 enum { MAX_NAMES = 2048 };
 static wgpy_overloads *names[MAX_NAMES];
 static PyMethodDef defs[MAX_NAMES];
 static int nnames;
 
-#define CALL(i)                                                                                                         \
-    static PyObject *call_##i(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {                \
-        const wgpy_overloads *f = names[0x##i];                                                                           \
-        return call(f, f->is_method ? self : NULL, args, nargs, kwnames);                                                 \
+#define CALL(i)                                                                                                        \
+    static PyObject *call_##i(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {            \
+        const wgpy_overloads *f = names[0x##i];                                                                        \
+        return call(f, f->is_method ? self : NULL, args, nargs, kwnames);                                              \
     }
-#define ROW(m, i) m(i##0) m(i##1) m(i##2) m(i##3) m(i##4) m(i##5) m(i##6) m(i##7) m(i##8) m(i##9) m(i##a) m(i##b) m(i##c) m(i##d) m(i##e) m(i##f)
-#define PAGE(m, i) ROW(m, i##0) ROW(m, i##1) ROW(m, i##2) ROW(m, i##3) ROW(m, i##4) ROW(m, i##5) ROW(m, i##6) ROW(m, i##7) \
-    ROW(m, i##8) ROW(m, i##9) ROW(m, i##a) ROW(m, i##b) ROW(m, i##c) ROW(m, i##d) ROW(m, i##e) ROW(m, i##f)
+#define ROW(m, i)                                                                                                      \
+    m(i##0) m(i##1) m(i##2) m(i##3) m(i##4) m(i##5) m(i##6) m(i##7) m(i##8) m(i##9) m(i##a) m(i##b) m(i##c) m(i##d)    \
+        m(i##e) m(i##f)
+#define PAGE(m, i)                                                                                                     \
+    ROW(m, i##0)                                                                                                       \
+    ROW(m, i##1)                                                                                                       \
+    ROW(m, i##2) ROW(m, i##3) ROW(m, i##4) ROW(m, i##5) ROW(m, i##6) ROW(m, i##7) ROW(m, i##8) ROW(m, i##9)            \
+        ROW(m, i##a) ROW(m, i##b) ROW(m, i##c) ROW(m, i##d) ROW(m, i##e) ROW(m, i##f)
 #define ALL(m) PAGE(m, 0) PAGE(m, 1) PAGE(m, 2) PAGE(m, 3) PAGE(m, 4) PAGE(m, 5) PAGE(m, 6) PAGE(m, 7)
 ALL(CALL)
 typedef PyObject *(*caller)(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
 #define NAME(i) call_##i,
 static const caller callers[MAX_NAMES] = {ALL(NAME)};
 
-/* ---- grouping by name ---------------------------------------------------------------------------------------------------------- */
+/* ---- grouping by name -------------------------------------------------------------------------------------------- */
 
 /* kind: 'f' torch.X, 'm' Tensor.X, 'n' nn.functional.X, 'h' parts of other ops */
 static char kinds[MAX_NAMES];
@@ -201,7 +230,8 @@ static wgpy_overloads *family(const char *name, char kind, const char *doc) {
     }
     f->is_method = kind == 'm';
     kinds[nnames] = kind;
-    defs[nnames] = (PyMethodDef){f->name, (PyCFunction)(void (*)(void))callers[nnames], METH_FASTCALL | METH_KEYWORDS, doc};
+    defs[nnames] =
+        (PyMethodDef){f->name, (PyCFunction)(void (*)(void))callers[nnames], METH_FASTCALL | METH_KEYWORDS, doc};
     names[nnames++] = f;
     return f;
 }
@@ -216,7 +246,7 @@ static wgpy_signature *add(const char *name, char kind, const char *schema, cons
     return s;
 }
 
-/* ---- torch.return_types ---------------------------------------------------------------------------------------------------------- */
+/* ---- torch.return_types ------------------------------------------------------------------------------------------ */
 
 static PyObject *named_repr(PyObject *self, PyObject *unused) {
     (void)unused;
@@ -273,7 +303,8 @@ static PyTypeObject *named_type(const char *name, const char *result) {
     PyTypeObject *type = PyStructSequence_NewType(&desc);
     PyObject *repr = type ? PyDescr_NewMethod(type, &named_repr_def) : NULL;
     PyObject *reduce = repr ? PyDescr_NewMethod(type, &named_reduce_def) : NULL;
-    if (!reduce || PyObject_SetAttrString((PyObject *)type, "__repr__", repr) < 0 || PyObject_SetAttrString((PyObject *)type, "__reduce__", reduce) < 0)
+    if (!reduce || PyObject_SetAttrString((PyObject *)type, "__repr__", repr) < 0 ||
+        PyObject_SetAttrString((PyObject *)type, "__reduce__", reduce) < 0)
         Py_CLEAR(type);
     Py_XDECREF(repr);
     Py_XDECREF(reduce);
@@ -311,7 +342,7 @@ PyObject *wgpy_return_type(PyObject *module, PyObject *name) {
     return NULL;
 }
 
-/* ---- the registry ------------------------------------------------------------------------------------------------------------------ */
+/* ---- the registry ------------------------------------------------------------------------------------------------ */
 
 static int add_form(const wg_op_info *info, const char *name, char kind, bool in_place, const char *doc) {
     wgpy_signature *s = add(name, kind, info->schema, doc);
@@ -337,7 +368,9 @@ static int add_name(const wg_op_info *info, const char *from, size_t len, const 
     name[len] = 0;
     PyOS_snprintf(written, sizeof(written), "%s_", name);
     if (info->nn && add_form(info, name, 'n', false, doc) < 0) return -1;
-    if (!info->nn && !info->function && !info->method && from == info->name && add_form(info, name, 'h', false, doc) < 0) return -1;
+    if (!info->nn && !info->function && !info->method && from == info->name &&
+        add_form(info, name, 'h', false, doc) < 0)
+        return -1;
     bool writes = name[len - 1] == '_';
     if (info->function && add_form(info, name, 'f', writes, doc) < 0) return -1;
     if (info->method && add_form(info, name, 'm', writes, doc) < 0) return -1;
@@ -379,8 +412,8 @@ static int add_builtin(const wgpy_builtin *b, bool deprecated) {
 
 int wgpy_init_ops(PyObject *module) {
     (void)module;
-    static const wgpy_builtin *const tables[] = {wgpy_create_builtins, wgpy_function_builtins, wgpy_random_builtins, wgpy_tensor_builtins, wgpy_index_builtins,
-                                                 wgpy_autograd_builtins};
+    static const wgpy_builtin *const tables[] = {wgpy_create_builtins, wgpy_function_builtins, wgpy_random_builtins,
+                                                 wgpy_tensor_builtins, wgpy_index_builtins,    wgpy_autograd_builtins};
     for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++) /* first: a builtin of the same schema wins */
         for (const wgpy_builtin *b = tables[i]; b->schema; b++)
             if (add_builtin(b, false) < 0) return -1;
@@ -394,7 +427,7 @@ int wgpy_init_ops(PyObject *module) {
     return 0;
 }
 
-/* ---- docstrings: a signature per overload, what it does, an example -------------------------------------------------------------------- */
+/* ---- docstrings: a signature per overload, what it does, an example ---------------------------------------------- */
 
 static int by_key(const void *key, const void *row) { return strcmp(key, ((const wgpy_example *)row)->key); }
 static const char *example_of(char kind, const char *name) {
@@ -418,7 +451,8 @@ static int write_doc(int i) {
     char *text = malloc(room);
     if (!text) return PyErr_NoMemory(), -1;
     for (int k = 0; k < f->n && !has_signature(doc, f->name); k++)
-        used += (size_t)PyOS_snprintf(text + used, room - used, "%s%s\n", f->name, f->s[k]->schema + strcspn(f->s[k]->schema, "("));
+        used += (size_t)PyOS_snprintf(text + used, room - used, "%s%s\n", f->name,
+                                      f->s[k]->schema + strcspn(f->s[k]->schema, "("));
     if (used) text[used++] = '\n';
     used += (size_t)PyOS_snprintf(text + used, room - used, "%s", doc);
     if (example && !strstr(doc, ">>> ")) PyOS_snprintf(text + used, room - used, "\n\nExample:\n\n%s", example);
@@ -449,15 +483,16 @@ const wg_op *wgpy_need_op(const char *name) {
     return op;
 }
 
-/* What tools that write stubs and examples read: (kind, name, schema, writes in place, takes out=) of every overload. */
+/* What tools that write stubs and examples read: (kind, name, schema, writes in place, takes out=) of every overload.
+ */
 PyObject *wgpy_schemas(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
     PyObject *all = PyList_New(0);
     for (int i = 0; all && i < nnames; i++) {
         for (int k = 0; all && k < names[i]->n; k++) {
             const wgpy_signature *s = names[i]->s[k];
-            PyObject *row = Py_BuildValue("(CssOO)", kinds[i], names[i]->name, s->schema, s->in_place ? Py_True : Py_False,
-                                          names[i]->takes_out ? Py_True : Py_False);
+            PyObject *row = Py_BuildValue("(CssOO)", kinds[i], names[i]->name, s->schema,
+                                          s->in_place ? Py_True : Py_False, names[i]->takes_out ? Py_True : Py_False);
             if (!row || PyList_Append(all, row) < 0) Py_CLEAR(all);
             Py_XDECREF(row);
         }
@@ -475,11 +510,12 @@ static int note_descriptors(void) {
     return 0;
 }
 
-/* The type that owns torch's functions, as PyTorch has one: pickle writes a function as an attribute of it, which is found
- * whether or not there is a module torch. */
+/* The type that owns torch's functions, as PyTorch has one: pickle writes a function as an attribute of it, which is
+ * found whether or not there is a module torch. */
 static PyObject *functions_class(PyObject *module) {
     static PyType_Slot slots[] = {{Py_tp_doc, (void *)"The owner of torch's functions."}, {0, NULL}};
-    static PyType_Spec spec = {"wengert._C._VariableFunctionsClass", sizeof(PyObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
+    static PyType_Spec spec = {"wengert._C._VariableFunctionsClass", sizeof(PyObject), 0,
+                               Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
     PyObject *type = PyType_FromSpec(&spec);
     if (!type || PyModule_AddObjectRef(module, "_VariableFunctionsClass", type) < 0) Py_CLEAR(type);
     return type;
@@ -492,11 +528,14 @@ static int add_function(PyObject *module, int i, PyObject *owner, PyObject *home
     PyObject *f = names[i]->function = PyCFunction_NewEx(&defs[i], shown ? owner : NULL, home);
     if (!f || PyDict_SetItemString(place_of(kinds[i]), names[i]->name, f) < 0) return -1;
     if (!shown) return 0;
-    return PyObject_SetAttrString(owner, names[i]->name, f) < 0 || PyModule_AddObjectRef(module, names[i]->name, f) < 0 ? -1 : 0;
+    return PyObject_SetAttrString(owner, names[i]->name, f) < 0 || PyModule_AddObjectRef(module, names[i]->name, f) < 0
+               ? -1
+               : 0;
 }
 
 int wgpy_add_functions(PyObject *module) {
-    PyObject *name = PyUnicode_FromString("torch"), *nn_name = PyUnicode_FromString("wengert.nn.functional"), *owner = functions_class(module);
+    PyObject *name = PyUnicode_FromString("torch"), *nn_name = PyUnicode_FromString("wengert.nn.functional"),
+             *owner = functions_class(module);
     wgpy.functions = PyDict_New();
     wgpy.nn = PyDict_New();
     wgpy.hidden = PyDict_New();
@@ -506,5 +545,6 @@ int wgpy_add_functions(PyObject *module) {
     Py_DECREF(name);
     Py_DECREF(nn_name);
     Py_DECREF(owner);
-    return PyModule_AddObjectRef(module, "_nn", wgpy.nn) < 0 ? -1 : PyModule_AddObjectRef(module, "_hidden", wgpy.hidden);
+    return PyModule_AddObjectRef(module, "_nn", wgpy.nn) < 0 ? -1
+                                                             : PyModule_AddObjectRef(module, "_hidden", wgpy.hidden);
 }

@@ -1,13 +1,14 @@
-/* out.c - out=: results put into a tensor that the caller gives. What may be written (no history, no tangent, no memory that
- * the inputs share), whether the dtype may hold the result, and making room where the shape differs.
+/* out.c - out=: results put into a tensor that the caller gives. What may be written (no history, no tangent, no memory
+ * that the inputs share), whether the dtype may hold the result, and making room where the shape differs.
  */
 #include <string.h>
 
 #include "wgpy.h"
 
-/* ---- refusals ------------------------------------------------------------------------------------------------------------- */
+/* ---- refusals ---------------------------------------------------------------------------------------------------- */
 
-static bool any_argument(const wgpy_call *c, bool (*has)(wg_tensor *t, const wg_tensor *other), const wg_tensor *other) {
+static bool any_argument(const wgpy_call *c, bool (*has)(wg_tensor *t, const wg_tensor *other),
+                         const wg_tensor *other) {
     for (int i = 0; i < c->sig->n; i++) {
         if (c->arg[i].tag == WG_TAG_TENSOR && has(c->arg[i].v.t, other)) return true;
         for (uint32_t k = 0; c->arg[i].tag == WG_TAG_TENSORS && k < c->arg[i].n; k++)
@@ -27,12 +28,16 @@ static bool repeats(const wg_tensor *t) { /* two indices lead to one element */
 }
 static int refuse_overlap(const wgpy_call *c, const wg_tensor *out) {
     const char *what = NULL;
-    if (repeats(out)) what = "more than one element of the written-to tensor refers";
+    if (repeats(out))
+        what = "more than one element of the written-to tensor refers";
     else if (!is_pointwise(c->sig) && any_argument(c, shares_storage, out))
         what = "some elements of the input tensor and the written-to tensor refer";
     if (!what) return 0;
-    PyErr_Format(PyExc_RuntimeError, "unsupported operation: %s to a single memory location. Please clone() the tensor before performing the "
-                                     "operation.", what);
+    PyErr_Format(
+        PyExc_RuntimeError,
+        "unsupported operation: %s to a single memory location. Please clone() the tensor before performing the "
+        "operation.",
+        what);
     return -1;
 }
 
@@ -44,20 +49,25 @@ static bool wants_own_dtype(const wgpy_signature *s) {
     return true;
 }
 static const char *plain_type(wg_dtype d) {
-    static const char *const names[] = {"bool", "unsigned char", "signed char", "short int", "int", "long int", "c10::Half", "c10::BFloat16", "float", "double"};
+    static const char *const names[] = {"bool",     "unsigned char", "signed char",   "short int", "int",
+                                        "long int", "c10::Half",     "c10::BFloat16", "float",     "double"};
     return d <= WG_FLOAT64 ? names[d] : wg_dtype_name(d);
 }
 
-
 static int refuse_dtype(const wgpy_call *c, wg_dtype from, wg_dtype to) {
-    static const char *const cxx[] = {"Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "BFloat16", "Float", "Double"};
+    static const char *const cxx[] = {"Bool", "Byte", "Char",     "Short", "Int",
+                                      "Long", "Half", "BFloat16", "Float", "Double"};
     bool extreme = strcmp(c->family->name, "amax") == 0 || strcmp(c->family->name, "amin") == 0;
     bool falls = (wg_dtype_is_floating(from) && !wg_dtype_is_floating(to)) || (from != WG_BOOL && to == WG_BOOL);
     if (from != to && from != WG_BOOL && wants_own_dtype(c->sig)) {
         if (extreme)
-            PyErr_Format(PyExc_RuntimeError, "Expected the dtype for input and out to match, but got %s for input's dtype and %s for out's dtype.",
-                         cxx[from], cxx[to]);
-        else PyErr_Format(PyExc_RuntimeError, "Expected out tensor to have dtype %s, but got %s instead", plain_type(from), plain_type(to));
+            PyErr_Format(
+                PyExc_RuntimeError,
+                "Expected the dtype for input and out to match, but got %s for input's dtype and %s for out's dtype.",
+                cxx[from], cxx[to]);
+        else
+            PyErr_Format(PyExc_RuntimeError, "Expected out tensor to have dtype %s, but got %s instead",
+                         plain_type(from), plain_type(to));
         return -1;
     }
     if (!falls) return 0;
@@ -65,7 +75,7 @@ static int refuse_dtype(const wgpy_call *c, wg_dtype from, wg_dtype to) {
     return -1;
 }
 
-/* ---- room ------------------------------------------------------------------------------------------------------------------ */
+/* ---- room -------------------------------------------------------------------------------------------------------- */
 
 static PyObject *sizes_text(const wg_tensor *t) {
     PyObject *list = PyList_New(0);
@@ -81,11 +91,13 @@ static int warn_resized(const wg_tensor *out, const wg_tensor *r) {
     PyObject *was = sizes_text(out), *is = sizes_text(r);
     int st = -1;
     if (was && is)
-        st = PyErr_WarnFormat(PyExc_UserWarning, 1,
-                              "An output with one or more elements was resized since it had shape %S, which does not match the "
-                              "required output shape %S. This behavior is deprecated, and in a future PyTorch release outputs will "
-                              "not be resized unless they have zero elements. You can explicitly reuse an out tensor t by resizing "
-                              "it, inplace, to zero elements with t.resize_(0).", was, is);
+        st = PyErr_WarnFormat(
+            PyExc_UserWarning, 1,
+            "An output with one or more elements was resized since it had shape %S, which does not match the "
+            "required output shape %S. This behavior is deprecated, and in a future PyTorch release outputs will "
+            "not be resized unless they have zero elements. You can explicitly reuse an out tensor t by resizing "
+            "it, inplace, to zero elements with t.resize_(0).",
+            was, is);
     Py_XDECREF(was);
     Py_XDECREF(is);
     return st;
@@ -95,7 +107,6 @@ static bool same_shape(const wg_tensor *a, const wg_tensor *b) {
     return wg_ndim(a) == wg_ndim(b) && memcmp(wg_sizes(a), wg_sizes(b), (size_t)wg_ndim(a) * 8) == 0;
 }
 
-
 static int make_room(wg_tensor *out, const wg_tensor *r) {
     if (wg_numel(out) && warn_resized(out, r) < 0) return -1;
     wg_tensor *room = wg_empty(wg_ndim(r), wg_sizes(r), WG_OPT(.dtype = wg_dtype_of(out), .has_dtype = true));
@@ -103,7 +114,7 @@ static int make_room(wg_tensor *out, const wg_tensor *r) {
     return wgpy_check(wg_set_data(out, room));
 }
 
-/* ---- delivering -------------------------------------------------------------------------------------------------------------- */
+/* ---- delivering -------------------------------------------------------------------------------------------------- */
 
 /* Puts r where the user wants it. Everything that may be refused is, before out changes. */
 static int deliver(const wgpy_call *c, PyObject *where, wg_tensor *r) {
@@ -120,8 +131,8 @@ static int deliver(const wgpy_call *c, PyObject *where, wg_tensor *r) {
 PyObject *wgpy_deliver_all(const wgpy_call *c, wg_tensor *const *r, int n) {
     if (n == 1 && wgpy_is_tensor(c->out)) return deliver(c, c->out, r[0]) < 0 ? NULL : Py_NewRef(c->out);
     if (!PyTuple_Check(c->out) || PyTuple_Size(c->out) != n) {
-        PyErr_Format(PyExc_TypeError, "%s(): argument 'out' must be %s, not %S", c->family->name, n == 1 ? "Tensor" : "tuple of Tensors",
-                     (PyObject *)Py_TYPE(c->out));
+        PyErr_Format(PyExc_TypeError, "%s(): argument 'out' must be %s, not %S", c->family->name,
+                     n == 1 ? "Tensor" : "tuple of Tensors", (PyObject *)Py_TYPE(c->out));
         return NULL;
     }
     PyObject *all = c->sig->named ? PyStructSequence_New(c->sig->named) : NULL;
@@ -138,14 +149,18 @@ PyObject *wgpy_deliver_all(const wgpy_call *c, wg_tensor *const *r, int n) {
 
 bool wgpy_may_deliver(const wgpy_call *c) {
     if (wgpy_carries_tangent(c->out) || any_argument(c, has_tangent, NULL)) {
-        PyErr_Format(PyExc_NotImplementedError, "Trying to use forward AD with %s_out that does not support it because it is an out= function",
+        PyErr_Format(PyExc_NotImplementedError,
+                     "Trying to use forward AD with %s_out that does not support it because it is an out= function",
                      c->family->name);
         return false;
     }
-    bool history = any_argument(c, requires_grad, NULL) || (wgpy_is_tensor(c->out) && wg_requires_grad(wgpy_handle(c->out)));
+    bool history =
+        any_argument(c, requires_grad, NULL) || (wgpy_is_tensor(c->out) && wg_requires_grad(wgpy_handle(c->out)));
     if (!history || !wg_grad_enabled()) return true;
-    PyErr_Format(PyExc_RuntimeError, "%s(): functions with out=... arguments don't support automatic differentiation, but one of the "
-                                     "arguments requires grad.", c->family->name);
+    PyErr_Format(PyExc_RuntimeError,
+                 "%s(): functions with out=... arguments don't support automatic differentiation, but one of the "
+                 "arguments requires grad.",
+                 c->family->name);
     return false;
 }
 

@@ -419,17 +419,17 @@ static PyObject *written(const wgpy_call *c, wg_tensor *r) {
 }
 
 /* name(self, a, b, *, generator) with defaults da, db */
-#define FILL(name, da, db, call)                                     \
-    static PyObject *name(const wgpy_call *c) {                      \
-        wgpy_factory f;                                              \
-        if (!wgpy_factory_of(c, &f)) return NULL;                    \
-        wg_tensor *t = c->arg[0].v.t;                                \
-        double a = wgpy_double(c, 1, da), b = wgpy_double(c, 2, db); \
-        (void)b;                                                     \
-        unlocked p = begin(wg_numel(t));                             \
-        wg_tensor *r = call;                                         \
-        end(p);                                                      \
-        return written(c, r);                                        \
+#define FILL(name, da, db, call)                                                                                       \
+    static PyObject *name(const wgpy_call *c) {                                                                        \
+        wgpy_factory f;                                                                                                \
+        if (!wgpy_factory_of(c, &f)) return NULL;                                                                      \
+        wg_tensor *t = c->arg[0].v.t;                                                                                  \
+        double a = wgpy_double(c, 1, da), b = wgpy_double(c, 2, db);                                                   \
+        (void)b;                                                                                                       \
+        unlocked p = begin(wg_numel(t));                                                                               \
+        wg_tensor *r = call;                                                                                           \
+        end(p);                                                                                                        \
+        return written(c, r);                                                                                          \
     }
 FILL(uniform_, 0, 1, wg_uniform_(t, a, b, f.generator))
 FILL(normal_, 0, 1, wg_normal_(t, a, b, f.generator))
@@ -477,8 +477,8 @@ static PyObject *random_(const wgpy_call *c) {
  * ------------------------------------------------------------------------------------------------------------------------------
  */
 
-#define DTYPE_ON                                                                                       \
-    "ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=False, bool? " \
+#define DTYPE_ON                                                                                                       \
+    "ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=False, bool? "                 \
     "requires_grad=False) -> Tensor"
 #define OPTIONS "Tensor? out=None, " DTYPE_ON
 #define LIKE "MemoryFormat? memory_format=None, " DTYPE_ON

@@ -6,14 +6,25 @@
 
 #include "wgpy.h"
 
-/* ---- parsing ------------------------------------------------------------------------------------------------------------ */
+/* ---- parsing ----------------------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *text;
     uint8_t type;
-} types[] = {{"Tensor|Scalar", PT_OPERAND}, {"Tensor", PT_TENSOR}, {"int", PT_INT}, {"SymInt", PT_INT}, {"bool", PT_BOOL},
-             {"float", PT_FLOAT}, {"Scalar", PT_SCALAR}, {"ScalarType", PT_DTYPE}, {"str", PT_STR}, {"Generator", PT_GENERATOR},
-             {"Device", PT_DEVICE}, {"Layout", PT_LAYOUT}, {"MemoryFormat", PT_FORMAT}, {"Any", PT_ANY}};
+} types[] = {{"Tensor|Scalar", PT_OPERAND},
+             {"Tensor", PT_TENSOR},
+             {"int", PT_INT},
+             {"SymInt", PT_INT},
+             {"bool", PT_BOOL},
+             {"float", PT_FLOAT},
+             {"Scalar", PT_SCALAR},
+             {"ScalarType", PT_DTYPE},
+             {"str", PT_STR},
+             {"Generator", PT_GENERATOR},
+             {"Device", PT_DEVICE},
+             {"Layout", PT_LAYOUT},
+             {"MemoryFormat", PT_FORMAT},
+             {"Any", PT_ANY}};
 
 /* Names that NumPy's users write, and the function form's name of self. */
 static const char *alias_of(const char *name, bool is_self) {
@@ -44,10 +55,14 @@ static bool parse_type(char *text, wgpy_param *p) {
         if (strcmp(text, types[i].text)) continue;
         p->type = types[i].type;
         if (!list) return true;
-        if (p->type == PT_TENSOR) p->type = PT_TENSORS;
-        else if (p->type == PT_INT) p->type = one ? PT_INTS1 : PT_INTS;
-        else if (p->type == PT_SCALAR || p->type == PT_FLOAT) p->type = PT_ANY;
-        else return false;
+        if (p->type == PT_TENSOR)
+            p->type = PT_TENSORS;
+        else if (p->type == PT_INT)
+            p->type = one ? PT_INTS1 : PT_INTS;
+        else if (p->type == PT_SCALAR || p->type == PT_FLOAT)
+            p->type = PT_ANY;
+        else
+            return false;
         return true;
     }
     return false;
@@ -80,7 +95,8 @@ static bool parse_params(wgpy_signature *s, wgpy_param *p, char *at, char *end, 
     bool kwonly = false;
     while (at < end) {
         char *stop = at;
-        for (int depth = 0; stop < end && (depth || *stop != ','); stop++) depth += (*stop == '(' || *stop == '[') - (*stop == ')' || *stop == ']');
+        for (int depth = 0; stop < end && (depth || *stop != ','); stop++)
+            depth += (*stop == '(' || *stop == '[') - (*stop == ')' || *stop == ']');
         *stop = 0;
         while (*at == ' ') at++;
         if (strcmp(at, "*") == 0) {
@@ -103,8 +119,10 @@ static bool parse_params(wgpy_signature *s, wgpy_param *p, char *at, char *end, 
 
 static void parse_result(wgpy_signature *s, const char *r) {
     s->nresults = 1;
-    if (strncmp(r, "Tensor[]", 8) == 0) s->returns_list = true;
-    else if (strncmp(r, "bool", 4) == 0) s->returns_bool = true;
+    if (strncmp(r, "Tensor[]", 8) == 0)
+        s->returns_list = true;
+    else if (strncmp(r, "bool", 4) == 0)
+        s->returns_bool = true;
     else if (*r == '(') {
         s->nresults = 1;
         for (const char *p = r; *p; p++) s->nresults += *p == ',';
@@ -131,7 +149,7 @@ wgpy_signature *wgpy_parse_schema(const char *schema, bool is_method) {
     return NULL;
 }
 
-/* ---- one argument ---------------------------------------------------------------------------------------------------------- */
+/* ---- one argument ------------------------------------------------------------------------------------------------ */
 
 /* Converters: 1 fits, 0 does not (no exception), -1 exception. */
 
@@ -150,8 +168,11 @@ bool wgpy_is_numpy_bool(PyObject *o) {
 }
 static bool is_integer(PyObject *o) { /* also NumPy's, and tensors of one integer */
     if (PyLong_Check(o)) return o != Py_True && o != Py_False;
-    if (wgpy_is_tensor(o)) return wg_numel(wgpy_handle(o)) == 1 && wg_dtype_is_integral(wg_dtype_of(wgpy_handle(o))) && !wg_requires_grad(wgpy_handle(o));
-    return !PyFloat_Check(o) && o != Py_True && o != Py_False && o != Py_None && PyIndex_Check(o) && wgpy_is_number(o) && !wgpy_is_numpy_bool(o);
+    if (wgpy_is_tensor(o))
+        return wg_numel(wgpy_handle(o)) == 1 && wg_dtype_is_integral(wg_dtype_of(wgpy_handle(o))) &&
+               !wg_requires_grad(wgpy_handle(o));
+    return !PyFloat_Check(o) && o != Py_True && o != Py_False && o != Py_None && PyIndex_Check(o) &&
+           wgpy_is_number(o) && !wgpy_is_numpy_bool(o);
 }
 
 /* What may stand at the start of a list of sizes or dims. */
@@ -172,8 +193,10 @@ static int to_int(PyObject *o, int64_t *v, bool is_value) {
     *v = PyLong_AsLongLongAndOverflow(i, &overflow);
     Py_DECREF(i);
     if (!overflow) return *v == -1 && PyErr_Occurred() ? -1 : 1;
-    if (is_value) PyErr_SetString(PyExc_OverflowError, overflow > 0 ? "int too big to convert" : "int too small to convert");
-    else PyErr_SetString(PyExc_ValueError, "Overflow when unpacking long long");
+    if (is_value)
+        PyErr_SetString(PyExc_OverflowError, overflow > 0 ? "int too big to convert" : "int too small to convert");
+    else
+        PyErr_SetString(PyExc_ValueError, "Overflow when unpacking long long");
     return -1;
 }
 
@@ -183,25 +206,31 @@ static int put_int(wg_arg *a, PyObject *o) {
     return to_int(o, &a->v.i, false);
 }
 
-/* The first element decides whether it is a list of ints; what is wrong with a later one ends the search for an overload. */
+/* The first element decides whether it is a list of ints; what is wrong with a later one ends the search for an
+ * overload. */
 static int bad_element(const wgpy_call *c, const wg_arg *a, Py_ssize_t at, PyObject *item) {
     const char *name = c->sig->p[a - c->arg].name;
     if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_ValueError)) return -1; /* its __index__ raised */
-    if (PyErr_Occurred()) { /* it does not fit 64 bits */
+    if (PyErr_Occurred()) {                                                       /* it does not fit 64 bits */
         PyErr_Clear();
-        PyErr_Format(PyExc_TypeError, "%s(): argument '%s' failed to unpack the object at pos %zd with error \"Overflow when unpacking long long\"",
+        PyErr_Format(PyExc_TypeError,
+                     "%s(): argument '%s' failed to unpack the object at pos %zd with error \"Overflow when unpacking "
+                     "long long\"",
                      c->family->name, name, at + 1);
         return -1;
     }
     PyObject *type = PyType_GetName(Py_TYPE(item));
-    PyErr_Format(PyExc_TypeError, "%s(): argument '%s' failed to unpack the object at pos %zd with error \"type must be tuple of ints,but got %V\"",
+    PyErr_Format(PyExc_TypeError,
+                 "%s(): argument '%s' failed to unpack the object at pos %zd with error \"type must be tuple of "
+                 "ints,but got %V\"",
                  c->family->name, name, at + 1, type, "?");
     Py_XDECREF(type);
     return -1;
 }
 
 static int put_ints_from(wgpy_call *c, wg_arg *a, PyObject *const *items, Py_ssize_t n) {
-    int64_t *v = c->nints + n <= (Py_ssize_t)(sizeof(c->ints) / sizeof(*c->ints)) ? c->ints + c->nints : list_space(c, (size_t)n * 8);
+    int64_t *v = c->nints + n <= (Py_ssize_t)(sizeof(c->ints) / sizeof(*c->ints)) ? c->ints + c->nints
+                                                                                  : list_space(c, (size_t)n * 8);
     if (!v) {
         PyErr_NoMemory();
         return -1;
@@ -257,9 +286,12 @@ static int put_tensors(wgpy_call *c, wg_arg *a, PyObject *o, bool nullable) {
     if (v == c->tensors + c->ntensors) c->ntensors += (int)n;
     for (Py_ssize_t i = 0; i < n; i++) {
         PyObject *item = item_of(o, i);
-        if (wgpy_is_tensor(item)) v[i] = wgpy_handle(item);
-        else if (nullable && item == Py_None) v[i] = NULL;
-        else return 0;
+        if (wgpy_is_tensor(item))
+            v[i] = wgpy_handle(item);
+        else if (nullable && item == Py_None)
+            v[i] = NULL;
+        else
+            return 0;
     }
     a->tag = WG_TAG_TENSORS;
     a->n = (uint32_t)n;
@@ -291,8 +323,10 @@ static int put_scalar(wg_arg *a, PyObject *o, bool only_float) {
     }
     if (o == Py_True || o == Py_False) {
         a->tag = only_float ? WG_TAG_DOUBLE : WG_TAG_BOOL;
-        if (only_float) a->v.d = o == Py_True;
-        else a->v.i = o == Py_True;
+        if (only_float)
+            a->v.d = o == Py_True;
+        else
+            a->v.i = o == Py_True;
         return 1;
     }
     if (is_integer(o) && !(wgpy_is_tensor(o) && wg_ndim(wgpy_handle(o)))) {
@@ -303,7 +337,9 @@ static int put_scalar(wg_arg *a, PyObject *o, bool only_float) {
         a->v.d = (double)a->v.i;
         return 1;
     }
-    if (wgpy_is_tensor(o) ? wg_numel(wgpy_handle(o)) == 1 && wg_ndim(wgpy_handle(o)) == 0 && !wg_requires_grad(wgpy_handle(o)) : wgpy_is_number(o)) {
+    if (wgpy_is_tensor(o)
+            ? wg_numel(wgpy_handle(o)) == 1 && wg_ndim(wgpy_handle(o)) == 0 && !wg_requires_grad(wgpy_handle(o))
+            : wgpy_is_number(o)) {
         a->tag = WG_TAG_DOUBLE;
         a->v.d = PyFloat_AsDouble(o);
         return a->v.d == -1 && PyErr_Occurred() ? -1 : 1;
@@ -313,7 +349,9 @@ static int put_scalar(wg_arg *a, PyObject *o, bool only_float) {
 
 static int put_dtype(wg_arg *a, PyObject *o) {
     wg_dtype d;
-    if (!wgpy_is_dtype(o) && o != (PyObject *)&PyFloat_Type && o != (PyObject *)&PyLong_Type && o != (PyObject *)&PyBool_Type) return 0;
+    if (!wgpy_is_dtype(o) && o != (PyObject *)&PyFloat_Type && o != (PyObject *)&PyLong_Type &&
+        o != (PyObject *)&PyBool_Type)
+        return 0;
     if (wgpy_dtype_from(o, &d) < 0) return -1;
     a->tag = WG_TAG_DTYPE;
     a->v.i = d;
@@ -341,7 +379,8 @@ static int put_bool(wg_arg *a, PyObject *o) {
 }
 
 static int put_device(wg_arg *a, PyObject *o) {
-    if (Py_TYPE(o) != wgpy.device && !PyUnicode_Check(o) && !(PyLong_Check(o) && o != Py_True && o != Py_False)) return 0;
+    if (Py_TYPE(o) != wgpy.device && !PyUnicode_Check(o) && !(PyLong_Check(o) && o != Py_True && o != Py_False))
+        return 0;
     wg_device d;
     if (wgpy_device_from(o, &d) < 0) return -1;
     a->tag = WG_TAG_STRING; /* given; the object tells which */
@@ -386,7 +425,7 @@ double wgpy_double(const wgpy_call *c, int i, double otherwise) {
     return a->tag == WG_TAG_INT || a->tag == WG_TAG_BOOL ? (double)a->v.i : otherwise;
 }
 
-/* ---- a call ------------------------------------------------------------------------------------------------------------------ */
+/* ---- a call ------------------------------------------------------------------------------------------------------ */
 
 /* What did not fit, told once no overload does. */
 typedef struct misfit {
@@ -402,7 +441,8 @@ static int find_key(wgpy_signature *s, PyObject *key, int from) {
         if (s->p[i].key == key || s->p[i].alias == key) return i;
     if (key == s->strange) return -1;
     for (int i = from; i < s->n; i++)
-        if (PyUnicode_Compare(s->p[i].key, key) == 0 || (s->p[i].alias && PyUnicode_Compare(s->p[i].alias, key) == 0)) return i;
+        if (PyUnicode_Compare(s->p[i].key, key) == 0 || (s->p[i].alias && PyUnicode_Compare(s->p[i].alias, key) == 0))
+            return i;
     if (PyUnicode_CheckExact(key)) WGPY_SET(s->strange, Py_NewRef(key));
     return -1;
 }
@@ -418,7 +458,8 @@ static int positional(wgpy_call *c, int first, PyObject *const *args, Py_ssize_t
         c->object[first] = args[0];
         return put_ints_from(c, &c->arg[first], args, nargs);
     }
-    bool later = !first && s->self_at > 0 && c->object[s->self_at]; /* x.where(condition, other): self stands in between */
+    bool later =
+        !first && s->self_at > 0 && c->object[s->self_at]; /* x.where(condition, other): self stands in between */
     if (nargs > s->npos - first - later) {
         *why = (misfit){.kind = TOO_MANY};
         return 0;
@@ -465,7 +506,8 @@ static int keywords(wgpy_call *c, int first, PyObject *const *values, PyObject *
 
 /* Of PyTorch's functions on two operands only these compute with two numbers. */
 static bool takes_numbers(const char *name) {
-    static const char *const names[] = {"add", "sub", "mul", "div", "subtract", "multiply", "divide", "true_divide", "floor_divide", "where"};
+    static const char *const names[] = {"add",      "sub",    "mul",         "div",          "subtract",
+                                        "multiply", "divide", "true_divide", "floor_divide", "where"};
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
         if (strcmp(names[i], name) == 0) return true;
     return false;
@@ -493,8 +535,8 @@ static int complete(wgpy_call *c, misfit *why) {
     return why->kind == FITS;
 }
 
-static int bind_one(wgpy_call *c, PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, bool searching,
-                    misfit *why) {
+static int bind_one(wgpy_call *c, PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+                    bool searching, misfit *why) {
     int first = 0;
     for (int i = 0; i < c->sig->n; i++) {
         c->arg[i] = (wg_arg){.tag = WG_TAG_NONE};
@@ -515,13 +557,25 @@ static int bind_one(wgpy_call *c, PyObject *self, PyObject *const *args, Py_ssiz
     return fits == 1 ? complete(c, why) : fits; /* 0 after an unknown name, too */
 }
 
-/* ---- saying what does not fit -------------------------------------------------------------------------------------------------- */
+/* ---- saying what does not fit ------------------------------------------------------------------------------------ */
 
 static const char *type_text(const wgpy_param *p) {
-    static const char *const names[] = {[PT_TENSOR] = "Tensor", [PT_OPERAND] = "Tensor", [PT_TENSORS] = "tuple of Tensors",
-        [PT_INT] = "int", [PT_INTS] = "tuple of ints", [PT_INTS1] = "tuple of ints", [PT_BOOL] = "bool", [PT_FLOAT] = "float", [PT_SCALAR] = "Number",
-        [PT_DTYPE] = "torch.dtype", [PT_STR] = "str", [PT_GENERATOR] = "torch.Generator", [PT_DEVICE] = "torch.device",
-        [PT_LAYOUT] = "torch.layout", [PT_FORMAT] = "torch.memory_format", [PT_ANY] = "object"};
+    static const char *const names[] = {[PT_TENSOR] = "Tensor",
+                                        [PT_OPERAND] = "Tensor",
+                                        [PT_TENSORS] = "tuple of Tensors",
+                                        [PT_INT] = "int",
+                                        [PT_INTS] = "tuple of ints",
+                                        [PT_INTS1] = "tuple of ints",
+                                        [PT_BOOL] = "bool",
+                                        [PT_FLOAT] = "float",
+                                        [PT_SCALAR] = "Number",
+                                        [PT_DTYPE] = "torch.dtype",
+                                        [PT_STR] = "str",
+                                        [PT_GENERATOR] = "torch.Generator",
+                                        [PT_DEVICE] = "torch.device",
+                                        [PT_LAYOUT] = "torch.layout",
+                                        [PT_FORMAT] = "torch.memory_format",
+                                        [PT_ANY] = "object"};
     return names[p->type];
 }
 
@@ -531,18 +585,22 @@ PyObject *wgpy_type_name(PyObject *o) {
     const unsigned long immutable = 1UL << 8;
     PyTypeObject *t = Py_TYPE(o);
     PyObject *name = PyType_GetName(t);
-    bool ours = t == wgpy.dtype || t == wgpy.device || t == wgpy.size || t == wgpy.layout || t == wgpy.memory_format || t == wgpy.generator;
+    bool ours = t == wgpy.dtype || t == wgpy.device || t == wgpy.size || t == wgpy.layout || t == wgpy.memory_format ||
+                t == wgpy.generator;
     if (!name || (!ours && PyType_GetFlags(t) & Py_TPFLAGS_HEAPTYPE && !(PyType_GetFlags(t) & immutable))) return name;
     PyObject *module = PyObject_GetAttrString((PyObject *)t, "__module__");
-    if (!module) PyErr_Clear();
-    else if (PyUnicode_Check(module) && PyUnicode_CompareWithASCIIString(module, "builtins")) WGPY_SET(name, PyUnicode_FromFormat("%U.%U", module, name));
+    if (!module)
+        PyErr_Clear();
+    else if (PyUnicode_Check(module) && PyUnicode_CompareWithASCIIString(module, "builtins"))
+        WGPY_SET(name, PyUnicode_FromFormat("%U.%U", module, name));
     Py_XDECREF(module);
     return name;
 }
 static PyObject *type_name(PyObject *o) { return wgpy_type_name(o); }
 
 static PyObject *wrong_element(const wgpy_param *p, PyObject *o) { /* "found element of type float at pos 0", or NULL */
-    if ((p->type != PT_INTS && p->type != PT_INTS1 && p->type != PT_TENSORS) || (!PyTuple_Check(o) && !PyList_Check(o))) return NULL;
+    if ((p->type != PT_INTS && p->type != PT_INTS1 && p->type != PT_TENSORS) || (!PyTuple_Check(o) && !PyList_Check(o)))
+        return NULL;
     for (Py_ssize_t i = 0; i < length_of(o); i++) {
         PyObject *item = item_of(o, i);
         bool fits = p->type == PT_TENSORS ? wgpy_is_tensor(item) || (p->nullable && item == Py_None) : is_integer(item);
@@ -565,9 +623,11 @@ static void say_wrong_type(const wgpy_call *c, const misfit *why, bool self) {
     if (element && p->type == PT_TENSORS)
         PyErr_Format(PyExc_TypeError, "expected Tensor as %U", element);
     else if (element)
-        PyErr_Format(PyExc_TypeError, "%s(): argument '%s'%s must be %s, but %U", c->family->name, p->name, position, type_text(p), element);
+        PyErr_Format(PyExc_TypeError, "%s(): argument '%s'%s must be %s, but %U", c->family->name, p->name, position,
+                     type_text(p), element);
     else
-        PyErr_Format(PyExc_TypeError, "%s(): argument '%s'%s must be %s, not %U", c->family->name, p->name, position, type_text(p), name);
+        PyErr_Format(PyExc_TypeError, "%s(): argument '%s'%s must be %s, not %U", c->family->name, p->name, position,
+                     type_text(p), name);
     Py_XDECREF(name);
     Py_XDECREF(element);
 }
@@ -576,7 +636,8 @@ static void say_missing(const wgpy_call *c, const misfit *why) {
     PyObject *names = PyUnicode_FromString("");
     for (int i = 0; names && i < c->sig->n; i++) {
         if (c->object[i] || c->sig->p[i].has_default) continue;
-        PyObject *more = PyUnicode_FromFormat("%U%s\"%s\"", names, PyUnicode_GetLength(names) ? ", " : "", c->sig->p[i].name);
+        PyObject *more =
+            PyUnicode_FromFormat("%U%s\"%s\"", names, PyUnicode_GetLength(names) ? ", " : "", c->sig->p[i].name);
         WGPY_SET(names, more);
     }
     PyErr_Format(PyExc_TypeError, "%s() missing %d required positional argument%s: %U", c->family->name, why->missing,
@@ -587,8 +648,10 @@ static void say_missing(const wgpy_call *c, const misfit *why) {
 /* A method that takes nothing: in the words of Python's own. */
 static bool say_nothing_taken(const wgpy_call *c, bool self, Py_ssize_t nargs, PyObject *kwnames) {
     if (!self || c->sig->n != 1 || c->family->takes_out) return false;
-    if (kwnames && PyTuple_Size(kwnames)) PyErr_Format(PyExc_TypeError, "TensorBase.%s() takes no keyword arguments", c->family->name);
-    else PyErr_Format(PyExc_TypeError, "TensorBase.%s() takes no arguments (%zd given)", c->family->name, nargs);
+    if (kwnames && PyTuple_Size(kwnames))
+        PyErr_Format(PyExc_TypeError, "TensorBase.%s() takes no keyword arguments", c->family->name);
+    else
+        PyErr_Format(PyExc_TypeError, "TensorBase.%s() takes no arguments (%zd given)", c->family->name, nargs);
     return true;
 }
 
@@ -598,16 +661,20 @@ static void say_one(const wgpy_call *c, const misfit *why, bool self, Py_ssize_t
         int most = c->sig->npos - self, least = -self;
         for (int i = 0; i < c->sig->n; i++) least += !c->sig->p[i].has_default;
         if (least == most)
-            PyErr_Format(PyExc_TypeError, "%s() takes %d positional argument%s but %zd %s given", c->family->name, most, most == 1 ? "" : "s", nargs,
-                         nargs == 1 ? "was" : "were");
+            PyErr_Format(PyExc_TypeError, "%s() takes %d positional argument%s but %zd %s given", c->family->name, most,
+                         most == 1 ? "" : "s", nargs, nargs == 1 ? "was" : "were");
         else
-            PyErr_Format(PyExc_TypeError, "%s() takes from %d to %d positional arguments but %zd %s given", c->family->name, least, most, nargs,
-                         nargs == 1 ? "was" : "were");
+            PyErr_Format(PyExc_TypeError, "%s() takes from %d to %d positional arguments but %zd %s given",
+                         c->family->name, least, most, nargs, nargs == 1 ? "was" : "were");
         break;
     }
     case MISSING: say_missing(c, why); break;
-    case UNKNOWN: PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument '%U'", c->family->name, why->object); break;
-    case TWICE: PyErr_Format(PyExc_TypeError, "%s() got multiple values for argument '%U'", c->family->name, why->object); break;
+    case UNKNOWN:
+        PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument '%U'", c->family->name, why->object);
+        break;
+    case TWICE:
+        PyErr_Format(PyExc_TypeError, "%s() got multiple values for argument '%U'", c->family->name, why->object);
+        break;
     default: say_wrong_type(c, why, self);
     }
 }
@@ -620,8 +687,10 @@ static PyObject *given_types(PyObject *const *args, Py_ssize_t nargs, PyObject *
         Py_ssize_t kw = i < nargs ? -1 : nkw - 1 - (i - nargs);
         PyObject *name = type_name(args[i < nargs ? i : nargs + kw]), *more;
         const char *before = i && nargs ? ", " : "", *after = nargs ? "" : ", ";
-        if (kw < 0) more = PyUnicode_FromFormat("%U%s%V", text, before, name, "?");
-        else more = PyUnicode_FromFormat("%U%s%U=%V%s", text, before, PyTuple_GetItem(kwnames, kw), name, "?", after);
+        if (kw < 0)
+            more = PyUnicode_FromFormat("%U%s%V", text, before, name, "?");
+        else
+            more = PyUnicode_FromFormat("%U%s%U=%V%s", text, before, PyTuple_GetItem(kwnames, kw), name, "?", after);
         Py_XDECREF(name);
         WGPY_SET(text, more);
     }
@@ -631,7 +700,10 @@ static PyObject *given_types(PyObject *const *args, Py_ssize_t nargs, PyObject *
 
 static void say_none_fits(const wgpy_overloads *f, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
     PyObject *given = given_types(args, nargs, kwnames);
-    PyObject *text = given ? PyUnicode_FromFormat("%s() received an invalid combination of arguments - got %U, but expected one of:", f->name, given) : NULL;
+    PyObject *text =
+        given ? PyUnicode_FromFormat(
+                    "%s() received an invalid combination of arguments - got %U, but expected one of:", f->name, given)
+              : NULL;
     for (int k = 0; text && k < f->n; k++)
         if (!f->s[k]->deprecated) WGPY_SET(text, PyUnicode_FromFormat("%U\n * %s", text, f->s[k]->schema));
     if (text) PyErr_SetObject(PyExc_TypeError, text);
@@ -639,10 +711,11 @@ static void say_none_fits(const wgpy_overloads *f, PyObject *const *args, Py_ssi
     Py_XDECREF(text);
 }
 
-/* Where ours has one schema for "Tensor or number" PyTorch has an overload for each, but for those that take numbers for
- * tensors. */
+/* Where ours has one schema for "Tensor or number" PyTorch has an overload for each, but for those that take numbers
+ * for tensors. */
 static bool stands_for_two(const wgpy_overloads *f, const wgpy_signature *s) {
-    static const char *const more[] = {"all", "any", "narrow", "view", "addmm", "addmm_"}; /* with a Tensor or dtype here and there */
+    static const char *const more[] = {"all",  "any",   "narrow",
+                                       "view", "addmm", "addmm_"}; /* with a Tensor or dtype here and there */
     for (size_t i = 0; i < sizeof(more) / sizeof(*more); i++)
         if (strcmp(more[i], f->name) == 0) return true;
     static const char *const single[] = {"add", "sub", "mul", "div", "add_", "sub_", "mul_", "div_", "copy_"};
@@ -656,7 +729,8 @@ static bool stands_for_two(const wgpy_overloads *f, const wgpy_signature *s) {
 /* The one overload that takes so many arguments, or NULL: what does not fit it is told in particular. */
 static const wgpy_signature *plausible(const wgpy_overloads *f, bool self, Py_ssize_t given) {
     const wgpy_signature *found = NULL;
-    if (strncmp(f->name, "div", 3) == 0 && given != f->s[0]->npos - self) return NULL; /* PyTorch's has a second, with a mode */
+    if (strncmp(f->name, "div", 3) == 0 && given != f->s[0]->npos - self)
+        return NULL; /* PyTorch's has a second, with a mode */
     if (f->n == 1 || f->s[1]->deprecated) return stands_for_two(f, f->s[0]) ? NULL : f->s[0];
     for (int k = 0; k < f->n; k++) {
         int least = -self, most = f->s[k]->n - self + f->takes_out;
@@ -668,7 +742,8 @@ static const wgpy_signature *plausible(const wgpy_overloads *f, bool self, Py_ss
     return found;
 }
 
-int wgpy_bind(wgpy_call *c, const wgpy_overloads *f, PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
+int wgpy_bind(wgpy_call *c, const wgpy_overloads *f, PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+              PyObject *kwnames) {
     misfit why;
     int named = kwnames && !nargs && !f->takes_out ? (int)PyTuple_Size(kwnames) + (self != NULL) : 0;
     c->family = f;
@@ -685,7 +760,8 @@ int wgpy_bind(wgpy_call *c, const wgpy_overloads *f, PyObject *self, PyObject *c
         c->sig = one;
         if (bind_one(c, self, args, nargs, kwnames, false, &why) < 0) return -1;
         if (!say_nothing_taken(c, self != NULL, nargs, kwnames)) say_one(c, &why, self != NULL, nargs);
-    } else say_none_fits(f, args, nargs, kwnames);
+    } else
+        say_none_fits(f, args, nargs, kwnames);
     return -1;
 }
 

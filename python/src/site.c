@@ -35,7 +35,8 @@ static entry *find(PyObject *code, int lasti) {
     unsigned h = hash(code, lasti);
     entry **quick = &recent[h % 64], *e = *quick;
     if (e && e->code == code && e->lasti == lasti) return e;
-    for (e = table[h % BUCKETS]; e && (e->code != code || e->lasti != lasti); e = e->next) {}
+    for (e = table[h % BUCKETS]; e && (e->code != code || e->lasti != lasti); e = e->next) {
+    }
     if (!e && (e = malloc(sizeof(*e)))) {
         Py_INCREF(code);
         *e = (entry){code, lasti, table[h % BUCKETS]};
@@ -133,7 +134,7 @@ int wgpy_init_site(void) {
     return 0;
 }
 
-/* ---- the GIL ------------------------------------------------------------------------------------------------------------- */
+/* ---- the GIL ----------------------------------------------------------------------------------------------------- */
 
 wgpy_away wgpy_release_gil(void) {
     wgpy_away away = {.pinned = wg_pin_site(NULL)};

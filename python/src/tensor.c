@@ -8,7 +8,7 @@
 #include "wgpy.h"
 #include <structmember.h>
 
-/* ---- objects of handles --------------------------------------------------------------------------------------------- */
+/* ---- objects of handles ------------------------------------------------------------------------------------------ */
 
 /* Dead plain Tensors wait here to be used again: making one costs as much as a small op. */
 enum { SPARE = 64 };
@@ -126,7 +126,7 @@ wg_tensor *wgpy_expect(PyObject *o, const char *who, const char *name) {
     return NULL;
 }
 
-/* ---- numbers ----------------------------------------------------------------------------------------------------------- */
+/* ---- numbers ----------------------------------------------------------------------------------------------------- */
 
 static wg_tensor *integer(PyObject *o) {
     int overflow;
@@ -136,9 +136,7 @@ static wg_tensor *integer(PyObject *o) {
     return NULL;
 }
 
-bool wgpy_is_number(PyObject *o) {
-    return PyFloat_Check(o) || PyLong_Check(o) || wgpy_is_array_scalar(o);
-}
+bool wgpy_is_number(PyObject *o) { return PyFloat_Check(o) || PyLong_Check(o) || wgpy_is_array_scalar(o); }
 
 /* What item() of NumPy's scalar gives: a bool, an int or a float, if it is a number at all. */
 static wg_tensor *from_array_scalar(PyObject *o) {
@@ -157,29 +155,85 @@ wg_tensor *wgpy_number(PyObject *o) {
     return wgpy_is_array_scalar(o) ? from_array_scalar(o) : NULL;
 }
 
-/* ---- operators --------------------------------------------------------------------------------------------------------- */
+/* ---- operators --------------------------------------------------------------------------------------------------- */
 
 /* The ops that Python's operators call, by slot. right: the form with the number on the left is an op of its own. */
-enum { OP_ADD, OP_SUB, OP_MUL, OP_DIV, OP_FLOORDIV, OP_MOD, OP_POW, OP_AND, OP_OR, OP_XOR, OP_LSHIFT, OP_RSHIFT, OP_MATMUL, OP_RSUB,
-       OP_EQ, OP_NE, OP_LT, OP_LE, OP_GT, OP_GE, OP_NEG, OP_ABS, OP_INVERT, OP_RECIPROCAL, OPERATORS };
-static const char *const op_names[OPERATORS] = {
-    [OP_ADD] = "add", [OP_SUB] = "sub", [OP_MUL] = "mul", [OP_DIV] = "div", [OP_FLOORDIV] = "floor_divide",
-    [OP_MOD] = "remainder", [OP_POW] = "pow", [OP_AND] = "bitwise_and", [OP_OR] = "bitwise_or", [OP_XOR] = "bitwise_xor",
-    [OP_LSHIFT] = "bitwise_left_shift", [OP_RSHIFT] = "bitwise_right_shift", [OP_MATMUL] = "matmul", [OP_RSUB] = "rsub",
-    [OP_EQ] = "eq", [OP_NE] = "ne", [OP_LT] = "lt", [OP_LE] = "le", [OP_GT] = "gt", [OP_GE] = "ge", [OP_NEG] = "neg",
-    [OP_ABS] = "abs", [OP_INVERT] = "bitwise_not", [OP_RECIPROCAL] = "reciprocal"};
+enum {
+    OP_ADD,
+    OP_SUB,
+    OP_MUL,
+    OP_DIV,
+    OP_FLOORDIV,
+    OP_MOD,
+    OP_POW,
+    OP_AND,
+    OP_OR,
+    OP_XOR,
+    OP_LSHIFT,
+    OP_RSHIFT,
+    OP_MATMUL,
+    OP_RSUB,
+    OP_EQ,
+    OP_NE,
+    OP_LT,
+    OP_LE,
+    OP_GT,
+    OP_GE,
+    OP_NEG,
+    OP_ABS,
+    OP_INVERT,
+    OP_RECIPROCAL,
+    OPERATORS
+};
+static const char *const op_names[OPERATORS] = {[OP_ADD] = "add",
+                                                [OP_SUB] = "sub",
+                                                [OP_MUL] = "mul",
+                                                [OP_DIV] = "div",
+                                                [OP_FLOORDIV] = "floor_divide",
+                                                [OP_MOD] = "remainder",
+                                                [OP_POW] = "pow",
+                                                [OP_AND] = "bitwise_and",
+                                                [OP_OR] = "bitwise_or",
+                                                [OP_XOR] = "bitwise_xor",
+                                                [OP_LSHIFT] = "bitwise_left_shift",
+                                                [OP_RSHIFT] = "bitwise_right_shift",
+                                                [OP_MATMUL] = "matmul",
+                                                [OP_RSUB] = "rsub",
+                                                [OP_EQ] = "eq",
+                                                [OP_NE] = "ne",
+                                                [OP_LT] = "lt",
+                                                [OP_LE] = "le",
+                                                [OP_GT] = "gt",
+                                                [OP_GE] = "ge",
+                                                [OP_NEG] = "neg",
+                                                [OP_ABS] = "abs",
+                                                [OP_INVERT] = "bitwise_not",
+                                                [OP_RECIPROCAL] = "reciprocal"};
 static const wg_op *ops[OPERATORS];
-/* What __torch_function__ is told of them: the Tensor's attribute when it stands on the left, on the right, written in place. */
-static const char *const dunder[OPERATORS][3] = {
-    [OP_ADD] = {"add", "add", "add_"}, [OP_SUB] = {"sub", "__rsub__", "sub_"}, [OP_MUL] = {"mul", "mul", "mul_"},
-    [OP_DIV] = {"div", "__rtruediv__", "div_"}, [OP_FLOORDIV] = {"__floordiv__", "__rfloordiv__", "floor_divide_"},
-    [OP_MOD] = {"remainder", "__rmod__", "remainder_"}, [OP_POW] = {"pow", "__rpow__", "pow_"},
-    [OP_AND] = {"__and__", "bitwise_and", "__iand__"}, [OP_OR] = {"__or__", "bitwise_or", "__ior__"},
-    [OP_XOR] = {"__xor__", "bitwise_xor", "__ixor__"}, [OP_LSHIFT] = {"__lshift__", "__rlshift__", "__ilshift__"},
-    [OP_RSHIFT] = {"__rshift__", "__rrshift__", "__irshift__"}, [OP_MATMUL] = {"matmul", "__rmatmul__", NULL},
-    [OP_EQ] = {"__eq__", "__eq__", NULL}, [OP_NE] = {"ne", "ne", NULL}, [OP_LT] = {"lt", "gt", NULL}, [OP_LE] = {"le", "ge", NULL},
-    [OP_GT] = {"gt", "lt", NULL}, [OP_GE] = {"ge", "le", NULL}, [OP_NEG] = {"neg", NULL, NULL}, [OP_ABS] = {"abs", NULL, NULL},
-    [OP_INVERT] = {"__invert__", NULL, NULL}};
+/* What __torch_function__ is told of them: the Tensor's attribute when it stands on the left, on the right, written in
+ * place. */
+static const char *const dunder[OPERATORS][3] = {[OP_ADD] = {"add", "add", "add_"},
+                                                 [OP_SUB] = {"sub", "__rsub__", "sub_"},
+                                                 [OP_MUL] = {"mul", "mul", "mul_"},
+                                                 [OP_DIV] = {"div", "__rtruediv__", "div_"},
+                                                 [OP_FLOORDIV] = {"__floordiv__", "__rfloordiv__", "floor_divide_"},
+                                                 [OP_MOD] = {"remainder", "__rmod__", "remainder_"},
+                                                 [OP_POW] = {"pow", "__rpow__", "pow_"},
+                                                 [OP_AND] = {"__and__", "bitwise_and", "__iand__"},
+                                                 [OP_OR] = {"__or__", "bitwise_or", "__ior__"},
+                                                 [OP_XOR] = {"__xor__", "bitwise_xor", "__ixor__"},
+                                                 [OP_LSHIFT] = {"__lshift__", "__rlshift__", "__ilshift__"},
+                                                 [OP_RSHIFT] = {"__rshift__", "__rrshift__", "__irshift__"},
+                                                 [OP_MATMUL] = {"matmul", "__rmatmul__", NULL},
+                                                 [OP_EQ] = {"__eq__", "__eq__", NULL},
+                                                 [OP_NE] = {"ne", "ne", NULL},
+                                                 [OP_LT] = {"lt", "gt", NULL},
+                                                 [OP_LE] = {"le", "ge", NULL},
+                                                 [OP_GT] = {"gt", "lt", NULL},
+                                                 [OP_GE] = {"ge", "le", NULL},
+                                                 [OP_NEG] = {"neg", NULL, NULL},
+                                                 [OP_ABS] = {"abs", NULL, NULL},
+                                                 [OP_INVERT] = {"__invert__", NULL, NULL}};
 
 /* A subclass or something foreign with __torch_function__ among two operands: as Tensor.__add__(a, b) would see it. */
 static PyObject *overridden(int which, PyObject *a, PyObject *b, bool writes, bool *handled) {
@@ -215,8 +269,8 @@ static PyObject *apply(int which, wg_tensor *x, wg_tensor *y, size_t scope) {
 }
 
 static PyObject *binary(int which, PyObject *a, PyObject *b);
-/* One operand is neither a Tensor nor a number: nearly always NotImplemented. An array is compared with ==, and what stands
- * over a tensor is multiplied with its reciprocal, by its own type's operator. */
+/* One operand is neither a Tensor nor a number: nearly always NotImplemented. An array is compared with ==, and what
+ * stands over a tensor is multiplied with its reciprocal, by its own type's operator. */
 static PyObject *with_stranger(int which, PyObject *a, PyObject *b, bool tensor_left) {
     PyObject *other = tensor_left ? b : a, *r;
     if (which == OP_EQ && wgpy_is_array(other)) {
@@ -242,7 +296,8 @@ static PyObject *with_stranger(int which, PyObject *a, PyObject *b, bool tensor_
 /* Two objects, at least one a Tensor; the other may be a number. Py_NotImplemented for what is neither. */
 static PyObject *binary(int which, PyObject *a, PyObject *b) {
     bool ta = wgpy_is_exact(a), tb = wgpy_is_exact(b);
-    if (WGPY_UNLIKELY(wgpy.overrides || (!wgpy_is_plain(a) && wgpy_may_override(a)) || (!wgpy_is_plain(b) && wgpy_may_override(b)))) {
+    if (WGPY_UNLIKELY(wgpy.overrides || (!wgpy_is_plain(a) && wgpy_may_override(a)) ||
+                      (!wgpy_is_plain(b) && wgpy_may_override(b)))) {
         bool handled;
         PyObject *r = overridden(which, a, b, false, &handled);
         if (handled) return r;
@@ -274,7 +329,8 @@ static PyObject *power(PyObject *a, PyObject *b, PyObject *mod) {
 /* x += y keeps the identity of x. */
 static PyObject *in_place(int which, PyObject *a, PyObject *b) {
     if (!wgpy_is_tensor(a)) return Py_NewRef(Py_NotImplemented);
-    if (WGPY_UNLIKELY(wgpy.overrides || (!wgpy_is_plain(a) && wgpy_may_override(a)) || (!wgpy_is_plain(b) && wgpy_may_override(b)))) {
+    if (WGPY_UNLIKELY(wgpy.overrides || (!wgpy_is_plain(a) && wgpy_may_override(a)) ||
+                      (!wgpy_is_plain(b) && wgpy_may_override(b)))) {
         bool handled;
         PyObject *r = overridden(which, a, b, true, &handled);
         if (handled) return r;
@@ -319,18 +375,22 @@ static PyObject *unary(int which, PyObject *a) {
     return wgpy_leave(scope, r);
 }
 
-#define BINARY(name, which) static PyObject *number_##name(PyObject *a, PyObject *b) { return binary(which, a, b); }
-#define IN_PLACE(name, which) static PyObject *number_i##name(PyObject *a, PyObject *b) { return in_place(which, a, b); }
-#define UNARY(name, which) static PyObject *number_##name(PyObject *a) { return unary(which, a); }
-BINARY(add, OP_ADD) BINARY(sub, OP_SUB) BINARY(mul, OP_MUL) BINARY(div, OP_DIV) BINARY(floordiv, OP_FLOORDIV)
-BINARY(mod, OP_MOD) BINARY(and, OP_AND) BINARY(or, OP_OR) BINARY(xor, OP_XOR) BINARY(lshift, OP_LSHIFT)
-BINARY(rshift, OP_RSHIFT) BINARY(matmul, OP_MATMUL)
-IN_PLACE(add, OP_ADD) IN_PLACE(sub, OP_SUB) IN_PLACE(mul, OP_MUL) IN_PLACE(div, OP_DIV) IN_PLACE(floordiv, OP_FLOORDIV)
-IN_PLACE(mod, OP_MOD) IN_PLACE(and, OP_AND) IN_PLACE(or, OP_OR) IN_PLACE(xor, OP_XOR) IN_PLACE(lshift, OP_LSHIFT)
-IN_PLACE(rshift, OP_RSHIFT)
-UNARY(neg, OP_NEG) UNARY(abs, OP_ABS)
-static PyObject *number_invert(PyObject *a) {
-    if (WGPY_LIKELY(!wg_dtype_is_floating(wg_dtype_of(wgpy_handle(a)))) || !wgpy_is_exact(a)) return unary(OP_INVERT, a);
+#define BINARY(name, which)                                                                                            \
+    static PyObject *number_##name(PyObject *a, PyObject *b) { return binary(which, a, b); }
+#define IN_PLACE(name, which)                                                                                          \
+    static PyObject *number_i##name(PyObject *a, PyObject *b) { return in_place(which, a, b); }
+#define UNARY(name, which)                                                                                             \
+    static PyObject *number_##name(PyObject *a) { return unary(which, a); }
+BINARY(add, OP_ADD)
+BINARY(sub, OP_SUB)
+BINARY(mul, OP_MUL) BINARY(div, OP_DIV) BINARY(floordiv, OP_FLOORDIV) BINARY(mod, OP_MOD) BINARY(and, OP_AND)
+    BINARY(or, OP_OR) BINARY(xor, OP_XOR) BINARY(lshift, OP_LSHIFT) BINARY(rshift, OP_RSHIFT) BINARY(matmul, OP_MATMUL)
+        IN_PLACE(add, OP_ADD) IN_PLACE(sub, OP_SUB) IN_PLACE(mul, OP_MUL) IN_PLACE(div, OP_DIV)
+            IN_PLACE(floordiv, OP_FLOORDIV) IN_PLACE(mod, OP_MOD) IN_PLACE(and, OP_AND) IN_PLACE(or, OP_OR)
+                IN_PLACE(xor, OP_XOR) IN_PLACE(lshift, OP_LSHIFT) IN_PLACE(rshift, OP_RSHIFT) UNARY(neg, OP_NEG)
+                    UNARY(abs, OP_ABS) static PyObject *number_invert(PyObject *a) {
+    if (WGPY_LIKELY(!wg_dtype_is_floating(wg_dtype_of(wgpy_handle(a)))) || !wgpy_is_exact(a))
+        return unary(OP_INVERT, a);
     PyErr_SetString(PyExc_TypeError, "~ (operator.invert) is only implemented on integer and Boolean-type tensors");
     return NULL;
 }
@@ -356,11 +416,11 @@ static PyObject *overridden_slot(const char *name, PyObject *a, bool *handled) {
     Py_DECREF(method);
     return r;
 }
-#define OVERRIDDEN(name, a)                                                                                                \
-    do {                                                                                                                   \
-        bool handled_;                                                                                                     \
-        PyObject *r_ = overridden_slot(name, a, &handled_);                                                                \
-        if (WGPY_UNLIKELY(handled_)) return r_;                                                                            \
+#define OVERRIDDEN(name, a)                                                                                            \
+    do {                                                                                                               \
+        bool handled_;                                                                                                 \
+        PyObject *r_ = overridden_slot(name, a, &handled_);                                                            \
+        if (WGPY_UNLIKELY(handled_)) return r_;                                                                        \
     } while (0)
 
 static PyObject *positive(PyObject *a) {
@@ -371,16 +431,15 @@ static PyObject *positive(PyObject *a) {
 }
 
 static PyObject *compare(PyObject *a, PyObject *b, int how) {
-    static const int which[] = {[Py_LT] = OP_LT, [Py_LE] = OP_LE, [Py_EQ] = OP_EQ, [Py_NE] = OP_NE, [Py_GT] = OP_GT, [Py_GE] = OP_GE};
+    static const int which[] = {
+        [Py_LT] = OP_LT, [Py_LE] = OP_LE, [Py_EQ] = OP_EQ, [Py_NE] = OP_NE, [Py_GT] = OP_GT, [Py_GE] = OP_GE};
     return binary(which[how], a, b);
 }
 
 /* A tensor is a key by identity, since == gives a tensor. */
-static Py_hash_t hash(PyObject *self) {
-    return (Py_hash_t)(size_t)self; /* id(), as in PyTorch */
-}
+static Py_hash_t hash(PyObject *self) { return (Py_hash_t)(size_t)self; /* id(), as in PyTorch */ }
 
-/* ---- one element as a Python number ------------------------------------------------------------------------------------- */
+/* ---- one element as a Python number ------------------------------------------------------------------------------ */
 
 static int truth(PyObject *self) {
     bool handled;
@@ -405,14 +464,16 @@ static int warn_of_history(const wg_tensor *t) {
     static bool said;
     if (said || !wg_requires_grad(t)) return 0;
     said = true;
-    return wgpy_warn(PyExc_UserWarning, "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\n"
-                                        "Consider using tensor.detach() first.");
+    return wgpy_warn(PyExc_UserWarning,
+                     "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\n"
+                     "Consider using tensor.detach() first.");
 }
 
 static PyObject *as_float(PyObject *self) {
     double v;
     OVERRIDDEN("__float__", self);
-    if (one_element(self) || warn_of_history(wgpy_handle(self)) || wgpy_check(wg_item(wgpy_handle(self), &v))) return NULL;
+    if (one_element(self) || warn_of_history(wgpy_handle(self)) || wgpy_check(wg_item(wgpy_handle(self), &v)))
+        return NULL;
     return PyFloat_FromDouble(v);
 }
 
@@ -439,9 +500,10 @@ static PyObject *repr(PyObject *self) {
     return wgpy_repr(self);
 }
 
-/* ---- life and death -------------------------------------------------------------------------------------------------------- */
+/* ---- life and death ---------------------------------------------------------------------------------------------- */
 
-/* What only this object keeps alive: hooks, and the object of a grad_fn that nobody else holds (a Function's context). */
+/* What only this object keeps alive: hooks, and the object of a grad_fn that nobody else holds (a Function's context).
+ */
 static int traverse(PyObject *object, visitproc visit, void *arg) {
     wgpy_tensor *self = (wgpy_tensor *)object;
     Py_VISIT(Py_TYPE(object));
@@ -467,7 +529,8 @@ static int clear(PyObject *object) {
 /* Python let go, the library did not: true when the handle keeps the object from now on. */
 static bool keep_object(wgpy_tensor *self) {
     if (!self->t || self->kept || wg_owner_count(self->t) <= 1) return false;
-    bool worth = self->weakrefs || self->backward_hooks || Py_TYPE((PyObject *)self) != wgpy.tensor || (self->dict && PyDict_Size(self->dict) > 0);
+    bool worth = self->weakrefs || self->backward_hooks || Py_TYPE((PyObject *)self) != wgpy.tensor ||
+                 (self->dict && PyDict_Size(self->dict) > 0);
     if (!worth) return false;
     self->kept = true;
     return true;
@@ -477,8 +540,8 @@ static bool keep_object(wgpy_tensor *self) {
 static void finalize(PyObject *object) {
     wgpy_tensor *self = (wgpy_tensor *)object;
     if (!keep_object(self)) return;
-    Py_INCREF(object);      /* the handle's reference */
-    wg_release(self->t);    /* may be the last one by now: then tensor_released drops the object again */
+    Py_INCREF(object);   /* the handle's reference */
+    wg_release(self->t); /* may be the last one by now: then tensor_released drops the object again */
 }
 
 static void dealloc(PyObject *object) {
@@ -510,12 +573,11 @@ static void dealloc(PyObject *object) {
     Py_DECREF(type);
 }
 
-/* ---- the type ----------------------------------------------------------------------------------------------------------------- */
+/* ---- the type ---------------------------------------------------------------------------------------------------- */
 
-static PyMemberDef members[] = {
-    {"__dictoffset__", T_PYSSIZET, offsetof(wgpy_tensor, dict), READONLY, NULL},
-    {"__weaklistoffset__", T_PYSSIZET, offsetof(wgpy_tensor, weakrefs), READONLY, NULL},
-    {NULL, 0, 0, 0, NULL}};
+static PyMemberDef members[] = {{"__dictoffset__", T_PYSSIZET, offsetof(wgpy_tensor, dict), READONLY, NULL},
+                                {"__weaklistoffset__", T_PYSSIZET, offsetof(wgpy_tensor, weakrefs), READONLY, NULL},
+                                {NULL, 0, 0, 0, NULL}};
 
 static size_t count_getset(const PyGetSetDef *g) {
     size_t n = 0;
@@ -530,8 +592,8 @@ static bool overridable(const PyMethodDef *m) {
 }
 
 static PyMethodDef *all_methods(void) {
-    const PyMethodDef *const tables[] = {wgpy_attribute_methods, wgpy_index_methods, wgpy_autograd_methods, wgpy_interop_methods,
-                                         wgpy_override_methods, wgpy_dlpack_methods};
+    const PyMethodDef *const tables[] = {wgpy_attribute_methods, wgpy_index_methods,    wgpy_autograd_methods,
+                                         wgpy_interop_methods,   wgpy_override_methods, wgpy_dlpack_methods};
     enum { TABLES = sizeof(tables) / sizeof(*tables) };
     size_t n = 1, k = 0;
     int nops;
@@ -563,7 +625,8 @@ static PyObject *overridden_get(PyObject *self, const PyGetSetDef *g, bool *hand
 }
 static PyObject *guarded_get(PyObject *self, void *original) {
     const PyGetSetDef *g = original;
-    if (WGPY_UNLIKELY(wgpy.overrides || (!wgpy_is_exact(self) && Py_TYPE(self) != wgpy.parameter && wgpy_may_override(self)))) {
+    if (WGPY_UNLIKELY(wgpy.overrides ||
+                      (!wgpy_is_exact(self) && Py_TYPE(self) != wgpy.parameter && wgpy_may_override(self)))) {
         bool handled = false;
         PyObject *r = overridden_get(self, g, &handled);
         if (handled || PyErr_Occurred()) return r;
@@ -584,8 +647,12 @@ static int overridden_set(PyObject *self, PyObject *value, const PyGetSetDef *g,
 }
 static int guarded_set(PyObject *self, PyObject *value, void *original) {
     const PyGetSetDef *g = original;
-    if (!g->set) return PyErr_Format(PyExc_AttributeError, "attribute '%s' of 'torch._C.TensorBase' objects is not writable", g->name), -1;
-    if (WGPY_UNLIKELY(wgpy.overrides || (!wgpy_is_exact(self) && Py_TYPE(self) != wgpy.parameter && wgpy_may_override(self)))) {
+    if (!g->set)
+        return PyErr_Format(PyExc_AttributeError, "attribute '%s' of 'torch._C.TensorBase' objects is not writable",
+                            g->name),
+               -1;
+    if (WGPY_UNLIKELY(wgpy.overrides ||
+                      (!wgpy_is_exact(self) && Py_TYPE(self) != wgpy.parameter && wgpy_may_override(self)))) {
         bool handled = false;
         int st = overridden_set(self, value, g, &handled);
         if (handled || PyErr_Occurred()) return st;
@@ -607,7 +674,8 @@ static PyGetSetDef *all_getset(void) {
 
 /* Classes of tensors are pickled by a function (copyreg), which needs a type of their own. */
 static int give_metaclass(PyObject *module) {
-    PyObject *meta = PyObject_CallFunction((PyObject *)&PyType_Type, "s(O){ss}", "_TensorMeta", (PyObject *)&PyType_Type, "__module__", "torch._C");
+    PyObject *meta = PyObject_CallFunction((PyObject *)&PyType_Type, "s(O){ss}", "_TensorMeta",
+                                           (PyObject *)&PyType_Type, "__module__", "torch._C");
     if (!meta || PyModule_AddObjectRef(module, "_TensorMeta", meta) < 0) return -1;
     wgpy.tensor_meta = (PyTypeObject *)meta;
     Py_SET_TYPE((PyObject *)wgpy.tensor, wgpy.tensor_meta);
@@ -620,28 +688,64 @@ int wgpy_init_tensor(PyObject *module) {
     PyMethodDef *methods = all_methods();
     PyGetSetDef *getset = all_getset();
     if (!methods || !getset) return -1;
-    PyType_Slot slots[] = {
-        {Py_tp_doc, "A multi-dimensional array of one dtype that can record how it was computed."},
-        {Py_tp_new, wgpy_tensor_new}, {Py_tp_dealloc, dealloc}, {Py_tp_finalize, finalize}, {Py_tp_traverse, traverse},
-        {Py_tp_clear, clear}, {Py_tp_repr, repr}, {Py_tp_hash, hash}, {Py_tp_richcompare, compare},
-        {Py_tp_members, members}, {Py_tp_methods, methods}, {Py_tp_getset, getset}, {Py_tp_iter, wgpy_iter},
-        {Py_mp_subscript, wgpy_getitem}, {Py_mp_ass_subscript, wgpy_setitem}, {Py_mp_length, wgpy_length},
-        {Py_sq_contains, wgpy_contains},
-        {Py_nb_add, number_add}, {Py_nb_subtract, number_sub}, {Py_nb_multiply, number_mul}, {Py_nb_true_divide, number_div},
-        {Py_nb_floor_divide, number_floordiv}, {Py_nb_remainder, number_mod}, {Py_nb_power, power}, {Py_nb_and, number_and},
-        {Py_nb_or, number_or}, {Py_nb_xor, number_xor}, {Py_nb_lshift, number_lshift}, {Py_nb_rshift, number_rshift},
-        {Py_nb_matrix_multiply, number_matmul}, {Py_nb_negative, number_neg}, {Py_nb_positive, positive},
-        {Py_nb_absolute, number_abs}, {Py_nb_invert, number_inverted}, {Py_nb_inplace_add, number_iadd},
-        {Py_nb_inplace_subtract, number_isub}, {Py_nb_inplace_multiply, number_imul}, {Py_nb_inplace_true_divide, number_idiv},
-        {Py_nb_inplace_floor_divide, number_ifloordiv}, {Py_nb_inplace_remainder, number_imod},
-        {Py_nb_inplace_power, in_place_power}, {Py_nb_inplace_and, number_iand}, {Py_nb_inplace_or, number_ior},
-        {Py_nb_inplace_xor, number_ixor}, {Py_nb_inplace_lshift, number_ilshift}, {Py_nb_inplace_rshift, number_irshift},
-        {Py_nb_bool, truth}, {Py_nb_float, as_float}, {Py_nb_int, as_int}, {Py_nb_index, as_index}, {0, NULL}};
-    PyType_Spec spec = {"torch.Tensor", sizeof(wgpy_tensor), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, slots};
+    PyType_Slot slots[] = {{Py_tp_doc, "A multi-dimensional array of one dtype that can record how it was computed."},
+                           {Py_tp_new, wgpy_tensor_new},
+                           {Py_tp_dealloc, dealloc},
+                           {Py_tp_finalize, finalize},
+                           {Py_tp_traverse, traverse},
+                           {Py_tp_clear, clear},
+                           {Py_tp_repr, repr},
+                           {Py_tp_hash, hash},
+                           {Py_tp_richcompare, compare},
+                           {Py_tp_members, members},
+                           {Py_tp_methods, methods},
+                           {Py_tp_getset, getset},
+                           {Py_tp_iter, wgpy_iter},
+                           {Py_mp_subscript, wgpy_getitem},
+                           {Py_mp_ass_subscript, wgpy_setitem},
+                           {Py_mp_length, wgpy_length},
+                           {Py_sq_contains, wgpy_contains},
+                           {Py_nb_add, number_add},
+                           {Py_nb_subtract, number_sub},
+                           {Py_nb_multiply, number_mul},
+                           {Py_nb_true_divide, number_div},
+                           {Py_nb_floor_divide, number_floordiv},
+                           {Py_nb_remainder, number_mod},
+                           {Py_nb_power, power},
+                           {Py_nb_and, number_and},
+                           {Py_nb_or, number_or},
+                           {Py_nb_xor, number_xor},
+                           {Py_nb_lshift, number_lshift},
+                           {Py_nb_rshift, number_rshift},
+                           {Py_nb_matrix_multiply, number_matmul},
+                           {Py_nb_negative, number_neg},
+                           {Py_nb_positive, positive},
+                           {Py_nb_absolute, number_abs},
+                           {Py_nb_invert, number_inverted},
+                           {Py_nb_inplace_add, number_iadd},
+                           {Py_nb_inplace_subtract, number_isub},
+                           {Py_nb_inplace_multiply, number_imul},
+                           {Py_nb_inplace_true_divide, number_idiv},
+                           {Py_nb_inplace_floor_divide, number_ifloordiv},
+                           {Py_nb_inplace_remainder, number_imod},
+                           {Py_nb_inplace_power, in_place_power},
+                           {Py_nb_inplace_and, number_iand},
+                           {Py_nb_inplace_or, number_ior},
+                           {Py_nb_inplace_xor, number_ixor},
+                           {Py_nb_inplace_lshift, number_ilshift},
+                           {Py_nb_inplace_rshift, number_irshift},
+                           {Py_nb_bool, truth},
+                           {Py_nb_float, as_float},
+                           {Py_nb_int, as_int},
+                           {Py_nb_index, as_index},
+                           {0, NULL}};
+    PyType_Spec spec = {"torch.Tensor", sizeof(wgpy_tensor), 0,
+                        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, slots};
     wgpy.tensor = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
     if (!wgpy.tensor || PyModule_AddType(module, wgpy.tensor) < 0 || give_metaclass(module) < 0) return -1;
     /* Messages say 'Tensor' object, as of a class written in Python. */
-    PyObject *reflected = PyObject_GetAttrString((PyObject *)wgpy.tensor, "__rtruediv__"); /* PyTorch still has Python 2's name */
+    PyObject *reflected =
+        PyObject_GetAttrString((PyObject *)wgpy.tensor, "__rtruediv__"); /* PyTorch still has Python 2's name */
     if (!reflected || PyObject_SetAttrString((PyObject *)wgpy.tensor, "__rdiv__", reflected) < 0) return -1;
     Py_DECREF(reflected);
     PyObject *name = PyUnicode_FromString("Tensor");

@@ -19,7 +19,7 @@
 #include "wengert/autograd.h"
 #include "wengert/ops.h"
 
-/* ---- the state of a node in this walk ------------------------------------------------------------------------------- */
+/* ---- the state of a node in this walk ---------------------------------------------------------------------------- */
 
 static atomic_bool in_node_taken;
 static uint32_t in_node_mark; /* belongs to whoever holds the flag */
@@ -71,7 +71,7 @@ static inline wg_node_state *state_of(wg_walk *w, wg_node *n) {
     return s;
 }
 
-/* ---- growing lists ---------------------------------------------------------------------------------------------------- */
+/* ---- growing lists ----------------------------------------------------------------------------------------------- */
 
 static bool list_grow(wg_list *l) {
     size_t cap = l->cap * 4;
@@ -94,7 +94,7 @@ static void list_free(wg_list *l) {
     if (l->v != l->small) wg__free_array(l->v, l->cap, sizeof(*l->v));
 }
 
-/* ---- the heap of ready nodes: larger sequence number first (O2) -------------------------------------------------------- */
+/* ---- the heap of ready nodes: larger sequence number first (O2) -------------------------------------------------- */
 
 static inline wg_node *heap_at(const wg_list *h, size_t i) { return h->v[i].p; }
 
@@ -138,7 +138,7 @@ static inline wg_node *heap_pop(wg_list *h) {
     return top;
 }
 
-/* ---- discovery --------------------------------------------------------------------------------------------------------- */
+/* ---- discovery --------------------------------------------------------------------------------------------------- */
 
 static wg_status no_room(void) { return wg__no_memory("backward", 0); }
 
@@ -198,13 +198,14 @@ static wg_status discover_needed(wg_walk *w, wg_node *root) {
     return WG_OK;
 }
 
-/* ---- cotangents --------------------------------------------------------------------------------------------------------- */
+/* ---- cotangents -------------------------------------------------------------------------------------------------- */
 
 /* Nobody else can see t's elements: it may be written (A5). */
 static bool exclusively_ours(const wg_tensor *t) {
     return atomic_load_explicit(&((wg_tensor *)(uintptr_t)t)->refs, memory_order_acquire) == 1 &&
-           t->storage == &t->own && atomic_load_explicit(&((wg_tensor *)(uintptr_t)t)->own.refs, memory_order_acquire) == 1 &&
-           !t->grad_fn && !(t->flags & (TF_REQUIRES | TF_VIEW | TF_BATCHED | TF_DUAL | TF_NUMBER)) && !t->own.foreign;
+           t->storage == &t->own &&
+           atomic_load_explicit(&((wg_tensor *)(uintptr_t)t)->own.refs, memory_order_acquire) == 1 && !t->grad_fn &&
+           !(t->flags & (TF_REQUIRES | TF_VIEW | TF_BATCHED | TF_DUAL | TF_NUMBER)) && !t->own.foreign;
 }
 
 static bool can_add_into(const wg_tensor *a, const wg_tensor *b) {
@@ -301,23 +302,17 @@ wg_tensor *wg__conform(const wg_node *from, int i, const wg_node *to, uint32_t n
     return wg_is_poison(r) ? NULL : r;
 }
 
-/* ---- rules ---------------------------------------------------------------------------------------------------------------- */
+/* ---- rules ------------------------------------------------------------------------------------------------------- */
 
 wg_tensor *wg__partial_product(const wg_call *c, wg_tensor *g, int i) {
     const wg_partial *p = &c->op->partial[i];
     switch (p->kind) {
-    case WG_P_ONE:
-        return g;
-    case WG_P_MINUS_ONE:
-        return wg_neg(g);
-    case WG_P_ZERO:
-        return wg_zeros_like(g, NULL);
-    case WG_P_PRODUCT:
-        return p->fn(c, g);
-    case WG_P_DERIVATIVE:
-        return wg_mul(g, wg_conj(p->fn(c, g)));
-    default:
-        return NULL;
+    case WG_P_ONE: return g;
+    case WG_P_MINUS_ONE: return wg_neg(g);
+    case WG_P_ZERO: return wg_zeros_like(g, NULL);
+    case WG_P_PRODUCT: return p->fn(c, g);
+    case WG_P_DERIVATIVE: return wg_mul(g, wg_conj(p->fn(c, g)));
+    default: return NULL;
     }
 }
 
@@ -326,7 +321,8 @@ static wg_status rule_failed(const wg_node *n) {
     return wg__raise(WG_ERR_RUNTIME, n->op->name, "the derivative of %s failed", n->op->name);
 }
 
-wg_status wg__run_rule_as(wg_node *n, wg_node *maker, wg_tensor *const *g, wg_tensor **out, const bool *need, bool consume) {
+wg_status wg__run_rule_as(wg_node *n, wg_node *maker, wg_tensor *const *g, wg_tensor **out, const bool *need,
+                          bool consume) {
     if (n->op->backward) return n->op->backward(n, g, out, need, consume);
     wg_unpacked u;
     wg_status st = wg__unpack(n, maker, &u, consume, wg__tls.walk_site);
@@ -335,10 +331,13 @@ wg_status wg__run_rule_as(wg_node *n, wg_node *maker, wg_tensor *const *g, wg_te
     for (uint32_t i = 0; i < n->nin; i++) {
         out[i] = NULL;
         if (st != WG_OK || !need[i]) continue;
-        if (pointwise) out[i] = g[0] ? wg__partial_product(&u.call, g[0], (int)i) : NULL;
-        else if (n->op->vjp) out[i] = n->op->vjp(&u.call, g, (int)i);
+        if (pointwise)
+            out[i] = g[0] ? wg__partial_product(&u.call, g[0], (int)i) : NULL;
+        else if (n->op->vjp)
+            out[i] = n->op->vjp(&u.call, g, (int)i);
         else
-            st = wg__raise(WG_ERR_NOT_IMPLEMENTED, n->op->name, "the derivative for '%s' is not implemented.", n->op->name);
+            st = wg__raise(WG_ERR_NOT_IMPLEMENTED, n->op->name, "the derivative for '%s' is not implemented.",
+                           n->op->name);
         if (out[i] && wg_is_poison(out[i])) st = rule_failed(n);
     }
     wg__unpack_done(&u);
@@ -349,7 +348,7 @@ wg_status wg__run_rule(wg_node *n, wg_tensor *const *g, wg_tensor **out, const b
     return wg__run_rule_as(n, n, g, out, need, consume);
 }
 
-/* ---- leaves ----------------------------------------------------------------------------------------------------------------- */
+/* ---- leaves ------------------------------------------------------------------------------------------------------ */
 
 /* A2: a dense leaf's gradient has the leaf's strides, another one's is row-major. */
 static bool obeys_layout(const wg_tensor *leaf, const wg_tensor *g) {
@@ -372,8 +371,8 @@ static wg_tensor *copy_for(const wg_tensor *leaf, wg_tensor *g) {
     return wg_is_poison(t) ? NULL : wg__take(t);
 }
 
-/* These two run under the leaf's lock and release nothing there: a handle's end may call the binding, which may wait for
- * a lock of its own. */
+/* These two run under the leaf's lock and release nothing there: a handle's end may call the binding, which may wait
+ * for a lock of its own. */
 static wg_status first_gradient(wg_tensor *leaf, wg_tensor **g) {
     bool steal = wg__tls.no_grad && exclusively_ours(*g) && obeys_layout(leaf, *g);
     wg_tensor *stored = steal ? *g : copy_for(leaf, *g);
@@ -387,8 +386,8 @@ static wg_status further_gradient(wg_tensor *leaf, wg_tensor *g, wg_tensor **rep
     wg_tensor *v = leaf->meta->grad;
     wg_status st = WG_OK;
     if (wg__tls.no_grad) {
-        bool plain = v->dtype == g->dtype && wg__same_sizes(v, g) && !((v->flags | g->flags) & (TF_BATCHED | TF_DUAL)) &&
-                     !(v->flags & TF_VIEW);
+        bool plain = v->dtype == g->dtype && wg__same_sizes(v, g) &&
+                     !((v->flags | g->flags) & (TF_BATCHED | TF_DUAL)) && !(v->flags & TF_VIEW);
         if (plain) {
             st = add_into(v, g);
             wg__bump(v, wg__tls.site);
@@ -397,8 +396,10 @@ static wg_status further_gradient(wg_tensor *leaf, wg_tensor *g, wg_tensor **rep
         }
     } else {
         wg_tensor *sum = wg_add(v, g);
-        if (wg_is_poison(sum)) st = WG_ERR_RUNTIME;
-        else leaf->meta->grad = wg__take(sum);
+        if (wg_is_poison(sum))
+            st = WG_ERR_RUNTIME;
+        else
+            leaf->meta->grad = wg__take(sum);
         if (st == WG_OK) *replaced = v;
     }
     return st;
@@ -430,11 +431,14 @@ static wg_status accumulate_backward(wg_node *n, wg_tensor *const *g, wg_tensor 
     return st == WG_OK ? wg__run_accumulated_hooks(leaf) : st;
 }
 static const char *accumulate_name(const wg_call *c) { return c ? "torch::autograd::AccumulateGrad" : NULL; }
-const wg_op wg__op_accumulate = {.name = "accumulate_grad", .schema = "accumulate_grad() -> ()", .nout = 1,
-                                 .doc = "sums into a leaf's grad", .grad_name = accumulate_name,
+const wg_op wg__op_accumulate = {.name = "accumulate_grad",
+                                 .schema = "accumulate_grad() -> ()",
+                                 .nout = 1,
+                                 .doc = "sums into a leaf's grad",
+                                 .grad_name = accumulate_name,
                                  .backward = accumulate_backward};
 
-/* ---- running one node --------------------------------------------------------------------------------------------------------- */
+/* ---- running one node -------------------------------------------------------------------------------------------- */
 
 /* Results of a node with more inputs than this stay in the scope until the node is done: looking for each of them there
  * would take time that grows with the square of their number. */
@@ -490,8 +494,10 @@ static wg_status run_rule_and_deliver(wg_walk *w, wg_node *n, wg_tensor **g) {
     }
     for (int o = 0; o < n->nout && !any; o++) any = g[o] != NULL;
     wg_status st = WG_OK;
-    if (any) st = wg__run_rule(n, g, out, need, !w->keep);
-    else if (!w->keep) wg__node_free_saved(n, w->site);
+    if (any)
+        st = wg__run_rule(n, g, out, need, !w->keep);
+    else if (!w->keep)
+        wg__node_free_saved(n, w->site);
     if (st == WG_OK && n->cold) st = wg__run_posthooks(n, out, (int)n->nin, g, n->nout);
     for (uint32_t i = 0; i < n->nin && st == WG_OK; i++)
         if (n->in[i].node) st = deliver(w, n, i, out[i]);
@@ -528,8 +534,10 @@ static inline wg_status deliver_simple(wg_walk *w, wg_node *n, uint32_t i, wg_te
         if (!g) return rule_failed(n);
     }
     wg_status st = WG_OK;
-    if (m->state.cot.one) st = accumulate(&m->state.cot.one, g);
-    else m->state.cot.one = g;
+    if (m->state.cot.one)
+        st = accumulate(&m->state.cot.one, g);
+    else
+        m->state.cot.one = g;
     if ((m->state.bits -= WS_EDGE) < WS_EDGE) {
         prefetch_run(m);
         if (!heap_push(&w->ready, m)) return no_room();
@@ -543,8 +551,10 @@ static wg_status run_simple(wg_walk *w, wg_node *n) {
     wg_status st = WG_OK;
     n->state.cot.one = NULL;
     wg__tls.site = n->site;
-    if (n->flags & NF_SAVES) st = wg__unpack(n, n, &u, !w->keep, w->site);
-    else u.call = (wg_call){.op = n->op, .nin = (int)n->nin, .nout = 1, .attr = n->attr, .nattr = n->nattr, .node = n};
+    if (n->flags & NF_SAVES)
+        st = wg__unpack(n, n, &u, !w->keep, w->site);
+    else
+        u.call = (wg_call){.op = n->op, .nin = (int)n->nin, .nout = 1, .attr = n->attr, .nattr = n->nattr, .node = n};
     for (uint32_t i = 0; i < n->nin && st == WG_OK; i++) {
         if (!n->in[i].node) continue;
         const wg_partial *p = &n->op->partial[i];
@@ -591,7 +601,7 @@ static wg_status run_node(wg_walk *w, wg_node *n) {
     return st;
 }
 
-/* ---- the walk ------------------------------------------------------------------------------------------------------------------ */
+/* ---- the walk ---------------------------------------------------------------------------------------------------- */
 
 static inline void enter(struct wg_tls *s, wg_walk *w) {
     w->outer = s->walk;
@@ -632,7 +642,8 @@ static wg_status run_all(wg_walk *w) {
     for (unsigned count = 0; w->ready.n && st == WG_OK; count++) {
         st = run_node(w, heap_pop(&w->ready));
         if (s->scope_top > mark) wg__scope_trim(s, mark);
-        if ((count & 63) == 63 && wg__poll()) st = wg__raise(WG_ERR_INTERRUPTED, "backward", "backward was interrupted");
+        if ((count & 63) == 63 && wg__poll())
+            st = wg__raise(WG_ERR_INTERRUPTED, "backward", "backward was interrupted");
     }
     wg_scope_close(mark);
     s->walk = w->outer;
@@ -692,8 +703,10 @@ static void forget(wg_walk *w) {
         bool visited = n->state.bits & WS_VISITED;
         forget_node(n);
         if (!visited || !w->discovered) continue;
-        if (w->selective) forget_needed(w, n);
-        else forget_all(w, n);
+        if (w->selective)
+            forget_needed(w, n);
+        else
+            forget_all(w, n);
     }
 }
 
@@ -726,7 +739,7 @@ static void take_state(wg_walk *w) {
     w->started = true;
 }
 
-/* ---- roots and seeds ------------------------------------------------------------------------------------------------------------- */
+/* ---- roots and seeds --------------------------------------------------------------------------------------------- */
 
 static wg_out_info info_of(const wg_tensor *t) {
     return (wg_out_info){.dtype = t->dtype, .ndim = t->ndim, .sizes = t->dims};
@@ -735,8 +748,10 @@ static wg_out_info info_of(const wg_tensor *t) {
 static wg_tensor *implicit_seed(wg_out_info out) {
     if (wg__numel(out.ndim, out.sizes) != 1) {
         char text[256];
-        wg__raise(WG_ERR_RUNTIME, "backward", WG_MSG_SCALAR_ROOT ". This output has shape %s: reduce it first, or give "
-                  "backward a gradient of that shape", wg__sizes_text(text, sizeof(text), out.ndim, out.sizes));
+        wg__raise(WG_ERR_RUNTIME, "backward",
+                  WG_MSG_SCALAR_ROOT ". This output has shape %s: reduce it first, or give "
+                                     "backward a gradient of that shape",
+                  wg__sizes_text(text, sizeof(text), out.ndim, out.sizes));
         return NULL;
     }
     wg_tensor *seed = wg__tensor_new((wg_dtype)out.dtype, out.ndim, out.sizes, NULL);
@@ -778,8 +793,12 @@ static wg_status seed_root(wg_walk *w, wg_tensor *out, wg_tensor *g, int i) {
     return seed_node(w, n, out->output_nr, g ? explicit_seed(info, g, i) : implicit_seed(info));
 }
 
-static const wg_edge *output_edges(const wg_walk_opts *o) { return WG_GIVEN(wg_walk_opts, o, output_edges) ? o->output_edges : NULL; }
-static const wg_edge *input_edges(const wg_walk_opts *o) { return WG_GIVEN(wg_walk_opts, o, input_edges) ? o->input_edges : NULL; }
+static const wg_edge *output_edges(const wg_walk_opts *o) {
+    return WG_GIVEN(wg_walk_opts, o, output_edges) ? o->output_edges : NULL;
+}
+static const wg_edge *input_edges(const wg_walk_opts *o) {
+    return WG_GIVEN(wg_walk_opts, o, input_edges) ? o->input_edges : NULL;
+}
 
 static wg_status check_edge(const char *who, const wg_edge *e) {
     if (!e->node) return wg__raise(WG_ERR_RUNTIME, who, "%s(): a gradient edge without a node", who);
@@ -793,7 +812,8 @@ static wg_status seed_edge(wg_walk *w, const wg_edge *e, wg_tensor *g, int i) {
     if (st != WG_OK) return st;
     wg_out_info info = wg__node_out(e->node, e->nr);
     if (info.dtype == WG_DTYPE_NONE)
-        info.dtype = (uint8_t)(g ? wg__wanted_dtype(e->node, (uint32_t)e->nr) : wg__own_dtype(e->node, (uint32_t)e->nr));
+        info.dtype =
+            (uint8_t)(g ? wg__wanted_dtype(e->node, (uint32_t)e->nr) : wg__own_dtype(e->node, (uint32_t)e->nr));
     return seed_node(w, e->node, (uint32_t)e->nr, g ? explicit_seed(info, g, i) : implicit_seed(info));
 }
 
@@ -812,7 +832,7 @@ static wg_status discover(wg_walk *w) {
     return st;
 }
 
-/* ---- captures ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- captures ---------------------------------------------------------------------------------------------------- */
 
 static wg_status capture(wg_walk *w, wg_tensor *t, bool accumulate_mode) {
     if (!wg__wants_grad(t))
@@ -838,8 +858,10 @@ static wg_status capture_edge(wg_walk *w, const wg_edge *e, bool accumulate_mode
     wg_node_state *s = state_of(w, e->node);
     if (!s) return no_room();
     s->bits |= WS_CAPTURED;
-    if (accumulate_mode) s->bits |= WS_NEEDED; /* a leaf's accumulates, another one runs, which stores nothing */
-    else w->captures[w->ncaptures++] = (wg_capture){.node = wg__node_retain(e->node), .nr = (uint32_t)e->nr};
+    if (accumulate_mode)
+        s->bits |= WS_NEEDED; /* a leaf's accumulates, another one runs, which stores nothing */
+    else
+        w->captures[w->ncaptures++] = (wg_capture){.node = wg__node_retain(e->node), .nr = (uint32_t)e->nr};
     return WG_OK;
 }
 
@@ -875,8 +897,7 @@ wg_status wg__walk_begin(wg_walk *w, wg_tensor *const *out, int n, wg_tensor *co
     wg_status st = allocate_walk(w, n, o);
     take_state(w);
     w->started = true;
-    for (int k = 0; w->selective && k < o->ninputs && st == WG_OK; k++)
-        st = capture_input(w, o, k, accumulate_mode);
+    for (int k = 0; w->selective && k < o->ninputs && st == WG_OK; k++) st = capture_input(w, o, k, accumulate_mode);
     for (int i = 0; i < n && st == WG_OK; i++)
         st = out[i] ? seed_root(w, out[i], g ? g[i] : NULL, i) : seed_edge(w, &output_edges(o)[i], g ? g[i] : NULL, i);
     if (st == WG_OK) st = discover(w);
@@ -885,9 +906,10 @@ wg_status wg__walk_begin(wg_walk *w, wg_tensor *const *out, int n, wg_tensor *co
     return st;
 }
 
-/* ---- public -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- public ------------------------------------------------------------------------------------------------------ */
 
-static wg_status check_roots(const char *who, wg_tensor *const *out, int n, wg_tensor *const *g, const wg_walk_opts *o) {
+static wg_status check_roots(const char *who, wg_tensor *const *out, int n, wg_tensor *const *g,
+                             const wg_walk_opts *o) {
     wg_status st = WG_OK;
     if (n <= 0 || !out) return wg__raise(WG_ERR_RUNTIME, who, "%s(): there is no output to start from", who);
     for (int i = 0; i < n && st == WG_OK; i++) {
@@ -993,7 +1015,7 @@ wg_tensor *wg_grad1(wg_tensor *output, wg_tensor *input, bool create_graph) {
     return st == WG_OK && r ? r : WG_POISON;
 }
 
-/* ---- the walk under way, for hooks ---------------------------------------------------------------------------------------------------- */
+/* ---- the walk under way, for hooks ------------------------------------------------------------------------------- */
 
 uint64_t wg_walk_id(void) {
     static _Atomic uint64_t last;
@@ -1014,15 +1036,17 @@ bool wg_walk_will_run(const wg_node *n) {
     return s && (s->bits & WS_VISITED) && (!w->selective || (s->bits & WS_WANTED));
 }
 
-/* ---- one step at a time ---------------------------------------------------------------------------------------------------------------- */
+/* ---- one step at a time ------------------------------------------------------------------------------------------ */
 
 struct wg_stepper {
     wg_walk walk;
     wg_status status;
 };
 
-wg_stepper *wg_stepper_begin(wg_tensor *const *outputs, int n, wg_tensor *const *gradients, const wg_walk_opts *options) {
-    if (WG_CHECK_STRUCT(wg_walk_opts, options, "stepper") != WG_OK || check_roots("stepper", outputs, n, gradients, options) != WG_OK)
+wg_stepper *wg_stepper_begin(wg_tensor *const *outputs, int n, wg_tensor *const *gradients,
+                             const wg_walk_opts *options) {
+    if (WG_CHECK_STRUCT(wg_walk_opts, options, "stepper") != WG_OK ||
+        check_roots("stepper", outputs, n, gradients, options) != WG_OK)
         return NULL;
     wg_stepper *s = wg__calloc(sizeof(*s));
     if (!s) {

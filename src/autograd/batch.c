@@ -13,7 +13,7 @@
 static _Atomic int64_t fallbacks;
 int64_t wg_vmap_fallbacks(void) { return fallbacks; }
 
-/* ---- wrapping ------------------------------------------------------------------------------------------------------------ */
+/* ---- wrapping ---------------------------------------------------------------------------------------------------- */
 
 /* A handle for one sample of v (retained) along dim. Owned; NULL on no memory. */
 static wg_tensor *wrap(wg_tensor *v, int dim, int level) {
@@ -44,7 +44,7 @@ wg_tensor *wg__batched_alias(const wg_tensor *t) {
     return wrap(t->meta->batch_value, t->meta->batch_dim, t->meta->batch_level);
 }
 
-/* ---- one call --------------------------------------------------------------------------------------------------------------- */
+/* ---- one call ---------------------------------------------------------------------------------------------------- */
 
 typedef struct batch_call {
     const wg_op *op;
@@ -59,8 +59,8 @@ typedef struct batch_call {
 
 static wg_status open_call(batch_call *b, int level) {
     if (b->nin > 64)
-        return wg__raise(WG_ERR_NOT_IMPLEMENTED, b->op->name, "vmap over more than 64 tensors in one call of %s is missing",
-                         b->op->name);
+        return wg__raise(WG_ERR_NOT_IMPLEMENTED, b->op->name,
+                         "vmap over more than 64 tensors in one call of %s is missing", b->op->name);
     b->size = -1;
     for (int i = 0; i < b->nin; i++) {
         wg_tensor *t = b->in[i];
@@ -98,15 +98,16 @@ static int most_dims(const batch_call *b) {
     return n;
 }
 
-/* Fills in[] with values that broadcast as the samples do, in the dtypes that the samples' promotion gives: a 0-d sample
- * has a value with dims, which would promote as such. The target of a write stays as it is. */
+/* Fills in[] with values that broadcast as the samples do, in the dtypes that the samples' promotion gives: a 0-d
+ * sample has a value with dims, which would promote as such. The target of a write stays as it is. */
 static wg_status align_pointwise(const batch_call *b, wg_tensor **in, bool write) {
     int n = most_dims(b);
     wg_dtype type = wg__result_type(b->in, b->nin);
     for (int i = 0; i < b->nin; i++) {
         in[i] = b->dim[i] < 0 ? b->v[i] : aligned(b->v[i], b->dim[i], n);
         if (wg_is_poison(in[i])) return WG_ERR_RUNTIME;
-        if (b->dim[i] >= 0 && b->in[i]->ndim == 0 && wg_dtype_is_floating(type) && in[i]->dtype != type && !(write && i == 0))
+        if (b->dim[i] >= 0 && b->in[i]->ndim == 0 && wg_dtype_is_floating(type) && in[i]->dtype != type &&
+            !(write && i == 0))
             in[i] = wg_to(in[i], type);
     }
     return WG_OK;
@@ -128,8 +129,8 @@ static void sample(const batch_call *b, int64_t k, wg_tensor **in) {
 static wg_status batch_loop(const batch_call *b, wg_tensor **out, int nout, int *out_dim) {
     size_t count = (size_t)b->size * (size_t)nout;
     if (b->size == 0)
-        return wg__raise(WG_ERR_NOT_IMPLEMENTED, b->op->name, "vmap over a batch of 0 needs a batch rule, which %s lacks",
-                         b->op->name);
+        return wg__raise(WG_ERR_NOT_IMPLEMENTED, b->op->name,
+                         "vmap over a batch of 0 needs a batch rule, which %s lacks", b->op->name);
     wg_tensor *in[64], **parts = wg__malloc(count * sizeof(*parts)), *one[64];
     if (!parts || nout > 64) {
         if (parts) wg__mfree(parts, count * sizeof(*parts));
@@ -173,8 +174,9 @@ static wg_status run_rule(const batch_call *b, wg_tensor **out, int nout, int *o
 static wg_status check_lists(const wg_op *op, const wg_value *attr, int nattr) {
     for (int i = 0; i < nattr; i++)
         if (attr[i].tag == WG_V_INTS && attr[i].n >= WG_MAX_DIMS && !(op->traits & (WG_MULTI_VIEW | WG_LIST)))
-            return wg__raise(WG_ERR_RUNTIME, op->name, "vmap: %s names %u dims, and with the batch's a tensor has at most %d",
-                             op->name, attr[i].n, WG_MAX_DIMS);
+            return wg__raise(WG_ERR_RUNTIME, op->name,
+                             "vmap: %s names %u dims, and with the batch's a tensor has at most %d", op->name,
+                             attr[i].n, WG_MAX_DIMS);
     return WG_OK;
 }
 
@@ -195,7 +197,9 @@ wg_status wg__apply_batched(const wg_op *op, wg_tensor *const *in, int nin, cons
     st = run_rule(&b, values, nout, dims);
     for (int o = 0; o < nout && st == WG_OK; o++) {
         if (values[o] && wg_is_poison(values[o])) st = WG_ERR_RUNTIME;
-        wg_tensor *t = st == WG_OK && values[o] ? (dims[o] < 0 ? wg__retain_safe(values[o]) : wrap(values[o], dims[o], level)) : NULL;
+        wg_tensor *t = st == WG_OK && values[o]
+                           ? (dims[o] < 0 ? wg__retain_safe(values[o]) : wrap(values[o], dims[o], level))
+                           : NULL;
         if (st == WG_OK && values[o] && !t) st = WG_ERR_MEMORY;
         out[o] = t ? wg__scope_push(t) : NULL;
     }
@@ -209,7 +213,7 @@ wg_status wg__apply_batched(const wg_op *op, wg_tensor *const *in, int nin, cons
     return st;
 }
 
-/* ---- in place --------------------------------------------------------------------------------------------------------------- */
+/* ---- in place ---------------------------------------------------------------------------------------------------- */
 
 wg_tensor *wg__inplace_batched(const wg_op *op, wg_tensor *const *in, int nin, const wg_value *attr, int nattr,
                                int level, void *site) {
@@ -217,13 +221,17 @@ wg_tensor *wg__inplace_batched(const wg_op *op, wg_tensor *const *in, int nin, c
     wg_tensor *v[64];
     if (open_call(&b, level) != WG_OK) return WG_POISON;
     if (b.dim[0] < 0)
-        return wg__fail(WG_ERR_RUNTIME, op->name,
-                        "vmap: inplace arithmetic(self, *extra_args) is not possible because there exists a Tensor `other` "
-                        "in extra_args that has more elements than `self`. This happened due to `other` being vmapped over "
-                        "but `self` not being vmapped over. Use the out-of-place %s", op->name);
+        return wg__fail(
+            WG_ERR_RUNTIME, op->name,
+            "vmap: inplace arithmetic(self, *extra_args) is not possible because there exists a Tensor `other` "
+            "in extra_args that has more elements than `self`. This happened due to `other` being vmapped over "
+            "but `self` not being vmapped over. Use the out-of-place %s",
+            op->name);
     if (!wg__tls.no_grad && wg__any_requires(op, in, nin))
-        return wg__fail(WG_ERR_NOT_IMPLEMENTED, op->name, "%s_ in place on a mapped tensor that requires grad inside the "
-                        "mapped function is missing; use the out-of-place op", op->name);
+        return wg__fail(WG_ERR_NOT_IMPLEMENTED, op->name,
+                        "%s_ in place on a mapped tensor that requires grad inside the "
+                        "mapped function is missing; use the out-of-place op",
+                        op->name);
     void *pinned = wg__tls.site;
     wg_hidden before = wg__hide_from(level);
     wg__tls.site = wg__site(&wg__tls, site);
@@ -243,9 +251,10 @@ wg_tensor *wg__inplace_batched(const wg_op *op, wg_tensor *const *in, int nin, c
     return st == WG_OK ? in[0] : WG_POISON;
 }
 
-/* ---- torch.func.vmap ----------------------------------------------------------------------------------------------------------- */
+/* ---- torch.func.vmap --------------------------------------------------------------------------------------------- */
 
-static wg_status wrap_inputs(wg_tensor *const *in, const int64_t *in_dims, int nin, int level, wg_tensor **w, int64_t *size) {
+static wg_status wrap_inputs(wg_tensor *const *in, const int64_t *in_dims, int nin, int level, wg_tensor **w,
+                             int64_t *size) {
     *size = -1;
     for (int i = 0; i < nin; i++) {
         if (!in[i] || wg_is_poison(in[i])) return wg__raise(WG_ERR_TYPE, "vmap", "vmap: input %d is not a tensor", i);
@@ -253,15 +262,18 @@ static wg_status wrap_inputs(wg_tensor *const *in, const int64_t *in_dims, int n
         if (in_dims[i] == WG_NO_DIM) continue;
         int64_t d = in_dims[i];
         if (d < -in[i]->ndim || d >= in[i]->ndim)
-            return wg__raise(WG_ERR_VALUE, "vmap",
-                             "vmap(f, in_dims=%lld, ...)(<inputs>): Got in_dim=%lld for some input, but that input is a "
-                             "Tensor of dimensionality %d so expected in_dim to satisfy -%d <= in_dim < %d.",
-                             (long long)d, (long long)d, in[i]->ndim, in[i]->ndim, in[i]->ndim);
+            return wg__raise(
+                WG_ERR_VALUE, "vmap",
+                "vmap(f, in_dims=%lld, ...)(<inputs>): Got in_dim=%lld for some input, but that input is a "
+                "Tensor of dimensionality %d so expected in_dim to satisfy -%d <= in_dim < %d.",
+                (long long)d, (long long)d, in[i]->ndim, in[i]->ndim, in[i]->ndim);
         if (d < 0) d += in[i]->ndim;
         if (*size >= 0 && in[i]->dims[d] != *size)
-            return wg__raise(WG_ERR_VALUE, "vmap",
-                             "vmap: Expected all tensors to have the same size in the mapped dimension, got sizes [%lld, "
-                             "%lld] for the mapped dimension", (long long)*size, (long long)in[i]->dims[d]);
+            return wg__raise(
+                WG_ERR_VALUE, "vmap",
+                "vmap: Expected all tensors to have the same size in the mapped dimension, got sizes [%lld, "
+                "%lld] for the mapped dimension",
+                (long long)*size, (long long)in[i]->dims[d]);
         *size = in[i]->dims[d];
         w[i] = wrap(in[i], (int)d, level);
         if (!w[i]) return WG_ERR_MEMORY;
@@ -285,8 +297,9 @@ static wg_tensor *dim_to(wg_tensor *v, int from, int to) {
 static wg_tensor *unwrap(wg_tensor *t, int level, int64_t size, int64_t out_dim) {
     int ndim = t->ndim + 1;
     if (out_dim < -ndim || out_dim >= ndim)
-        return wg__fail(WG_ERR_INDEX, "vmap", "Dimension out of range (expected to be in range of [%d, %d], but got %lld)",
-                        -ndim, ndim - 1, (long long)out_dim);
+        return wg__fail(WG_ERR_INDEX, "vmap",
+                        "Dimension out of range (expected to be in range of [%d, %d], but got %lld)", -ndim, ndim - 1,
+                        (long long)out_dim);
     int to = (int)(out_dim < 0 ? out_dim + ndim : out_dim);
     if ((t->flags & TF_BATCHED) && t->meta->batch_level == level) {
         wg_tensor *v = wg__scope_push(wg__retain(t->meta->batch_value));
@@ -306,8 +319,10 @@ wg_tensor *wg_vmap(wg_fn f, void *user, wg_tensor *const *in, const int64_t *in_
     wg__tls.maps++;
     if (wrap_inputs(in, in_dims, nin, level, w, &size) == WG_OK) {
         wg_tensor *out = f(user, w, nin);
-        if (!out) wg__raise(WG_ERR_TYPE, "vmap", "vmap(f, ...): `f` must only return Tensors, got NULL");
-        else if (!wg_is_poison(out)) result = unwrap(out, level, size, out_dim);
+        if (!out)
+            wg__raise(WG_ERR_TYPE, "vmap", "vmap(f, ...): `f` must only return Tensors, got NULL");
+        else if (!wg_is_poison(out))
+            result = unwrap(out, level, size, out_dim);
     }
     wg__tls.levels--;
     wg__tls.maps--;

@@ -1,5 +1,5 @@
-/* chores.c - what the walk does so that rules need not: reduce a cotangent to the shape of a broadcast input, make zeros.
- * All in public ops, so it differentiates again and runs under vmap.
+/* chores.c - what the walk does so that rules need not: reduce a cotangent to the shape of a broadcast input, make
+ * zeros. All in public ops, so it differentiates again and runs under vmap.
  */
 #include "autograd/node.h"
 #include "wengert/autograd.h"

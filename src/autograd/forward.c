@@ -14,7 +14,7 @@
 #include "wengert/autograd.h"
 #include "wengert/ops.h"
 
-/* ---- visibility --------------------------------------------------------------------------------------------------------- */
+/* ---- visibility -------------------------------------------------------------------------------------------------- */
 
 wg_hidden wg__hide_from(int level) {
     struct wg_tls *s = &wg__tls;
@@ -68,7 +68,7 @@ int wg__top_level(wg_tensor *const *in, int nin, bool *batched) {
     return top;
 }
 
-/* ---- tangents of a handle -------------------------------------------------------------------------------------------------- */
+/* ---- tangents of a handle ---------------------------------------------------------------------------------------- */
 
 static pthread_mutex_t duals_lock = PTHREAD_MUTEX_INITIALIZER;
 void wg__duals_fork(int phase) { wg__around_fork(&duals_lock, phase); }
@@ -83,8 +83,10 @@ static void link_dual(wg_tensor *t) {
 }
 static void unlink_dual(wg_tensor *t) {
     wg_meta *m = t->meta;
-    if (m->dual_prev) m->dual_prev->meta->dual_next = m->dual_next;
-    else duals = m->dual_next;
+    if (m->dual_prev)
+        m->dual_prev->meta->dual_next = m->dual_next;
+    else
+        duals = m->dual_next;
     if (m->dual_next) m->dual_next->meta->dual_prev = m->dual_prev;
     m->dual_next = m->dual_prev = NULL;
     t->flags &= (uint16_t)~TF_DUAL;
@@ -184,7 +186,7 @@ static wg_tensor *take_one(int level) {
     return found;
 }
 
-/* ---- fitting a tangent to its primal ---------------------------------------------------------------------------------------- */
+/* ---- fitting a tangent to its primal ----------------------------------------------------------------------------- */
 
 static wg_tensor *fit(wg_tensor *t, const wg_tensor *out) {
     if (!t || wg_is_poison(t)) return t;
@@ -205,24 +207,29 @@ static wg_tensor *lay_as(wg_tensor *t, wg_tensor *out) {
     return wg_copy_(wg_empty_strided(t->ndim, t->dims, wg__strides(out), WG_DTYPE((wg_dtype)t->dtype)), t);
 }
 
-/* A primal that is part of a storage gets a tangent at the same place of a storage as large, zero elsewhere: as_strided of
- * the one and of the other see the same. */
+/* A primal that is part of a storage gets a tangent at the same place of a storage as large, zero elsewhere: as_strided
+ * of the one and of the other see the same. */
 static wg_tensor *lay_within(wg_tensor *t, wg_tensor *primal) {
-    int64_t room = (int64_t)(primal->storage ? primal->storage->bytes / wg__itemsize(primal) : 0), at = wg_storage_offset(primal);
+    int64_t room = (int64_t)(primal->storage ? primal->storage->bytes / wg__itemsize(primal) : 0),
+            at = wg_storage_offset(primal);
     if (room <= primal->numel || t->numel == 0 || wg__may_overlap_itself(primal)) return lay_as(t, primal);
-    if (same_strides(t, primal) && at == wg_storage_offset(t) && t->storage && t->storage->bytes == primal->storage->bytes) return t;
+    if (same_strides(t, primal) && at == wg_storage_offset(t) && t->storage &&
+        t->storage->bytes == primal->storage->bytes)
+        return t;
     wg_tensor *whole = wg_zeros(1, &room, WG_DTYPE((wg_dtype)t->dtype));
     return wg_copy_(wg_as_strided(whole, t->ndim, t->dims, wg__strides(primal), at), t);
 }
 
-/* ---- levels ---------------------------------------------------------------------------------------------------------------- */
+/* ---- levels ------------------------------------------------------------------------------------------------------ */
 
 int wg_dual_level_enter(void) { return ++wg__tls.levels; }
 
 void wg_dual_level_exit(int level) {
     if (level <= 0 || level != wg__tls.levels) {
-        wg__raise(WG_ERR_RUNTIME, "dual_level", "Dual level must be a positive number. Levels end in the opposite order "
-                                                "of their beginning; the innermost is %d, not %d", wg__tls.levels, level);
+        wg__raise(WG_ERR_RUNTIME, "dual_level",
+                  "Dual level must be a positive number. Levels end in the opposite order "
+                  "of their beginning; the innermost is %d, not %d",
+                  wg__tls.levels, level);
         return;
     }
     for (wg_tensor *v; (v = take_one(level));) wg_release(v);
@@ -237,7 +244,8 @@ static wg_status check_dual(const wg_tensor *p, const wg_tensor *t, int level) {
         return wg__raise(WG_ERR_VALUE, "make_dual", WG_MSG_TANGENT_FLOAT, bad == p ? "primal" : "tangent",
                          wg_dtype_name((wg_dtype)bad->dtype));
     if (!wg__same_sizes(p, t))
-        return wg__raise(WG_ERR_RUNTIME, "make_dual", WG_MSG_TANGENT_SIZE, wg__sizes_text(a, sizeof(a), p->ndim, p->dims),
+        return wg__raise(WG_ERR_RUNTIME, "make_dual", WG_MSG_TANGENT_SIZE,
+                         wg__sizes_text(a, sizeof(a), p->ndim, p->dims),
                          wg__sizes_text(b, sizeof(b), t->ndim, t->dims));
     if (wg__tangent(p, level)) return wg__raise(WG_ERR_RUNTIME, "make_dual", WG_MSG_ALREADY_DUAL, level);
     return WG_OK;
@@ -248,7 +256,8 @@ wg_tensor *wg_make_dual(wg_tensor *primal, wg_tensor *tangent, int level) {
     if (!primal || !tangent) return wg__fail(WG_ERR_TYPE, "make_dual", "make_dual expects a primal and a tangent");
     if (wg_is_poison(primal) || wg_is_poison(tangent)) return WG_POISON;
     if (check_dual(primal, tangent, level) != WG_OK) return WG_POISON;
-    wg_tensor *dual = wg_view(primal, primal->ndim, primal->dims), *own = wg__scope_push(wg__retain_safe(lay_within(tangent, primal)));
+    wg_tensor *dual = wg_view(primal, primal->ndim, primal->dims),
+              *own = wg__scope_push(wg__retain_safe(lay_within(tangent, primal)));
     if (wg_is_poison(dual) || wg_is_poison(own)) return WG_POISON;
     return set_tangent(dual, level, own) == WG_OK ? dual : WG_POISON;
 }
@@ -267,7 +276,7 @@ wg_tensor *wg_primal_of(wg_tensor *t, int level) {
     return p;
 }
 
-/* ---- rules --------------------------------------------------------------------------------------------------------------------- */
+/* ---- rules ------------------------------------------------------------------------------------------------------- */
 
 static wg_tensor *jvp_pointwise(const wg_call *c, wg_tensor *const *t) {
     wg_tensor *sum = NULL;
@@ -309,12 +318,16 @@ static wg_status push_forward(const wg_call *c, wg_tensor *const *t, wg_tensor *
     const wg_op *op = c->op;
     for (int o = 0; o < c->nout; o++) dt[o] = NULL;
     if (op->traits & WG_NONDIFF) return WG_OK;
-    if (op->traits & WG_POINTWISE) dt[0] = jvp_pointwise(c, t);
+    if (op->traits & WG_POINTWISE)
+        dt[0] = jvp_pointwise(c, t);
     else if (op->jvp)
         for (int o = 0; o < c->nout; o++) dt[o] = c->out[o] ? op->jvp(c, t, o) : NULL;
-    else if (op->traits & WG_LINEAR) return jvp_linear(c, t, dt);
-    else if (op->traits & WG_MULTILINEAR) dt[0] = jvp_multilinear(c, t);
-    else return wg__raise(WG_ERR_NOT_IMPLEMENTED, op->name, WG_MSG_NO_FORWARD, op->name);
+    else if (op->traits & WG_LINEAR)
+        return jvp_linear(c, t, dt);
+    else if (op->traits & WG_MULTILINEAR)
+        dt[0] = jvp_multilinear(c, t);
+    else
+        return wg__raise(WG_ERR_NOT_IMPLEMENTED, op->name, WG_MSG_NO_FORWARD, op->name);
     return WG_OK;
 }
 
@@ -357,7 +370,7 @@ wg_status wg__apply_dual(const wg_op *op, wg_tensor *const *in, int nin, const w
     return st;
 }
 
-/* ---- in place: the tangent is written in place too, so that views of it see it (D2) ----------------------------------------------- */
+/* ---- in place: the tangent is written in place too, so that views of it see it (D2) ------------------------------ */
 
 /* The tangent to write into: the target's own, or the target's part of a fresh zero tangent of its base. */
 static wg_tensor *tangent_target(wg_tensor *t, int level) {
@@ -367,7 +380,8 @@ static wg_tensor *tangent_target(wg_tensor *t, int level) {
     wg_tensor *whole = wg__tangent(base, level);
     if (!whole) {
         whole = wg_zero_(wg_empty_strided(base->ndim, base->dims, wg__strides(base), WG_DTYPE((wg_dtype)base->dtype)));
-        if (wg_is_poison(whole) || set_tangent(base, level, wg__scope_push(wg__retain(whole))) != WG_OK) return WG_POISON;
+        if (wg_is_poison(whole) || set_tangent(base, level, wg__scope_push(wg__retain(whole))) != WG_OK)
+            return WG_POISON;
     }
     if (base == t) return whole;
     int64_t offset = (t->data - base->data) / (ptrdiff_t)wg__itemsize(base) + wg_storage_offset(whole);
@@ -377,7 +391,8 @@ static wg_tensor *tangent_target(wg_tensor *t, int level) {
 }
 
 /* What the write's node saved of its target carries tangents too: the result the new one, the value before the old. */
-static wg_status tangents_of_saved(wg_tensor *target, const wg_node *before, int level, wg_tensor *now, wg_tensor *was) {
+static wg_status tangents_of_saved(wg_tensor *target, const wg_node *before, int level, wg_tensor *now,
+                                   wg_tensor *was) {
     wg_node *n = wg__last_write(target);
     if (!n || n == before || n->op->backward) return WG_OK;
     wg_tensor *result = wg__saved_output(n, 0), *old = n->nin ? n->in[0].saved : NULL;
@@ -425,7 +440,7 @@ wg_tensor *wg__inplace_dual(const wg_op *op, wg_tensor *const *in, int nin, cons
     return st == WG_OK ? target : WG_POISON;
 }
 
-/* ---- for custom functions ------------------------------------------------------------------------------------------ */
+/* ---- for custom functions ---------------------------------------------------------------------------------------- */
 
 int wg__level_above(wg_tensor *const *in, int nin, int floor) {
     int lowest = 0;
@@ -460,7 +475,7 @@ wg_status wg__set_tangent(wg_tensor *t, int level, wg_tensor *v, bool written) {
     return wg_is_poison(into) || wg_is_poison(wg_copy_(into, v)) ? WG_ERR_RUNTIME : WG_OK;
 }
 
-/* ---- torch.func.jvp ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- torch.func.jvp ---------------------------------------------------------------------------------------------- */
 
 wg_tensor *wg_jvp(wg_fn f, void *user, wg_tensor *const *primals, wg_tensor *const *tangents, int n,
                   wg_tensor **tangent_out) {

@@ -105,11 +105,12 @@ static wg_status forward_column(check *c, int i, int64_t j, double *column, int6
     return st;
 }
 
-static wg_status mismatch(const check *c, int i, int64_t k, int64_t j, double numerical_v, double other, const char *mode) {
+static wg_status mismatch(const check *c, int i, int64_t k, int64_t j, double numerical_v, double other,
+                          const char *mode) {
     return wg__raise(WG_ERR_RUNTIME, c->who,
                      "Jacobian mismatch for output 0 with respect to input %d,\nnumerical:%.12g\nanalytical:%.12g\n"
-                     "(%s mode, entry [%lld, %lld] of d output / d input)", i, numerical_v, other, mode, (long long)k,
-                     (long long)j);
+                     "(%s mode, entry [%lld, %lld] of d output / d input)",
+                     i, numerical_v, other, mode, (long long)k, (long long)j);
 }
 
 static bool close_enough(const check *c, double analytical, double numerical_v) {
@@ -125,8 +126,10 @@ static wg_status compare_input(check *c, int i, const double *rows, int64_t ny, 
         if (st == WG_OK && c->forward) st = forward_column(c, i, j, pushed, ny);
         for (int64_t k = 0; k < ny && st == WG_OK; k++) {
             if (c->constant && !close_enough(c, 0, column[k]))
-                st = wg__raise(WG_ERR_RUNTIME, c->who, "Numerical gradient for function expected to be zero. The output does "
-                               "not require a gradient, yet it changes by %.12g with input %d", column[k], i);
+                st = wg__raise(WG_ERR_RUNTIME, c->who,
+                               "Numerical gradient for function expected to be zero. The output does "
+                               "not require a gradient, yet it changes by %.12g with input %d",
+                               column[k], i);
             else if (!close_enough(c, rows[k * nx + j], column[k]))
                 st = mismatch(c, i, k, j, column[k], rows[k * nx + j], "reverse");
             else if (c->forward && !close_enough(c, pushed[k], column[k]))
@@ -159,8 +162,10 @@ static wg_status copy_inputs(check *c, wg_tensor *const *in, wg_tensor **copy, i
         copy[i] = in[i];
         if (!wg_requires_grad(in[i])) continue;
         if (in[i]->dtype != WG_FLOAT64)
-            return wg__raise(WG_ERR_VALUE, c->who, "Input #%d requires gradient and is not a double precision floating "
-                             "point or complex. Central differences need float64", i);
+            return wg__raise(WG_ERR_VALUE, c->who,
+                             "Input #%d requires gradient and is not a double precision floating "
+                             "point or complex. Central differences need float64",
+                             i);
         wg_tensor *t = wg__temp(WG_FLOAT64, in[i]->ndim, in[i]->dims);
         if (!t) return WG_ERR_MEMORY;
         copy[i] = wg__scope_push(t);
@@ -168,8 +173,9 @@ static wg_status copy_inputs(check *c, wg_tensor *const *in, wg_tensor **copy, i
         index[(*n)++] = i;
     }
     if (*n == 0)
-        return wg__raise(WG_ERR_VALUE, c->who, "gradcheck expects at least one input tensor to require gradient, but none "
-                                               "of them have requires_grad=True.");
+        return wg__raise(WG_ERR_VALUE, c->who,
+                         "gradcheck expects at least one input tensor to require gradient, but none "
+                         "of them have requires_grad=True.");
     return WG_OK;
 }
 
@@ -177,9 +183,15 @@ static wg_status run(const char *who, wg_fn f, void *user, wg_tensor *const *in,
     wg_tensor *copy[64];
     int index[64], n = 0;
     if (!f || nin < 1 || nin > 64) return wg__raise(WG_ERR_TYPE, who, "%s expects a function and 1 to 64 inputs", who);
-    check c = {.f = f, .user = user, .in = copy, .nin = nin, .who = who,
-               .eps = o && o->eps ? o->eps : 1e-6, .atol = o && o->atol ? o->atol : 1e-5,
-               .rtol = o && o->rtol ? o->rtol : 1e-3, .forward = o && o->check_forward};
+    check c = {.f = f,
+               .user = user,
+               .in = copy,
+               .nin = nin,
+               .who = who,
+               .eps = o && o->eps ? o->eps : 1e-6,
+               .atol = o && o->atol ? o->atol : 1e-5,
+               .rtol = o && o->rtol ? o->rtol : 1e-3,
+               .forward = o && o->check_forward};
     wg_status st = WG_ERR_RUNTIME;
     bool before = wg_set_grad_enabled(true);
     WG_SCOPE {
@@ -200,7 +212,7 @@ wg_status wg_gradcheck(wg_fn f, void *user, wg_tensor *const *in, int nin, const
     return st == WG_OK ? run("gradcheck", f, user, in, nin, options) : st;
 }
 
-/* ---- second order: (inputs, cotangent) -> sum over inputs of gradient · fixed weights, concatenated flat --------------- */
+/* ---- second order: (inputs, cotangent) -> sum over inputs of gradient · fixed weights, concatenated flat --------- */
 
 typedef struct second {
     wg_fn f;
@@ -236,15 +248,17 @@ wg_status wg_gradgradcheck(wg_fn f, void *user, wg_tensor *const *in, int nin, c
     wg_status st = WG_CHECK_STRUCT(wg_check_opts, options, "gradgradcheck");
     if (st != WG_OK) return st;
     st = WG_ERR_RUNTIME;
-    if (!f || nin < 1 || nin > 63) return wg__raise(WG_ERR_TYPE, "gradgradcheck", "gradgradcheck expects a function and 1 to 63 inputs");
+    if (!f || nin < 1 || nin > 63)
+        return wg__raise(WG_ERR_TYPE, "gradgradcheck", "gradgradcheck expects a function and 1 to 63 inputs");
     WG_SCOPE {
         second s = {f, user};
         for (int i = 0; i < nin; i++) all[i] = in[i];
         wg_tensor *y = f(user, in, nin);
         if (!y || wg_is_poison(y)) break;
         /* a cotangent with every entry its own, kept away from 0 */
-        wg_tensor *seed = wg_add(wg_cos(wg_reshape(wg_arange(wg_i(0), wg_i(wg_numel(y)), wg_i(1), WG_DTYPE(WG_FLOAT64)),
-                                                   y->ndim, y->dims)), wg_s(1.5));
+        wg_tensor *seed = wg_add(
+            wg_cos(wg_reshape(wg_arange(wg_i(0), wg_i(wg_numel(y)), wg_i(1), WG_DTYPE(WG_FLOAT64)), y->ndim, y->dims)),
+            wg_s(1.5));
         all[nin] = wg_set_requires_grad(wg_detach(seed), true);
         if (wg_is_poison(all[nin])) break;
         st = run("gradgradcheck", recorded_gradient, &s, all, nin + 1, options);

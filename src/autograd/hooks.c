@@ -112,7 +112,7 @@ void wg_remove_hook(wg_hook_id id) {
     if (h) hook_unref(h);
 }
 
-/* ---- registering ------------------------------------------------------------------------------------------------------- */
+/* ---- registering ------------------------------------------------------------------------------------------------- */
 
 static wg_node *node_of(wg_tensor *t) {
     wg_node *n = wg__grad_fn(t);
@@ -126,22 +126,26 @@ static wg_hook_id refuse(wg_status code, const char *text, void *user, void (*de
 }
 
 wg_hook_id wg_register_hook(wg_tensor *t, wg_tensor_hook fn, void *user, void (*destroy)(void *user)) {
-    if (!t || !fn || !wg__ok(t)) return refuse(WG_ERR_TYPE, "register_hook expects a tensor and a function", user, destroy);
+    if (!t || !fn || !wg__ok(t))
+        return refuse(WG_ERR_TYPE, "register_hook expects a tensor and a function", user, destroy);
     if (!wg_requires_grad(t)) return refuse(WG_ERR_RUNTIME, WG_MSG_HOOK_NO_GRAD, user, destroy);
     wg_node *n = node_of(t);
     wg_node_cold *cold = n ? wg__node_cold(n) : NULL;
     if (!cold) return refuse(WG_OK, NULL, user, destroy);
-    return add(&cold->hooks, (wg_hook){.kind = HOOK_TENSOR, .output_nr = t->output_nr, .fn.tensor = fn, .user = user,
-                                       .destroy = destroy});
+    return add(
+        &cold->hooks,
+        (wg_hook){.kind = HOOK_TENSOR, .output_nr = t->output_nr, .fn.tensor = fn, .user = user, .destroy = destroy});
 }
 
 wg_hook_id wg_register_post_accumulate_hook(wg_tensor *t, wg_leaf_hook fn, void *user, void (*destroy)(void *user)) {
-    if (!t || !fn || !wg__ok(t)) return refuse(WG_ERR_TYPE, "register_hook expects a tensor and a function", user, destroy);
+    if (!t || !fn || !wg__ok(t))
+        return refuse(WG_ERR_TYPE, "register_hook expects a tensor and a function", user, destroy);
     if (!wg_requires_grad(t)) return refuse(WG_ERR_RUNTIME, WG_MSG_HOOK_NO_GRAD, user, destroy);
     if (!wg_is_leaf(t)) return refuse(WG_ERR_RUNTIME, WG_MSG_POST_ACCUMULATE, user, destroy);
     wg_meta *m = wg__meta(t);
     if (!m) return refuse(WG_OK, NULL, user, destroy);
-    return add(&m->post_accumulate, (wg_hook){.kind = HOOK_ACCUMULATED, .fn.leaf = fn, .user = user, .destroy = destroy});
+    return add(&m->post_accumulate,
+               (wg_hook){.kind = HOOK_ACCUMULATED, .fn.leaf = fn, .user = user, .destroy = destroy});
 }
 
 static wg_hook_id add_to_node(wg_node *n, wg_hook h) {
@@ -156,7 +160,7 @@ wg_hook_id wg_node_register_hook(wg_node *n, wg_node_hook fn, void *user, void (
     return add_to_node(n, (wg_hook){.kind = HOOK_POST, .fn.post = fn, .user = user, .destroy = destroy});
 }
 
-/* ---- running ------------------------------------------------------------------------------------------------------------ */
+/* ---- running ----------------------------------------------------------------------------------------------------- */
 
 /* The calls of one list's hooks of one kind, in the order of their ids. A hook that is added meanwhile waits for the
  * next backward; one that is removed meanwhile is not called any more (its user data may be gone). */
@@ -190,10 +194,12 @@ static wg_status failed(const char *what) {
 
 static wg_status check_result(const wg_tensor *g, const wg_tensor *r) {
     if (!wg__same_sizes(g, r))
-        return wg__raise(WG_ERR_RUNTIME, "hook", "hook has changed the size of value. It must return a gradient of the "
-                                                 "shape that it was given");
+        return wg__raise(WG_ERR_RUNTIME, "hook",
+                         "hook has changed the size of value. It must return a gradient of the "
+                         "shape that it was given");
     if (g->dtype != r->dtype)
-        return wg__raise(WG_ERR_RUNTIME, "hook", "hook has changed the type of value (was torch.%sTensor got torch.%sTensor)",
+        return wg__raise(WG_ERR_RUNTIME, "hook",
+                         "hook has changed the type of value (was torch.%sTensor got torch.%sTensor)",
                          wg__dtype_scalar_name((wg_dtype)g->dtype), wg__dtype_scalar_name((wg_dtype)r->dtype));
     return WG_OK;
 }
@@ -306,7 +312,7 @@ wg_status wg__run_accumulated_hooks(wg_tensor *leaf) {
     return st;
 }
 
-/* ---- for collectors -------------------------------------------------------------------------------------------------- */
+/* ---- for collectors ---------------------------------------------------------------------------------------------- */
 
 static int visit_list(const wg_hook *h, void (*destroy)(void *), int (*visit)(void *, void *), void *arg) {
     int stop = 0;
@@ -322,7 +328,8 @@ int wg_visit_hooks(const wg_tensor *t, void (*destroy)(void *), int (*visit)(voi
     const wg_node *accum = t->meta ? atomic_load_explicit(&t->meta->accum, memory_order_acquire) : NULL;
     int stop = wg_node_visit_hooks(accum, destroy, visit, arg);
     if (!stop && t->meta) stop = visit_list(t->meta->post_accumulate, destroy, visit, arg);
-    if (!stop && t->grad_fn && wg_node_owner_count(t->grad_fn) == 1) stop = wg_node_visit_hooks(t->grad_fn, destroy, visit, arg);
+    if (!stop && t->grad_fn && wg_node_owner_count(t->grad_fn) == 1)
+        stop = wg_node_visit_hooks(t->grad_fn, destroy, visit, arg);
     return stop;
 }
 uint32_t wg_node_owner_count(const wg_node *n) {

@@ -6,7 +6,7 @@
 #include "core/messages.h"
 #include "wengert/autograd.h"
 
-/* ---- grad mode --------------------------------------------------------------------------------------------------------- */
+/* ---- grad mode --------------------------------------------------------------------------------------------------- */
 
 bool wg_set_grad_enabled(bool on) {
     bool before = !wg__tls.no_grad;
@@ -15,7 +15,7 @@ bool wg_set_grad_enabled(bool on) {
 }
 bool wg_grad_enabled(void) { return !wg__tls.no_grad; }
 
-/* ---- requires_grad ------------------------------------------------------------------------------------------------------ */
+/* ---- requires_grad ----------------------------------------------------------------------------------------------- */
 
 bool wg_requires_grad(const wg_tensor *t) {
     if (!t || !wg__ok(t)) return false;
@@ -30,19 +30,22 @@ wg_tensor *wg_set_requires_grad(wg_tensor *t, bool on) {
     if (!t) return wg__fail(WG_ERR_TYPE, "requires_grad_", "requires_grad_(): the tensor is NULL");
     if (!wg__ok(t)) return t;
     if (on && !wg_dtype_is_floating((wg_dtype)t->dtype))
-        return wg__fail(WG_ERR_RUNTIME, "requires_grad_", WG_MSG_INT_REQUIRES ". This one is torch.%s: convert it with "
-                        "wg_to first", wg_dtype_name((wg_dtype)t->dtype));
+        return wg__fail(WG_ERR_RUNTIME, "requires_grad_",
+                        WG_MSG_INT_REQUIRES ". This one is torch.%s: convert it with "
+                                            "wg_to first",
+                        wg_dtype_name((wg_dtype)t->dtype));
     if (!wg_is_leaf(t)) {
         if (on) return t;
         return wg__fail(WG_ERR_RUNTIME, "requires_grad_", WG_MSG_REQUIRES_NON_LEAF);
     }
-    if (on && (t->flags & TF_STACK)) return wg__fail(WG_ERR_TYPE, "requires_grad_", "a number cannot require a gradient");
+    if (on && (t->flags & TF_STACK))
+        return wg__fail(WG_ERR_TYPE, "requires_grad_", "a number cannot require a gradient");
     if (on && !wg__meta(t)) return WG_POISON;
     t->flags = (uint16_t)(on ? (t->flags | TF_REQUIRES) & ~TF_NUMBER : t->flags & ~TF_REQUIRES);
     return t;
 }
 
-/* ---- grad ---------------------------------------------------------------------------------------------------------------- */
+/* ---- grad -------------------------------------------------------------------------------------------------------- */
 
 wg_tensor *wg_grad_of(const wg_tensor *t) { return t && t->meta && wg__ok(t) ? t->meta->grad : NULL; }
 
@@ -53,8 +56,8 @@ static wg_status check_grad(const wg_tensor *t, const wg_tensor *g) {
         return wg__raise(WG_ERR_RUNTIME, "grad", WG_MSG_GRAD_SIZE, wg__sizes_text(a, sizeof(a), g->ndim, g->dims),
                          wg__sizes_text(b, sizeof(b), t->ndim, t->dims));
     if (g->dtype != t->dtype) {
-        static const char *const cxx[] = {"bool", "unsigned char", "signed char", "short int", "int", "long int",
-                                          "c10::Half", "c10::BFloat16", "float", "double"};
+        static const char *const cxx[] = {"bool",     "unsigned char", "signed char",   "short int", "int",
+                                          "long int", "c10::Half",     "c10::BFloat16", "float",     "double"};
         return wg__raise(WG_ERR_RUNTIME, "grad", WG_MSG_GRAD_DTYPE, g->dtype < WG_KERNEL_DTYPES ? cxx[g->dtype] : "?",
                          wg__dtype_scalar_name((wg_dtype)t->dtype));
     }
@@ -75,7 +78,7 @@ wg_status wg_set_grad(wg_tensor *t, wg_tensor *g) {
     return WG_OK;
 }
 
-/* ---- retain_grad ------------------------------------------------------------------------------------------------------------ */
+/* ---- retain_grad ------------------------------------------------------------------------------------------------- */
 
 wg_status wg_retain_grad(wg_tensor *t) {
     wg_status st = t ? wg__sink_check("retain_grad", t) : wg__raise(WG_ERR_TYPE, "retain_grad", "the tensor is NULL");
@@ -93,7 +96,7 @@ wg_status wg_retain_grad(wg_tensor *t) {
 }
 bool wg_retains_grad(const wg_tensor *t) { return t && (t->flags & TF_RETAINS) && !wg_is_leaf(t); }
 
-/* ---- detach, data -------------------------------------------------------------------------------------------------------------- */
+/* ---- detach, data ------------------------------------------------------------------------------------------------ */
 
 static wg_tensor *bare(const char *who, wg_tensor *t, bool fresh_version) {
     if (!t) return wg__fail(WG_ERR_TYPE, who, "%s: the tensor is NULL", who);
@@ -110,7 +113,8 @@ wg_tensor *wg_detach_(wg_tensor *t) {
     if (!wg__ok(t)) return t;
     if (t->flags & TF_VIEW) return wg__fail(WG_ERR_RUNTIME, "detach_", WG_MSG_DETACH_VIEW);
     wg_node *n = t->grad_fn;
-    if (n && n->cold && n->cold->retaining && n->cold->retaining[t->output_nr] == t) n->cold->retaining[t->output_nr] = NULL;
+    if (n && n->cold && n->cold->retaining && n->cold->retaining[t->output_nr] == t)
+        n->cold->retaining[t->output_nr] = NULL;
     t->grad_fn = NULL;
     t->output_nr = 0;
     t->flags &= (uint16_t) ~(TF_REQUIRES | TF_RETAINS);

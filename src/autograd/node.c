@@ -9,7 +9,7 @@
 #include "core/alloc.h"
 #include "wengert/autograd.h"
 
-/* ---- birth --------------------------------------------------------------------------------------------------------- */
+/* ---- birth ------------------------------------------------------------------------------------------------------- */
 
 wg_node *wg__node_new(const wg_op *op, int nin, int nout, void *site) {
     if (nin <= WG_NODE_INLINE) return wg__node_new_small(op, nin, nout, site);
@@ -97,7 +97,7 @@ wg_node_cold *wg__node_cold(wg_node *n) {
     return n->cold;
 }
 
-/* ---- leaves -------------------------------------------------------------------------------------------------------- */
+/* ---- leaves ------------------------------------------------------------------------------------------------------ */
 
 /* One per leaf, made at its first use; two threads may race to make it. */
 wg_node *wg__accumulator(wg_tensor *leaf) {
@@ -123,7 +123,7 @@ wg_node *wg__accumulator(wg_tensor *leaf) {
     return expected;
 }
 
-/* ---- death --------------------------------------------------------------------------------------------------------- */
+/* ---- death ------------------------------------------------------------------------------------------------------- */
 
 static void free_cold(wg_node *n) {
     if (!n->cold) return;
@@ -207,7 +207,8 @@ static inline void drop_edge(struct wg_tls *s, const wg_node *from, wg_node *to)
 }
 
 static void destroy_node(struct wg_tls *s, wg_node *n) {
-    if (WG_UNLIKELY(n->op->destroy != NULL)) n->op->destroy(n);
+    if (WG_UNLIKELY(n->op->destroy != NULL))
+        n->op->destroy(n);
     else if (!wg__released(n))
         drop_outs(n, n->nout == 1 ? n->u.saved_out : NULL, n->nout > 1 ? n->u.saved_outs : NULL);
     for (uint32_t i = 0; i < n->nin; i++) {
@@ -215,8 +216,10 @@ static void destroy_node(struct wg_tls *s, wg_node *n) {
         if (n->in[i].node) drop_edge(s, n, n->in[i].node);
     }
     if (WG_UNLIKELY(!is_plain(n))) destroy_extras(n);
-    if (WG_LIKELY(s->listed)) wg__count(&s->live_nodes, -1);
-    else wg__count_node(-1);
+    if (WG_LIKELY(s->listed))
+        wg__count(&s->live_nodes, -1);
+    else
+        wg__count_node(-1);
     wg__block_free(s, n);
 }
 
@@ -235,7 +238,7 @@ void wg__node_dead(wg_node *n) {
     s->in_node_release = false;
 }
 
-/* ---- names --------------------------------------------------------------------------------------------------------- */
+/* ---- names ------------------------------------------------------------------------------------------------------- */
 
 /* log_softmax -> LogSoftmax, _to_copy -> ToCopy, log1p -> Log1P. */
 static size_t camel(const char *name, char *out, size_t size) {
@@ -255,7 +258,9 @@ static size_t camel(const char *name, char *out, size_t size) {
 
 /* PyTorch numbers the derivatives of a function's overloads; the in-place ones come last. */
 static const char *taken_name(const wg_node *n) {
-    static const char *const names[][2] = {{"t", "TBackward1"}, {"transpose", "TransposeBackward1"}, {"unsqueeze", "UnsqueezeBackward1"},
+    static const char *const names[][2] = {{"t", "TBackward1"},
+                                           {"transpose", "TransposeBackward1"},
+                                           {"unsqueeze", "UnsqueezeBackward1"},
                                            {"as_strided", "AsStridedBackward1"}};
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
         if (strcmp(n->op->name, names[i][0]) == 0) return names[i][1];
@@ -290,7 +295,7 @@ const char *wg__node_op_name(const wg_node *n, char *buffer, size_t size) {
     return buffer;
 }
 
-/* ---- introspection ------------------------------------------------------------------------------------------------- */
+/* ---- introspection ----------------------------------------------------------------------------------------------- */
 
 wg_node *wg_grad_fn(wg_tensor *t) {
     if (!t || !wg__ok(t)) {
@@ -315,8 +320,9 @@ void wg_node_release(wg_node *n) {
 }
 /* PyTorch's overloads that take a Scalar have no edge for it. */
 static bool number_has_place(const wg_op *op) {
-    static const char *const scalar[] = {"pow", "remainder", "fmod", "rsub", "clamp", "clamp.bounds", "clamp.min_only", "clamp.max_only", "clamp_min", "clamp_max",
-                                         "masked_fill", "index_fill", "fill_"};
+    static const char *const scalar[] = {"pow",          "remainder",      "fmod",           "rsub",      "clamp",
+                                         "clamp.bounds", "clamp.min_only", "clamp.max_only", "clamp_min", "clamp_max",
+                                         "masked_fill",  "index_fill",     "fill_"};
     for (size_t i = 0; i < sizeof(scalar) / sizeof(*scalar); i++)
         if (strcmp(op->name, scalar[i]) == 0) return false;
     return true;
@@ -327,8 +333,10 @@ bool wg__has_place(const wg_node *n, uint32_t i) {
     if (n->in[i].node) return true;
     if (op == &wg__op_copy_slices && i > 0) return wg__has_place(wg__write_in_slices(n), i);
     if (op->backward) return true;
-    if (strcmp(op->name, "floor_divide") == 0) return false; /* a node that only raises lists what requires a gradient */
-    if ((op->traits & WG_POINTWISE) ? op->partial[i].kind == WG_P_NONE : i < 32 && (op->nondiff_in >> i & 1)) return false;
+    if (strcmp(op->name, "floor_divide") == 0)
+        return false; /* a node that only raises lists what requires a gradient */
+    if ((op->traits & WG_POINTWISE) ? op->partial[i].kind == WG_P_NONE : i < 32 && (op->nondiff_in >> i & 1))
+        return false;
     return i >= 4 || !(n->numbers >> i & 1) || number_has_place(op);
 }
 
@@ -347,9 +355,7 @@ wg_node *wg_node_next(const wg_node *n, int i, int *input_nr) {
     return NULL;
 }
 uint64_t wg_node_sequence(const wg_node *n) { return n ? n->seq : 0; }
-wg_tensor *wg_node_variable(const wg_node *n) {
-    return n && (n->flags & NF_ACCUMULATE) ? n->inline_in[0].saved : NULL;
-}
+wg_tensor *wg_node_variable(const wg_node *n) { return n && (n->flags & NF_ACCUMULATE) ? n->inline_in[0].saved : NULL; }
 void *wg_node_site(const wg_node *n) { return n ? n->site : NULL; }
 void *wg_node_slot(const wg_node *n) { return n && n->cold ? n->cold->slot : NULL; }
 void wg_node_set_slot(wg_node *n, void *object) {

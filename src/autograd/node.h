@@ -37,14 +37,14 @@ typedef struct wg_node_state {
 
 enum { WS_VISITED = 1, WS_NEEDED = 2, WS_CAPTURED = 4, WS_WANTED = WS_NEEDED | WS_CAPTURED, WS_EDGE = 8 };
 
-enum { /* written while the node is made, by one thread */
-    NF_OUTS = 2,      /* info.outs describes the outputs (several, or more than 3 dims) */
-    NF_SAVES = 4,     /* saved something (else it may run again and again, B7) */
-    NF_ACCUMULATE = 8,
-    NF_HEAP_IN = 16,
-    NF_ATTR_BLOCK = 32, /* attr came from wg__block_new, else from wg__malloc */
-    NF_SAVED_OUT = 64,
-    NF_TAKEN = 128,     /* the tensor itself took the view's shape (t_, squeeze_ …): another name */
+enum {               /* written while the node is made, by one thread */
+       NF_OUTS = 2,  /* info.outs describes the outputs (several, or more than 3 dims) */
+       NF_SAVES = 4, /* saved something (else it may run again and again, B7) */
+       NF_ACCUMULATE = 8,
+       NF_HEAP_IN = 16,
+       NF_ATTR_BLOCK = 32, /* attr came from wg__block_new, else from wg__malloc */
+       NF_SAVED_OUT = 64,
+       NF_TAKEN = 128, /* the tensor itself took the view's shape (t_, squeeze_ …): another name */
 };
 
 #define WG_NODE_INLINE 3
@@ -115,7 +115,7 @@ typedef struct wg_node_cold {
 wg_node_cold *wg__node_cold(wg_node *n); /* NULL on no memory */
 void wg__hooks_free(wg_hook *list);
 
-void wg__count_node(int d);                 /* tensor.c: the live counters */
+void wg__count_node(int d);                /* tensor.c: the live counters */
 void wg__node_slot_released(void *object); /* tells the binding */
 
 /* ---- node.c ------------------------------------------------------------------------------------------------------ */
@@ -150,8 +150,8 @@ static inline wg_node *wg__node_new_small(const wg_op *op, int nin, int nout, vo
     wg__count(&s->live_nodes, 1);
     return n;
 }
-/* A large graph's nodes are far away. They were mostly made one after the other, so that the way from n to m tells where
- * the next ones are; a wrong guess costs nothing. */
+/* A large graph's nodes are far away. They were mostly made one after the other, so that the way from n to m tells
+ * where the next ones are; a wrong guess costs nothing. */
 static inline void wg__prefetch_along(const wg_node *n, const wg_node *m) {
     enum { AHEAD = 6 };
     uintptr_t guess = (uintptr_t)m + AHEAD * ((uintptr_t)m - (uintptr_t)n);
@@ -162,8 +162,10 @@ static inline void wg__prefetch_along(const wg_node *n, const wg_node *m) {
 
 void wg__node_dead(wg_node *n); /* its last reference is gone */
 static inline void wg__node_release(wg_node *n) {
-    if (n->flags & NF_ACCUMULATE) wg__tensor_release(n->inline_in[0].saved);
-    else if (wg__dec(&n->refs)) wg__node_dead(n);
+    if (n->flags & NF_ACCUMULATE)
+        wg__tensor_release(n->inline_in[0].saved);
+    else if (wg__dec(&n->refs))
+        wg__node_dead(n);
 }
 static inline wg_node *wg__node_retain(wg_node *n) {
     wg__inc((n->flags & NF_ACCUMULATE) ? &n->inline_in[0].saved->refs : &n->refs);
@@ -190,7 +192,8 @@ static inline wg_out_info wg__node_out(const wg_node *n, int o) {
     if (n->flags & NF_OUTS) return n->info.outs[o];
     return (wg_out_info){.dtype = n->dtype, .ndim = n->ndim, .sizes = n->info.sizes};
 }
-/* Where wg__node_out says WG_DTYPE_NONE: the dtype that the cotangent shall have (WG_DTYPE_NONE: any), the output's own. */
+/* Where wg__node_out says WG_DTYPE_NONE: the dtype that the cotangent shall have (WG_DTYPE_NONE: any), the output's
+ * own. */
 wg_dtype wg__wanted_dtype(const wg_node *n, uint32_t nr);
 wg_dtype wg__own_dtype(const wg_node *n, uint32_t nr);
 wg_status wg__node_set_attrs(wg_node *n, const wg_value *attr, int nattr);
@@ -242,7 +245,8 @@ wg_status wg__view_grad_fn(wg_tensor *view, wg_node **n); /* the same; *n is NUL
 wg_status wg__check_inplace(const wg_op *op, wg_tensor *const *in, int nin);
 /* The node of the write that a CopySlices node owns. */
 const wg_node *wg__write_in_slices(const wg_node *n);
-/* The node of the last recorded write to t or its base, inside CopySlices if it was to a view; borrowed, may be NULL. */
+/* The node of the last recorded write to t or its base, inside CopySlices if it was to a view; borrowed, may be NULL.
+ */
 wg_node *wg__last_write(const wg_tensor *t);
 /* May t, which a custom function wrote, have that as its history? */
 wg_status wg__check_written(const char *name, wg_tensor *t);
@@ -269,7 +273,8 @@ typedef struct wg_unpacked {
  * outputs, n itself unless n is the inner node of a CopySlices. */
 wg_status wg__unpack(wg_node *n, wg_node *maker, wg_unpacked *u, bool consume, void *site);
 void wg__unpack_done(wg_unpacked *u);
-/* Raise: n was freed by the backward at freed; n saved t at version expected, which is output nr of maker (NULL: leaf). */
+/* Raise: n was freed by the backward at freed; n saved t at version expected, which is output nr of maker (NULL: leaf).
+ */
 wg_status wg__second_time(const wg_node *n, void *freed);
 wg_status wg__modified(const wg_node *n, const wg_tensor *t, const wg_node *maker, int nr, uint32_t expected);
 /* The alias of output o that n saved, borrowed; NULL when there is none. */
@@ -288,7 +293,7 @@ wg_tensor *wg__partial_product(const wg_call *c, wg_tensor *g, int i);
 /* Accumulates g, whose reference is the caller's and is consumed, into leaf's grad (A1). */
 wg_status wg__accumulate_grad(wg_tensor *leaf, wg_tensor *g);
 
-/* ---- hooks.c ------------------------------------------------------------------------------------------------------- */
+/* ---- hooks.c ----------------------------------------------------------------------------------------------------- */
 
 /* Runs the hooks of tensor outputs, then retain_grad, on owned cotangents g[nout] (replaced in place). */
 wg_status wg__run_tensor_hooks(wg_node *n, wg_tensor **g);
@@ -297,7 +302,7 @@ wg_status wg__run_posthooks(wg_node *n, wg_tensor **gi, int ni, wg_tensor *const
 wg_status wg__run_accumulated_hooks(wg_tensor *leaf);
 bool wg__has_posthooks(const wg_node *n);
 
-/* ---- forward.c, batch.c ------------------------------------------------------------------------------------------- */
+/* ---- forward.c, batch.c ------------------------------------------------------------------------------------------ */
 
 /* The highest visible level among the inputs; 0 when there is none. *batched tells which kind it is. */
 int wg__top_level(wg_tensor *const *in, int nin, bool *batched);
@@ -309,7 +314,7 @@ wg_tensor *wg__inplace_dual(const wg_op *op, wg_tensor *const *in, int nin, cons
                             void *site);
 wg_tensor *wg__inplace_batched(const wg_op *op, wg_tensor *const *in, int nin, const wg_value *attr, int nattr,
                                int level, void *site);
-void wg__tangents_drop(wg_tensor *t); /* when the handle dies */
+void wg__tangents_drop(wg_tensor *t);                  /* when the handle dies */
 wg_tensor *wg__tangent(const wg_tensor *t, int level); /* borrowed */
 /* The lowest visible level above floor at which an input has a tangent, 0: none; above all levels of wg_vmap. */
 int wg__level_above(wg_tensor *const *in, int nin, int floor);
@@ -317,6 +322,6 @@ int wg__level_above_batches(wg_tensor *const *in, int nin);
 /* Hangs v on t, laid out as t is; written: t was written in place, so that its base must have it too. */
 wg_status wg__set_tangent(wg_tensor *t, int level, wg_tensor *v, bool written);
 wg_status wg__tangents_share(wg_tensor *to, const wg_tensor *from); /* all levels */
-wg_tensor *wg__batched_bare(wg_tensor *t, bool fresh_version); /* detach, data of a batched handle */
+wg_tensor *wg__batched_bare(wg_tensor *t, bool fresh_version);      /* detach, data of a batched handle */
 
 #endif

@@ -12,7 +12,7 @@
 #include "core/messages.h"
 #include "wengert/autograd.h"
 
-/* ---- recording ----------------------------------------------------------------------------------------------------- */
+/* ---- recording --------------------------------------------------------------------------------------------------- */
 
 bool wg__requires_now(wg_tensor *t) {
     if (t->flags & TF_REQUIRES) return true;
@@ -35,8 +35,7 @@ bool wg__any_requires(const wg_op *op, wg_tensor *const *in, int nin) {
 unsigned wg__saved_mask(const wg_op *op, wg_tensor *const *in, int nin) {
     unsigned mask = op->saves;
     for (int i = 0; i < nin && i < 3; i++)
-        if (op->partial[i].uses && in[i] && takes_gradient(op, i) && wg__wants_grad(in[i]))
-            mask |= op->partial[i].uses;
+        if (op->partial[i].uses && in[i] && takes_gradient(op, i) && wg__wants_grad(in[i])) mask |= op->partial[i].uses;
     return mask;
 }
 
@@ -78,9 +77,7 @@ failed:
     return NULL;
 }
 
-static wg_tensor *detached(const wg_tensor *t) {
-    return wg__alias(t, t->ndim, t->dims, wg__strides(t), 0, false);
-}
+static wg_tensor *detached(const wg_tensor *t) { return wg__alias(t, t->ndim, t->dims, wg__strides(t), 0, false); }
 
 static wg_status save_outputs(wg_node *n, wg_tensor *const *out, int nout) {
     if (!(n->flags & NF_SAVED_OUT)) return WG_OK;
@@ -173,7 +170,7 @@ wg_status wg__record_pointwise(const wg_op *op, wg_tensor *const *in, int nin, w
     return WG_OK;
 }
 
-/* ---- unpacking ----------------------------------------------------------------------------------------------------- */
+/* ---- unpacking --------------------------------------------------------------------------------------------------- */
 
 wg_status wg__second_time(const wg_node *n, void *freed) {
     char here[160], there[160], name[96];
@@ -186,15 +183,15 @@ wg_status wg__second_time(const wg_node *n, void *freed) {
 wg_status wg__modified(const wg_node *n, const wg_tensor *t, const wg_node *maker, int nr, uint32_t expected) {
     char sizes[256], which[160] = "", name[96], here[160], write[160], mine[96];
     wg__sizes_text(sizes, sizeof(sizes), t->ndim, t->dims);
-    if (maker) snprintf(which, sizeof(which), ", which is output %d of %s,", nr,
-                        wg__node_op_name(maker, name, sizeof(name)));
+    if (maker)
+        snprintf(which, sizeof(which), ", which is output %d of %s,", nr, wg__node_op_name(maker, name, sizeof(name)));
     wg_site_text(n->site, here, sizeof(here));
     wg_site_text(__atomic_load_n(&t->vhome->version.site, __ATOMIC_RELAXED), write, sizeof(write));
     snprintf(mine, sizeof(mine), "%s", wg_node_name(n));
     bool old = t->dtype != WG_BOOL && t->dtype != WG_BFLOAT16; /* had a type of its own; PyTorch names the others so */
     return wg__raise(WG_ERR_RUNTIME, n->op->name, WG_MSG_MODIFIED, old ? "torch." : "CPU",
-                     wg__dtype_scalar_name((wg_dtype)t->dtype), old ? "Tensor" : "Type", sizes,
-                     which, wg__version(t), expected, mine, here, write);
+                     wg__dtype_scalar_name((wg_dtype)t->dtype), old ? "Tensor" : "Type", sizes, which, wg__version(t),
+                     expected, mine, here, write);
 }
 
 static wg_status modified_out(const wg_node *n, int o, const wg_tensor *saved, uint32_t expected) {
@@ -212,7 +209,8 @@ static wg_status detached_since(const wg_node *n) {
 }
 
 static wg_status __attribute__((noinline)) input_changed(const wg_node *n, int i, wg_tensor *t) {
-    if (wg__version(t) != n->in[i].version) return wg__modified(n, t, current_maker(t), (int)t->output_nr, n->in[i].version);
+    if (wg__version(t) != n->in[i].version)
+        return wg__modified(n, t, current_maker(t), (int)t->output_nr, n->in[i].version);
     return t->grad_fn || (n->in[i].node->flags & NF_ACCUMULATE) ? WG_OK : detached_since(n);
 }
 static inline wg_status check_input(const wg_node *n, int i, wg_tensor *t) {
@@ -302,8 +300,8 @@ static wg_status check_all(wg_node *n, wg_node *maker, wg_unpacked *u, bool cons
         wg_tensor *saved = u->out[o], *fresh = NULL;
         if (!saved) continue;
         bool many_done = consumed && n->nout > 1;
-        uint32_t version = many_done ? wg__version(saved)
-                                     : (n->nout == 1 ? n->out_version : n->u.saved_outs[o].version);
+        uint32_t version =
+            many_done ? wg__version(saved) : (n->nout == 1 ? n->out_version : n->u.saved_outs[o].version);
         wg_status st = unpack_out(n, maker, o, saved, version, &fresh);
         u->out[o] = fresh;
         wg_release(saved);
@@ -326,8 +324,10 @@ static wg_status unpack_small(wg_node *n, wg_node *maker, wg_unpacked *u, bool c
     wg_tensor *saved_out = (n->flags & NF_SAVED_OUT) ? n->u.saved_out : NULL;
     for (uint32_t i = 0; i < n->nin; i++) {
         wg_tensor *t = u->in[i] = n->in[i].saved;
-        if (consume) n->in[i].saved = NULL;
-        else if (t) wg__retain(t);
+        if (consume)
+            n->in[i].saved = NULL;
+        else if (t)
+            wg__retain(t);
     }
     if (saved_out && !consume) wg__retain(saved_out);
     if (consume) {
@@ -347,8 +347,14 @@ static wg_status unpack_small(wg_node *n, wg_node *maker, wg_unpacked *u, bool c
 wg_status wg__unpack(wg_node *n, wg_node *maker, wg_unpacked *u, bool consume, void *site) {
     u->in = u->in_buf;
     u->out = u->out_buf;
-    u->call = (wg_call){.op = n->op, .in = u->in, .out = u->out, .attr = n->attr, .nattr = n->nattr,
-                        .nin = (int)n->nin, .nout = n->nout, .node = n};
+    u->call = (wg_call){.op = n->op,
+                        .in = u->in,
+                        .out = u->out,
+                        .attr = n->attr,
+                        .nattr = n->nattr,
+                        .nin = (int)n->nin,
+                        .nout = n->nout,
+                        .node = n};
     if (WG_LIKELY(n->nin <= WG_UNPACK_INLINE && n->nout == 1)) return unpack_small(n, maker, u, consume, site);
     if (n->nin > WG_UNPACK_INLINE || n->nout > WG_UNPACK_INLINE) {
         size_t bytes = (n->nin + n->nout) * sizeof(wg_tensor *);
@@ -388,7 +394,7 @@ wg_tensor *wg_node_saved(wg_node *n, int i) {
     return t;
 }
 
-/* ---- for rules ----------------------------------------------------------------------------------------------------- */
+/* ---- for rules --------------------------------------------------------------------------------------------------- */
 
 static wg_out_info input_info(const wg_call *c, int i) {
     if (c->node && c->node->in[i].node) {

@@ -74,7 +74,7 @@ static wg_status let_go(wg_node *n, const search *k) {
     return WG_OK;
 }
 
-/* ---- the nodes to look at: a stack, and a set of those seen -------------------------------------------------- */
+/* ---- the nodes to look at: a stack, and a set of those seen ------------------------------------------------------ */
 
 static bool add(search *s, wg_node *n) { /* false: was there */
     size_t mask = s->size - 1, at = ((uintptr_t)n >> 6) * 0x9e3779b1u & mask;
@@ -127,7 +127,8 @@ wg_status wg__let_go_of(wg_tensor *target, wg_node *write) {
     if (owners <= 1) return WG_OK;                                             /* no node can hold it */
     search s = {.target = target, .root = root, .write = write, .oldest = root->grad_fn ? root->grad_fn->seq : 0};
     wg_status st = let_go(write, &s);
-    uint32_t first = write->op->backward ? 0 : 1; /* an op's first input is the target; a custom function's may be another */
+    uint32_t first =
+        write->op->backward ? 0 : 1; /* an op's first input is the target; a custom function's may be another */
     for (uint32_t i = first; i < write->nin && st == WG_OK; i++) st = push(&s, write->in[i].node);
     while (s.top && st == WG_OK) st = visit(&s, s.stack[--s.top]);
     search_free(&s);

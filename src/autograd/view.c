@@ -22,13 +22,15 @@ wg_status wg__mark_view(wg_tensor *alias, wg_tensor *t, int kind) {
     m->base = wg__retain(nested ? t->meta->base : t);
     m->view_version = wg__version(alias);
     m->view_kind = (uint8_t)kind;
-    if (nested && t->meta->view_kind != VIEW_NORMAL) m->view_kind = t->meta->view_kind;
-    else if (wg__tls.no_grad && kind == VIEW_NORMAL) m->view_kind = VIEW_NO_GRAD;
+    if (nested && t->meta->view_kind != VIEW_NORMAL)
+        m->view_kind = t->meta->view_kind;
+    else if (wg__tls.no_grad && kind == VIEW_NORMAL)
+        m->view_kind = VIEW_NO_GRAD;
     alias->flags |= TF_VIEW;
     return WG_OK;
 }
 
-/* ---- refusals ------------------------------------------------------------------------------------------------------ */
+/* ---- refusals ---------------------------------------------------------------------------------------------------- */
 
 static wg_status refuse_view(wg_tensor *t, const char *what) {
     char name[96] = "";
@@ -37,15 +39,14 @@ static wg_status refuse_view(wg_tensor *t, const char *what) {
     case VIEW_CUSTOM:
         if (!t->grad_fn)
             return wg__raise(WG_ERR_RUNTIME, NULL,
-                             t->meta->view_kind == VIEW_MULTI ? WG_MSG_NO_GRAD_MULTI_VIEW : WG_MSG_NO_GRAD_CUSTOM_VIEW, what);
+                             t->meta->view_kind == VIEW_MULTI ? WG_MSG_NO_GRAD_MULTI_VIEW : WG_MSG_NO_GRAD_CUSTOM_VIEW,
+                             what);
         wg__node_op_name(t->grad_fn, name, sizeof(name));
         if (t->meta->view_kind == VIEW_MULTI)
             return wg__raise(WG_ERR_RUNTIME, NULL, WG_MSG_MULTI_VIEW, (int)t->output_nr, name, what);
         return wg__raise(WG_ERR_RUNTIME, NULL, WG_MSG_CUSTOM_VIEW, (int)t->output_nr, name, what);
-    case VIEW_NO_GRAD:
-        return wg__raise(WG_ERR_RUNTIME, NULL, WG_MSG_NO_GRAD_VIEW, what);
-    default:
-        return WG_OK;
+    case VIEW_NO_GRAD: return wg__raise(WG_ERR_RUNTIME, NULL, WG_MSG_NO_GRAD_VIEW, what);
+    default: return WG_OK;
     }
 }
 
@@ -65,7 +66,8 @@ static wg_status check_history(const char *name, wg_tensor *t) {
 static wg_status refuse_overlap(const wg_op *op) {
     static const char *const allowed[] = {"index_put", "index_fill", "masked_fill"};
     for (size_t i = 0; i < sizeof(allowed) / sizeof(*allowed); i++)
-        if (strcmp(op->name, allowed[i]) == 0) return wg__warn(WG_WARN_USER, WG_MSG_EXPANDED, op->name) ? WG_ERR_CALLBACK : WG_OK;
+        if (strcmp(op->name, allowed[i]) == 0)
+            return wg__warn(WG_WARN_USER, WG_MSG_EXPANDED, op->name) ? WG_ERR_CALLBACK : WG_OK;
     return wg__raise(WG_ERR_RUNTIME, op->name, WG_MSG_SELF_OVERLAP);
 }
 
@@ -78,12 +80,13 @@ wg_status wg__check_inplace(const wg_op *op, wg_tensor *const *in, int nin) {
     for (int i = 0; i < nin && !any && !wg__tls.no_grad; i++) any = in[i] && wg__wants_grad(in[i]);
     wg_status st = any ? check_history(op->name, t) : WG_OK;
     /* one number everywhere: who writes a place twice writes the same */
-    bool fills = !any && ((strcmp(op->name, "fill_") == 0 && (in[1]->flags & TF_NUMBER)) || strcmp(op->name, "zero_") == 0);
+    bool fills =
+        !any && ((strcmp(op->name, "fill_") == 0 && (in[1]->flags & TF_NUMBER)) || strcmp(op->name, "zero_") == 0);
     if (st == WG_OK && !fills && wg__may_overlap_itself(t)) return refuse_overlap(op);
     return st;
 }
 
-/* ---- grad_fn of a view --------------------------------------------------------------------------------------------- */
+/* ---- grad_fn of a view ------------------------------------------------------------------------------------------- */
 
 static const wg_op *as_strided_op(void) {
     static const wg_op *_Atomic op;
@@ -116,7 +119,8 @@ static wg_node *regenerate(wg_tensor *t) {
     wg_value attr[5] = {WG_VAL_INTS(t->dims, t->ndim), WG_VAL_INTS(wg__strides(t), t->ndim), WG_VAL_I(offset),
                         WG_VAL_INTS(wg__strides(base), base->ndim), WG_VAL_I(wg_storage_offset(base))};
     bool before = wg_set_grad_enabled(true);
-    wg_node *n = wg__record_begin(as_strided_op(), &base, 1, attr, 5, 1, NULL, base->grad_fn ? base->grad_fn->site : NULL);
+    wg_node *n =
+        wg__record_begin(as_strided_op(), &base, 1, attr, 5, 1, NULL, base->grad_fn ? base->grad_fn->site : NULL);
     wg_set_grad_enabled(before);
     if (!n) return NULL;
     if (wg__node_set_out(n, 0, t) != WG_OK) {
@@ -144,7 +148,7 @@ wg_node *wg__grad_fn(wg_tensor *t) {
     return wg__view_grad_fn(t, &n) == WG_OK ? n : NULL;
 }
 
-/* ---- laying out ---------------------------------------------------------------------------------------------------- */
+/* ---- laying out -------------------------------------------------------------------------------------------------- */
 
 static wg_status lay_out_shape(const wg_call *c, wg_geometry *g) {
     const wg_tensor *t = c->in[0];
@@ -156,9 +160,16 @@ static wg_status lay_out_shape(const wg_call *c, wg_geometry *g) {
 }
 static wg_status lay_out_run(const wg_call *c) { return wg__copy_into(c->out[0], c->in[0]); }
 static wg_tensor *lay_out_vjp(const wg_call *c, wg_tensor *const *g, int i) { return (void)c, (void)i, g[0]; }
-static const wg_op op_lay_out = {.name = "lay_out", .schema = "lay_out(Tensor self, int[] stride) -> Tensor",
-                                 .doc = "a copy with other strides", .traits = WG_LINEAR, .nin = 1, .nout = 1,
-                                 .shape = lay_out_shape, .run = {lay_out_run}, .vjp = lay_out_vjp, .formula = {"1"}};
+static const wg_op op_lay_out = {.name = "lay_out",
+                                 .schema = "lay_out(Tensor self, int[] stride) -> Tensor",
+                                 .doc = "a copy with other strides",
+                                 .traits = WG_LINEAR,
+                                 .nin = 1,
+                                 .nout = 1,
+                                 .shape = lay_out_shape,
+                                 .run = {lay_out_run},
+                                 .vjp = lay_out_vjp,
+                                 .formula = {"1"}};
 
 wg_tensor *wg__lay_out(wg_tensor *t, int ndim, const int64_t *sizes, const int64_t *strides) {
     (void)sizes;
@@ -167,14 +178,14 @@ wg_tensor *wg__lay_out(wg_tensor *t, int ndim, const int64_t *sizes, const int64
     return wg__apply(&op_lay_out, &t, 1, &a, 1, WG_SITE);
 }
 
-/* ---- CopySlices ---------------------------------------------------------------------------------------------------- */
+/* ---- CopySlices -------------------------------------------------------------------------------------------------- */
 
 /* What the node keeps: the write's own node, and where the slice lies in the base. */
 typedef struct slices {
     wg_node *fn;
     int base_ndim, view_ndim, at; /* at: which input of the write was the slice */
-    int64_t offset; /* of the slice, from the base's first element */
-    int64_t numbers[]; /* base sizes, base strides, view sizes, view strides */
+    int64_t offset;               /* of the slice, from the base's first element */
+    int64_t numbers[];            /* base sizes, base strides, view sizes, view strides */
 } slices;
 
 static const int64_t *base_sizes(const slices *s) { return s->numbers; }
@@ -222,7 +233,8 @@ static wg_status copy_slices_backward(wg_node *n, wg_tensor *const *g, wg_tensor
     bool *inner_need = wg__malloc(n->nin * sizeof(*inner_need));
     wg_status st = inner && inner_need ? WG_OK : wg__no_memory("CopySlices", n->nin * sizeof(*inner));
     if (st == WG_OK) {
-        memcpy(inner_need, need, n->nin * sizeof(*need)); /* a base without history: what its rule reads was not saved */
+        memcpy(inner_need, need,
+               n->nin * sizeof(*need)); /* a base without history: what its rule reads was not saved */
         st = run_inner(n, s, rule_g, inner, inner_need, consume);
     }
     int at = s->at;
@@ -246,8 +258,12 @@ static void copy_slices_destroy(wg_node *n) {
 
 static const char *copy_slices_name(const wg_call *c) { return c ? "torch::autograd::CopySlices" : NULL; }
 
-const wg_op wg__op_copy_slices = {.name = "copy_slices", .schema = "copy_slices() -> Tensor", .doc = "a write to a view",
-                                  .nout = 1, .grad_name = copy_slices_name, .backward = copy_slices_backward,
+const wg_op wg__op_copy_slices = {.name = "copy_slices",
+                                  .schema = "copy_slices() -> Tensor",
+                                  .doc = "a write to a view",
+                                  .nout = 1,
+                                  .grad_name = copy_slices_name,
+                                  .backward = copy_slices_backward,
                                   .destroy = copy_slices_destroy};
 
 static wg_node *copy_slices_new(wg_tensor *view, wg_tensor *base, wg_node *fn, int at) {
@@ -259,7 +275,9 @@ static wg_node *copy_slices_new(wg_tensor *view, wg_tensor *base, wg_node *fn, i
         wg__no_memory("CopySlices", slices_bytes(base->ndim, view->ndim));
         return NULL;
     }
-    *s = (slices){.base_ndim = base->ndim, .view_ndim = view->ndim, .at = at,
+    *s = (slices){.base_ndim = base->ndim,
+                  .view_ndim = view->ndim,
+                  .at = at,
                   .offset = (view->data - base->data) / (ptrdiff_t)wg__itemsize(base)};
     memcpy(s->numbers, base->dims, (size_t)base->ndim * 16);
     memcpy(s->numbers + 2 * base->ndim, view->dims, (size_t)view->ndim * 16);
@@ -305,15 +323,18 @@ void wg__rebase_end(wg_tensor *t, wg_node *n, int nr, wg_node *copy_slices) {
     wg__grad_fn(t); /* now, so that the usual case needs no later look */
 }
 
-/* ---- a view's geometry in place ------------------------------------------------------------------------------------ */
+/* ---- a view's geometry in place ---------------------------------------------------------------------------------- */
 
 static wg_status check_geometry(wg_tensor *t, const wg_tensor *view) {
     if ((t->flags | view->flags) & (TF_BATCHED | TF_DUAL | TF_STACK))
-        return wg__raise(WG_ERR_NOT_IMPLEMENTED, "take_geometry_", "the shape of a tensor inside vmap or with a tangent cannot be changed in place");
-    if (t->storage != view->storage) return wg__raise(WG_ERR_RUNTIME, "take_geometry_", "take_geometry_ takes a view of the tensor");
+        return wg__raise(WG_ERR_NOT_IMPLEMENTED, "take_geometry_",
+                         "the shape of a tensor inside vmap or with a tangent cannot be changed in place");
+    if (t->storage != view->storage)
+        return wg__raise(WG_ERR_RUNTIME, "take_geometry_", "take_geometry_ takes a view of the tensor");
     if (wg__tls.no_grad || !wg__wants_grad(t)) return WG_OK;
     if ((t->flags & TF_VIEW) && t->meta->view_kind != VIEW_NORMAL) return refuse_view(t, WG_MSG_VIEW_WRITTEN);
-    if (!(t->flags & TF_VIEW) && !t->grad_fn) return wg__raise(WG_ERR_RUNTIME, "take_geometry_", WG_MSG_INPLACE_LEAF, "its shape");
+    if (!(t->flags & TF_VIEW) && !t->grad_fn)
+        return wg__raise(WG_ERR_RUNTIME, "take_geometry_", WG_MSG_INPLACE_LEAF, "its shape");
     return WG_OK;
 }
 

@@ -34,7 +34,7 @@
 #define CACHING 1
 #endif
 
-/* ---- size classes: 64-byte steps up to 512 bytes, then four per doubling ---------------------------------------- */
+/* ---- size classes: 64-byte steps up to 512 bytes, then four per doubling ----------------------------------------- */
 
 enum {
     ALIGNMENT = 64,
@@ -49,11 +49,11 @@ enum {
 /* No machine has more; AddressSanitizer ends the process when it is asked for a terabyte. */
 #define MOST_BYTES ((size_t)1 << (CACHING ? 47 : 39))
 
-static const uint16_t small_bytes[SMALL_CLASSES] = {64,  128, 192, 256,  320,  384,  448,  512,  640,  768,
+static const uint16_t small_bytes[SMALL_CLASSES] = {64,  128,  192,  256,  320,  384,  448,  512,  640,  768,
                                                     896, 1024, 1280, 1536, 1792, 2048, 2560, 3072, 3584, 4096};
 /* Class by 64-byte lines, for up to 64 lines. */
 static const uint8_t small_class[SMALL_MAX / 64 + 1] = {
-    0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 12, 12, 13,
+    0,  0,  1,  2,  3,  4,  5,  6,  7,  8,  8,  9,  9,  10, 10, 11, 11, 12, 12, 12, 12, 13,
     13, 13, 13, 14, 14, 14, 14, 15, 15, 15, 15, 16, 16, 16, 16, 16, 16, 16, 16, 17, 17, 17,
     17, 17, 17, 17, 17, 18, 18, 18, 18, 18, 18, 18, 18, 19, 19, 19, 19, 19, 19, 19, 19,
 };
@@ -83,7 +83,7 @@ static size_t class_bytes(int c) {
     return ((size_t)1 << shift) + (size_t)(part + 1) * ((size_t)1 << (shift - 2));
 }
 
-/* ---- the host --------------------------------------------------------------------------------------------------- */
+/* ---- the host ---------------------------------------------------------------------------------------------------- */
 
 static struct {
     void *(*allocate)(void *user, size_t bytes, size_t alignment);
@@ -164,11 +164,13 @@ void *wg__calloc_own(size_t bytes) { return count_request(bytes) ? calloc(1, byt
 
 void wg__mfree(void *p, size_t bytes) {
     if (!p) return;
-    if (UNLIKELY(host.deallocate != NULL)) host.deallocate(host.user, p, bytes);
-    else free(p);
+    if (UNLIKELY(host.deallocate != NULL))
+        host.deallocate(host.user, p, bytes);
+    else
+        free(p);
 }
 
-/* ---- the caches ------------------------------------------------------------------------------------------------- */
+/* ---- the caches -------------------------------------------------------------------------------------------------- */
 
 /* A free block; the link lies in the block itself. */
 typedef struct block {
@@ -317,7 +319,7 @@ static block *unshare(int c) {
     return b;
 }
 
-/* ---- threads ---------------------------------------------------------------------------------------------------- */
+/* ---- threads ----------------------------------------------------------------------------------------------------- */
 
 /* How many blocks of a class a thread keeps. */
 static uint32_t thread_limit(int c) { return (uint32_t)(65536 / small_bytes[c]); }
@@ -377,7 +379,7 @@ static thread_cache *thread_enter(void) {
     return tls.cache = t;
 }
 
-/* ---- the front door --------------------------------------------------------------------------------------------- */
+/* ---- the front door ---------------------------------------------------------------------------------------------- */
 
 /* From the host; when it refuses, once more after everything kept was given back. */
 static void *fresh(size_t bytes) {
@@ -421,8 +423,10 @@ static void free_slow(void *p, size_t bytes) {
     add_live(t, -(int64_t)bytes);
     size_t rounded = bytes;
     int c = CACHING ? class_of(bytes, &rounded) : CLASSES;
-    if (c < CLASSES) share(c, p, p, 1);
-    else host_deallocate(p, rounded);
+    if (c < CLASSES)
+        share(c, p, p, 1);
+    else
+        host_deallocate(p, rounded);
 }
 
 void wg__free(void *p, size_t bytes) {
@@ -445,7 +449,7 @@ void wg__free(void *p, size_t bytes) {
     add_live(t, -(int64_t)bytes);
 }
 
-/* ---- settings and counters -------------------------------------------------------------------------------------- */
+/* ---- settings and counters --------------------------------------------------------------------------------------- */
 
 void wg__alloc_trim(void) {
     if (tls.cache) spill_all(tls.cache);

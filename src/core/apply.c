@@ -11,7 +11,7 @@
 
 #include "core/messages.h"
 
-/* ---- refusals ------------------------------------------------------------------------------------------------------ */
+/* ---- refusals ---------------------------------------------------------------------------------------------------- */
 
 static wg_status check_inputs(const wg_op *op, wg_tensor *const *in, int nin) {
     for (int i = 0; i < nin; i++) {
@@ -23,7 +23,8 @@ static wg_status check_inputs(const wg_op *op, wg_tensor *const *in, int nin) {
         if (in[i]->flags & TF_POISON) {
             if (in[i]->flags & TF_CLOSED)
                 wg__raise(WG_ERR_RUNTIME, op->name,
-                          "%s(): argument %d is a handle whose scope was closed. Keep it with wg_keep", op->name, i + 1);
+                          "%s(): argument %d is a handle whose scope was closed. Keep it with wg_keep", op->name,
+                          i + 1);
             return WG_ERR_RUNTIME;
         }
     }
@@ -35,15 +36,15 @@ static wg_status poison_out(wg_tensor **out, int nout, wg_status st) {
     return st;
 }
 
-/* ---- dtypes of a pointwise call ------------------------------------------------------------------------------------ */
+/* ---- dtypes of a pointwise call ---------------------------------------------------------------------------------- */
 
 /* PyTorch's names of kernels that are not called as their op. */
 static const char *kernel_name(const char *op) {
-    static const char *const names[][2] = {{"floor_divide", "div_floor_cpu"}, {"pow", "pow"},
+    static const char *const names[][2] = {{"floor_divide", "div_floor_cpu"},    {"pow", "pow"},
                                            {"bitwise_left_shift", "lshift_cpu"}, {"bitwise_right_shift", "rshift_cpu"},
-                                           {"floor", "floor_vml_cpu"}, {"ceil", "ceil_vml_cpu"},
-                                           {"round", "round_vml_cpu"}, {"trunc", "trunc_vml_cpu"},
-                                           {"clamp.bounds", "clamp_cpu"}, {"_div_floor", "div_floor_cpu"},
+                                           {"floor", "floor_vml_cpu"},           {"ceil", "ceil_vml_cpu"},
+                                           {"round", "round_vml_cpu"},           {"trunc", "trunc_vml_cpu"},
+                                           {"clamp.bounds", "clamp_cpu"},        {"_div_floor", "div_floor_cpu"},
                                            {"_div_trunc", "div_trunc_cpu"}};
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
         if (strcmp(names[i][0], op) == 0) return names[i][1];
@@ -91,7 +92,7 @@ bool wg__takes_exact(const wg_op *op, wg_tensor *const *in, int nin, wg_dtype d)
            op->kernel == offsetof(struct wg_cpu_table, wg__div_trunc);
 }
 
-/* ---- operands: an input as the kernel wants it --------------------------------------------------------------------- */
+/* ---- operands: an input as the kernel wants it ------------------------------------------------------------------- */
 
 static void number_operand(wg_operand *o, const wg_tensor *t, wg_dtype d) {
     if (wg__is_floating(d) || wg__is_floating(t->dtype))
@@ -136,7 +137,7 @@ static wg_status rounded_operand(wg_operand *o, wg_tensor *t, wg_dtype d) {
     return st;
 }
 
-/* ---- running a pointwise kernel ------------------------------------------------------------------------------------ */
+/* ---- running a pointwise kernel ---------------------------------------------------------------------------------- */
 
 /* Same strides as out in every dimension, so that both can be walked as one line. */
 static bool lines_up(const wg_tensor *out, const wg_tensor *t) {
@@ -202,7 +203,7 @@ wg_status wg__run_select(wg_kernel k, const wg_tensor *out, const wg_operand x[3
     return out->numel == 0 ? WG_OK : run_strided(k, out, x, 3, NULL);
 }
 
-/* ---- where a pointwise result lies: as its operands do (PyTorch's TensorIterator) ----------------------------------- */
+/* ---- where a pointwise result lies: as its operands do (PyTorch's TensorIterator) -------------------------------- */
 
 /* Dims ordered by the operands' strides, largest first; a row-major operand set gives row-major. */
 static void follow_strides(wg_tensor *const *in, int nin, wg_geometry *g) {
@@ -216,9 +217,12 @@ static void follow_strides(wg_tensor *const *in, int nin, wg_geometry *g) {
                 if (da < 0 || db < 0) continue;
                 int64_t sa = wg__strides(in[k])[da], sb = wg__strides(in[k])[db];
                 if (sa == 0 || sb == 0) continue;
-                if (sa < sb) order = 1;
-                else if (sa > sb) order = -1;
-                else if (in[k]->dims[da] < in[k]->dims[db]) order = 1;
+                if (sa < sb)
+                    order = 1;
+                else if (sa > sb)
+                    order = -1;
+                else if (in[k]->dims[da] < in[k]->dims[db])
+                    order = 1;
             }
             if (order <= 0) break;
             perm[j - 1] = b;
@@ -238,7 +242,7 @@ static bool all_row_major(wg_tensor *const *in, int nin) {
     return true;
 }
 
-/* ---- pointwise, the general way ------------------------------------------------------------------------------------ */
+/* ---- pointwise, the general way ---------------------------------------------------------------------------------- */
 
 /* Replaces *t by its values in another dtype, in the same layout. */
 static wg_status round_result(wg_tensor **t, wg_dtype d) {
@@ -283,7 +287,7 @@ void wg__pack_params(const wg_value *attr, int nattr, char *params) {
     for (int i = 0; i < nattr && (i + 1) * 8 <= WG_PARAM_BYTES; i++) memcpy(params + (ptrdiff_t)i * 8, &attr[i].i, 8);
 }
 
-/* ---- views --------------------------------------------------------------------------------------------------------- */
+/* ---- views ------------------------------------------------------------------------------------------------------- */
 
 static int view_kind(const wg_op *op) {
     if (op->traits & WG_MULTI_VIEW) return VIEW_MULTI;
@@ -304,7 +308,7 @@ static wg_status make_views(const wg_call *c, const wg_geometry *g) {
     return WG_OK;
 }
 
-/* ---- structured ops ------------------------------------------------------------------------------------------------ */
+/* ---- structured ops ---------------------------------------------------------------------------------------------- */
 
 static wg_status allocate(const wg_call *c, const wg_geometry *g) {
     for (int o = 0; o < c->nout; o++) {
@@ -332,8 +336,10 @@ static wg_status run_structured(const wg_call *c) {
     if (st == WG_OK) st = (op->traits & (WG_VIEW | WG_MULTI_VIEW)) ? make_views(c, g) : allocate(c, g);
     if (c->nout > 1) wg__free_array(g, (size_t)c->nout, sizeof(*g));
     if (st == WG_OK && op->run[WG_CPU]) st = op->run[WG_CPU](c);
-    if (st == WG_ERR_INTERRUPTED) wg__raise(st, op->name, "%s was interrupted", op->name);
-    else if (st == WG_ERR_MEMORY) wg__no_memory(op->name, 0);
+    if (st == WG_ERR_INTERRUPTED)
+        wg__raise(st, op->name, "%s was interrupted", op->name);
+    else if (st == WG_ERR_MEMORY)
+        wg__no_memory(op->name, 0);
     return st;
 }
 
@@ -375,7 +381,7 @@ static wg_status structured(const wg_op *op, wg_tensor *const *in, int nin, cons
     return st;
 }
 
-/* ---- the general way ----------------------------------------------------------------------------------------------- */
+/* ---- the general way --------------------------------------------------------------------------------------------- */
 
 static unsigned all_flags(wg_tensor *const *in, int nin) {
     unsigned flags = 0;
@@ -390,7 +396,8 @@ static wg_status compute(const wg_op *op, wg_tensor *const *in, int nin, const w
         out[0] = pointwise(op, in, nin, attr, nattr);
         return out[0] ? WG_OK : WG_ERR_RUNTIME;
     }
-    if (!op->shape) return wg__raise(WG_ERR_TYPE, op->name, "%s is a composite and cannot be applied directly", op->name);
+    if (!op->shape)
+        return wg__raise(WG_ERR_TYPE, op->name, "%s is a composite and cannot be applied directly", op->name);
     return structured(op, in, nin, attr, nattr, out, nout);
 }
 
@@ -426,7 +433,7 @@ wg_tensor *wg__apply(const wg_op *op, wg_tensor *const *in, int nin, const wg_va
     return out ? out : WG_POISON;
 }
 
-/* ---- the short way ------------------------------------------------------------------------------------------------- */
+/* ---- the short way ----------------------------------------------------------------------------------------------- */
 
 /* One dtype, kind gives that dtype or bool, row-major, no transform: nothing to decide. */
 static inline wg_kernel short_kernel(const wg_op *op, const wg_tensor *x) {
@@ -480,7 +487,8 @@ wg_tensor *wg__binary(const wg_op *op, wg_tensor *x, wg_tensor *y, void *site) {
     if (WG_UNLIKELY(!k || ((uintptr_t)x->data & (size_t)(size - 1)))) goto general;
     if (x->dtype == y->dtype && wg__same_sizes(x, y)) {
         if (WG_UNLIKELY((uintptr_t)ydata & (size_t)(size - 1))) goto general;
-    } else if (plain_number(x, y) && (size != 2 || !wg__takes_exact(op, (wg_tensor *[]){x, y}, 2, (wg_dtype)x->dtype))) {
+    } else if (plain_number(x, y) &&
+               (size != 2 || !wg__takes_exact(op, (wg_tensor *[]){x, y}, 2, (wg_dtype)x->dtype))) {
         number_operand(&number, y, (wg_dtype)x->dtype);
         ydata = number.data;
         ystep = 0;

@@ -1,7 +1,7 @@
 /* block.c - blocks: the cells of 192 bytes that tensors, nodes and what hangs on them live in.
  *
- * Blocks are cut from slabs, at first small ones, later of 2 MB on huge pages: a graph of a million nodes costs neither a
- * call of malloc per node nor a page fault per twenty. A thread keeps a list of free blocks and, behind it, one full
+ * Blocks are cut from slabs, at first small ones, later of 2 MB on huge pages: a graph of a million nodes costs neither
+ * a call of malloc per node nor a page fault per twenty. A thread keeps a list of free blocks and, behind it, one full
  * batch. What is more than that goes back to its slab, where a bit says that it is free, and so does everything when a
  * thread ends; any thread may take it from there. wg_empty_cache gives slabs back of which every block is free.
  *
@@ -9,8 +9,8 @@
  * blocks out in that order. After a few rounds neighbours in the graph would be strangers in memory, and each step of a
  * walk would wait for it. From its slab a block comes in order of address.
  *
- * Under the address sanitizer every block is an allocation of its own, so that the sanitizer sees its life. Debug builds
- * keep dead handles for a while, marked, so that using one is noticed (check_inputs in apply.c).
+ * Under the address sanitizer every block is an allocation of its own, so that the sanitizer sees its life. Debug
+ * builds keep dead handles for a while, marked, so that using one is noticed (check_inputs in apply.c).
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -36,7 +36,7 @@ const uint32_t wg__block_batch = SLABS ? 8192 : 0;
 #if SLABS
 
 enum { FIRST_SLAB = 48 << 10, LAST_SLAB = 2 << 20 };
-enum { CUT = 32 };    /* blocks that a thread lists at a time of those that it has to itself */
+enum { CUT = 32 };     /* blocks that a thread lists at a time of those that it has to itself */
 enum { REFILL = 512 }; /* blocks that it takes at a time of those that came back */
 
 typedef struct cell { /* a free block in a list */
@@ -59,7 +59,7 @@ static struct {
 
 void wg__blocks_fork(int phase) { wg__around_fork(&shared.lock, phase); }
 
-/* ---- slabs ----------------------------------------------------------------------------------------------------------- */
+/* ---- slabs ------------------------------------------------------------------------------------------------------- */
 
 static uint64_t *bits(const slab *b) { return (uint64_t *)(void *)b->base; }
 static size_t words(const slab *b) { return (b->n + 63) / 64; }
@@ -70,8 +70,10 @@ static size_t above(const void *p) {
     size_t lo = 0, hi = shared.nslabs;
     while (lo < hi) {
         size_t mid = (lo + hi) / 2;
-        if ((uintptr_t)shared.slabs[mid].base > (uintptr_t)p) hi = mid;
-        else lo = mid + 1;
+        if ((uintptr_t)shared.slabs[mid].base > (uintptr_t)p)
+            hi = mid;
+        else
+            lo = mid + 1;
     }
     return lo;
 }
@@ -118,12 +120,12 @@ static bool new_slab(struct wg_tls *s) {
     return true;
 }
 
-/* ---- giving back ----------------------------------------------------------------------------------------------------- */
+/* ---- giving back ------------------------------------------------------------------------------------------------- */
 
 /* Blocks that follow each other mostly lie in the same slab: *at is where the last one was found. */
 static void mark_free(const void *block, size_t *at) {
     slab *b = &shared.slabs[*at];
-    if ((uintptr_t)block - (uintptr_t)b->blocks >= b->n * BYTES) b = &shared.slabs[*at = above(block) - 1];
+    if ((uintptr_t)block - (uintptr_t)b->blocks >= b->n * BYTES) b = &shared.slabs[ *at = above(block) - 1];
     size_t i = (size_t)((const char *)block - b->blocks) / BYTES;
     bits(b)[i / 64] |= (uint64_t)1 << (i % 64);
     b->free++;
@@ -165,8 +167,10 @@ void wg__blocks_trim(struct wg_tls *s) {
     size_t m = 0;
     for (size_t i = 0; i < shared.nslabs; i++) {
         slab b = shared.slabs[i];
-        if (b.free == b.n) wg__raw_free(b.base, b.bytes);
-        else shared.slabs[m++] = b;
+        if (b.free == b.n)
+            wg__raw_free(b.base, b.bytes);
+        else
+            shared.slabs[m++] = b;
     }
     shared.nslabs = m;
     shared.low = 0;
@@ -178,7 +182,7 @@ void wg__blocks_trim(struct wg_tls *s) {
     pthread_mutex_unlock(&shared.lock);
 }
 
-/* ---- taking ---------------------------------------------------------------------------------------------------------- */
+/* ---- taking ------------------------------------------------------------------------------------------------------ */
 
 /* Puts a run of blocks before the thread's list, first address first. */
 static void list_run(struct wg_tls *s, char *from, const char *end) {

@@ -4,7 +4,7 @@
 
 #include "cpu/pool.h"
 
-/* ---- copying ------------------------------------------------------------------------------------------------------- */
+/* ---- copying ----------------------------------------------------------------------------------------------------- */
 
 static bool same_layout(const wg_tensor *a, const wg_tensor *b) {
     if (!wg__same_sizes(a, b)) return false;
@@ -39,9 +39,9 @@ struct tiles {
     int64_t rows, cols, to_row, to_col, from_row, from_col; /* strides in bytes */
     size_t item;
 };
-#define TILE_LOOP(T)                                                                                                  \
-    for (int64_t r = r0; r < r1; r++)                                                                                 \
-        for (int64_t c = c0; c < c1; c++)                                                                             \
+#define TILE_LOOP(T)                                                                                                   \
+    for (int64_t r = r0; r < r1; r++)                                                                                  \
+        for (int64_t c = c0; c < c1; c++)                                                                              \
             memcpy(t->to + r * t->to_row + c * t->to_col, t->from + r * t->from_row + c * t->from_col, sizeof(T));
 static void copy_tiles(void *ctx, int64_t begin, int64_t end) {
     const struct tiles *t = ctx;
@@ -64,8 +64,15 @@ static bool transposed(const wg_tensor *dst, const wg_tensor *src) {
 
 static wg_status copy_transposed(wg_tensor *dst, const wg_tensor *src) {
     int64_t item = (int64_t)wg__itemsize(dst);
-    struct tiles t = {dst->data, src->data, dst->dims[0], dst->dims[1], wg__strides(dst)[0] * item,
-                      wg__strides(dst)[1] * item, wg__strides(src)[0] * item, wg__strides(src)[1] * item, (size_t)item};
+    struct tiles t = {dst->data,
+                      src->data,
+                      dst->dims[0],
+                      dst->dims[1],
+                      wg__strides(dst)[0] * item,
+                      wg__strides(dst)[1] * item,
+                      wg__strides(src)[0] * item,
+                      wg__strides(src)[1] * item,
+                      (size_t)item};
     int64_t bands = (t.rows + TILE - 1) / TILE, grain = 262144 / (TILE * t.cols) + 1;
     return wg__parallel_for(bands, grain, copy_tiles, &t);
 }
@@ -102,7 +109,7 @@ wg_tensor *wg__contiguous(wg_tensor *t, wg_dtype dtype) {
 
 wg_tensor *wg__temp(wg_dtype dtype, int ndim, const int64_t *sizes) { return wg__tensor_new(dtype, ndim, sizes, NULL); }
 
-/* ---- filling --------------------------------------------------------------------------------------------------------- */
+/* ---- filling ----------------------------------------------------------------------------------------------------- */
 
 static void zero_range(void *ctx, int64_t begin, int64_t end) { memset((char *)ctx + begin, 0, (size_t)(end - begin)); }
 

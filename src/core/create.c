@@ -8,7 +8,7 @@
 #include "wengert/autograd.h"
 #include "wengert/ops.h"
 
-/* ---- options --------------------------------------------------------------------------------------------------------- */
+/* ---- options ----------------------------------------------------------------------------------------------------- */
 
 static wg_dtype dtype_or(const wg_options *o, wg_dtype otherwise) { return o && o->has_dtype ? o->dtype : otherwise; }
 
@@ -30,8 +30,9 @@ static wg_status check_sizes(const char *who, int ndim, const int64_t *sizes) {
         return wg__raise(WG_ERR_VALUE, who, "%s: a tensor has 0 to %d dims, not %d", who, WG_MAX_DIMS, ndim);
     for (int i = 0; i < ndim; i++)
         if (sizes[i] < 0)
-            return wg__raise(WG_ERR_RUNTIME, who, strcmp(who, "zeros") == 0 ? "zeros: Dimension size must be non-negative. Got %lld in %s"
-                             : "Trying to create tensor with negative dimension %lld: %s",
+            return wg__raise(WG_ERR_RUNTIME, who,
+                             strcmp(who, "zeros") == 0 ? "zeros: Dimension size must be non-negative. Got %lld in %s"
+                                                       : "Trying to create tensor with negative dimension %lld: %s",
                              (long long)sizes[i], wg__sizes_text(text, sizeof(text), ndim, sizes));
     return WG_OK;
 }
@@ -57,7 +58,7 @@ static wg_tensor *finish(const char *who, wg_tensor *t, wg_status st) {
     return wg__fail(st, who, st == WG_ERR_INTERRUPTED ? "%s was interrupted" : "%s failed", who);
 }
 
-/* ---- factories ---------------------------------------------------------------------------------------------------------- */
+/* ---- factories --------------------------------------------------------------------------------------------------- */
 
 wg_tensor *wg_empty(int ndim, const int64_t *sizes, const wg_options *o) {
     return fresh("empty", dtype_or(o, wg_default_dtype()), ndim, sizes, NULL, o);
@@ -109,7 +110,7 @@ wg_tensor *wg_ones(int ndim, const int64_t *sizes, const wg_options *o) {
     return finish("ones", t, wg__fill_value(t, one));
 }
 
-/* ---- like another -------------------------------------------------------------------------------------------------------- */
+/* ---- like another ------------------------------------------------------------------------------------------------ */
 
 /* torch.preserve_format: a dense tensor's strides are kept; others get dense strides in the same order, the largest
  * outermost. Equal strides put the shorter dimension inside; expanded dimensions stay where they are. */
@@ -163,12 +164,13 @@ wg_tensor *wg_ones_like(const wg_tensor *t, const wg_options *o) {
 }
 wg_tensor *wg_full_like(const wg_tensor *t, wg_tensor *value, const wg_options *o) {
     if (!value || !wg__ok(value) || value->numel != 1 || (value->flags & TF_BATCHED))
-        return value && !wg__ok(value) ? WG_POISON
-                                       : wg__fail(WG_ERR_RUNTIME, "full_like", "full_like: the fill value must have one element");
+        return value && !wg__ok(value)
+                   ? WG_POISON
+                   : wg__fail(WG_ERR_RUNTIME, "full_like", "full_like: the fill value must have one element");
     return filled("full_like", like("full_like", t, o), value);
 }
 
-/* ---- sequences -------------------------------------------------------------------------------------------------------------- */
+/* ---- sequences --------------------------------------------------------------------------------------------------- */
 
 static bool whole(const wg_tensor *t) { return t->dtype <= WG_INT64; }
 
@@ -180,11 +182,11 @@ static wg_status sequence_dtype(const char *who, wg_dtype d) {
 static wg_status arange_check(double a, double b, double step) {
     if (step == 0) return wg__raise(WG_ERR_RUNTIME, "arange", "step must be nonzero");
     if (!isfinite(step)) return wg__raise(WG_ERR_RUNTIME, "arange", "step must be finite but got %g", step);
-    if (!isfinite(a) || !isfinite(b))
-        return wg__raise(WG_ERR_RUNTIME, "arange", "unsupported range: %g -> %g", a, b);
+    if (!isfinite(a) || !isfinite(b)) return wg__raise(WG_ERR_RUNTIME, "arange", "unsupported range: %g -> %g", a, b);
     if ((step > 0 && a > b) || (step < 0 && a < b))
         return wg__raise(WG_ERR_RUNTIME, "arange",
-                         "upper bound and lower bound inconsistent with step sign. start %g, end %g, step %g", a, b, step);
+                         "upper bound and lower bound inconsistent with step sign. start %g, end %g, step %g", a, b,
+                         step);
     return WG_OK;
 }
 
@@ -212,7 +214,8 @@ static double rounded_to(wg_dtype d, double v) {
 /* Element i as PyTorch's loop of 32-byte vectors, two at a time, rounds it: each vector counts from its own first
  * element, which is rounded to the dtype; the rest, less than two vectors, counts from the start. */
 static double arange_at(wg_dtype d, double start, double step, int64_t i, int64_t n) {
-    int64_t lanes = 32 / (int64_t)wg_dtype_size(d), base = i / lanes * lanes, in_vectors = n / (2 * lanes) * (2 * lanes);
+    int64_t lanes = 32 / (int64_t)wg_dtype_size(d), base = i / lanes * lanes,
+            in_vectors = n / (2 * lanes) * (2 * lanes);
     bool half = wg_dtype_size(d) == 2; /* counted in float32, the others in float64 */
     float from = (float)start, by = (float)step;
     if (i >= in_vectors) return half ? (double)fmaf(by, (float)i, from) : fma(step, (double)i, start);
@@ -245,8 +248,10 @@ wg_tensor *wg_arange(wg_tensor *start, wg_tensor *end, wg_tensor *step, const wg
     size_t item = wg_dtype_size(d);
     for (int64_t i = 0; wg__ok(t) && i < n; i++) {
         char *p = t->data + (size_t)i * item;
-        if (wg_dtype_is_floating(d)) wg__store_double(p, d, arange_at(d, a[0], a[2], i, n));
-        else wg__store_int(p, d, (int64_t)(first + (uint64_t)i * by));
+        if (wg_dtype_is_floating(d))
+            wg__store_double(p, d, arange_at(d, a[0], a[2], i, n));
+        else
+            wg__store_int(p, d, (int64_t)(first + (uint64_t)i * by));
         if (wg__poll_at(i)) return finish("arange", t, WG_ERR_INTERRUPTED);
     }
     return t;
@@ -293,7 +298,7 @@ wg_tensor *wg_eye(int64_t n, int64_t m, const wg_options *o) {
     return t;
 }
 
-/* ---- numbers ------------------------------------------------------------------------------------------------------------------ */
+/* ---- numbers ----------------------------------------------------------------------------------------------------- */
 
 static wg_tensor *number(wg_dtype d, const void *value) {
     wg_tensor *t = wg__tensor_new(d, 0, NULL, NULL);
@@ -306,7 +311,7 @@ wg_tensor *wg_s(double value) { return number(WG_FLOAT64, &value); }
 wg_tensor *wg_i(int64_t value) { return number(WG_INT64, &value); }
 wg_tensor *wg_b(bool value) { return number(WG_BOOL, &value); }
 
-/* ---- memory ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 wg_tensor *wg_from_data(const void *data, wg_dtype dtype, int ndim, const int64_t *sizes, const wg_options *o) {
     wg_tensor *raw = fresh("from_data", dtype, ndim, sizes, NULL, o && !(o->has_dtype && o->dtype != dtype) ? o : NULL);
@@ -333,18 +338,22 @@ static bool reaches(int ndim, const int64_t *sizes, const int64_t *strides, size
 }
 
 /* *bytes: what there is; when it is unknown, what the shape reaches. */
-static wg_status check_memory(wg_dtype d, int ndim, const int64_t *sizes, const int64_t *strides, const wg_memory *m, size_t *bytes) {
+static wg_status check_memory(wg_dtype d, int ndim, const int64_t *sizes, const int64_t *strides, const wg_memory *m,
+                              size_t *bytes) {
     wg_options dev = {.size = sizeof(dev), .device = m->device};
     int64_t low, high;
     wg_status st = check_options("from_memory", &dev, d);
     if (st == WG_OK) st = check_sizes("from_memory", ndim, sizes);
     if (st != WG_OK) return st;
-    if (!m->data && wg__numel(ndim, sizes) != 0) return wg__raise(WG_ERR_TYPE, "from_memory", "from_memory: the data are NULL");
+    if (!m->data && wg__numel(ndim, sizes) != 0)
+        return wg__raise(WG_ERR_TYPE, "from_memory", "from_memory: the data are NULL");
     if (wg__numel(ndim, sizes) < 0 || !reaches(ndim, sizes, strides, wg_dtype_size(d), &low, &high))
         return wg__raise(WG_ERR_RUNTIME, "from_memory", "Storage size calculation overflowed");
     if (m->bytes && (low < 0 || (uint64_t)high > m->bytes) && wg__numel(ndim, sizes))
-        return wg__raise(WG_ERR_RUNTIME, "from_memory", "from_memory: the shape reaches bytes %lld to %lld of a memory of %zu "
-                         "bytes", (long long)low, (long long)high, m->bytes);
+        return wg__raise(WG_ERR_RUNTIME, "from_memory",
+                         "from_memory: the shape reaches bytes %lld to %lld of a memory of %zu "
+                         "bytes",
+                         (long long)low, (long long)high, m->bytes);
     *bytes = m->bytes ? m->bytes : wg__numel(ndim, sizes) ? (size_t)high : 0;
     return WG_OK;
 }
@@ -361,7 +370,8 @@ wg_tensor *wg_from_memory(wg_dtype dtype, int ndim, const int64_t *sizes, const 
     size_t bytes = 0;
     if (check_memory(dtype, ndim, sizes, strides, m, &bytes) != WG_OK) goto failed;
     f = wg__malloc(sizeof(*f));
-    holder = f ? wg__tensor_new(WG_UINT8, 1, &one, NULL) : NULL; /* one inline byte: its storage becomes the foreign one */
+    holder =
+        f ? wg__tensor_new(WG_UINT8, 1, &one, NULL) : NULL; /* one inline byte: its storage becomes the foreign one */
     if (!holder) goto failed;
     holder->own.data = holder->data = m->data;
     holder->own.bytes = bytes;
@@ -384,7 +394,7 @@ failed:
     return WG_POISON;
 }
 
-/* ---- what a tensor says of itself ----------------------------------------------------------------------------------------------------- */
+/* ---- what a tensor says of itself -------------------------------------------------------------------------------- */
 
 int wg_ndim(const wg_tensor *t) { return t ? t->ndim : 0; }
 int64_t wg_numel(const wg_tensor *t) { return t ? t->numel : 0; }
@@ -415,7 +425,9 @@ bool wg_is_contiguous(const wg_tensor *t) { return t && (t->flags & TF_CONTIG); 
 bool wg_is_poison(const wg_tensor *t) { return t && (t->flags & TF_POISON); }
 bool wg_is_view(const wg_tensor *t) { return t && (t->flags & TF_VIEW); }
 wg_tensor *wg_base(const wg_tensor *t) { return wg_is_view(t) ? t->meta->base : NULL; }
-bool wg_same_storage(const wg_tensor *a, const wg_tensor *b) { return a && b && a->storage && a->storage == b->storage; }
+bool wg_same_storage(const wg_tensor *a, const wg_tensor *b) {
+    return a && b && a->storage && a->storage == b->storage;
+}
 size_t wg_storage_bytes(const wg_tensor *t, bool *foreign) {
     const wg_storage *s = t ? t->storage : NULL;
     if (foreign) *foreign = s && (s->flags & SF_FOREIGN);
@@ -432,19 +444,21 @@ wg_status wg_increment_version(wg_tensor *t) {
     return st;
 }
 
-/* ---- reading out ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- reading out ------------------------------------------------------------------------------------------------- */
 
 static wg_status readable(const char *who, const wg_tensor *t) {
     wg_status st = wg__sink_check(who, t);
     if (st == WG_OK && (t->flags & TF_BATCHED))
-        return wg__raise(WG_ERR_RUNTIME, who, "vmap: It looks like you're calling .item() on a Tensor. We don't support vmap "
-                                              "over calling .item() on a Tensor");
+        return wg__raise(WG_ERR_RUNTIME, who,
+                         "vmap: It looks like you're calling .item() on a Tensor. We don't support vmap "
+                         "over calling .item() on a Tensor");
     return st;
 }
 static wg_status one_element(const wg_tensor *t) {
     wg_status st = readable("item", t);
     if (st == WG_OK && t->numel != 1)
-        return wg__raise(WG_ERR_RUNTIME, "item", "a Tensor with %lld elements cannot be converted to Scalar", (long long)t->numel);
+        return wg__raise(WG_ERR_RUNTIME, "item", "a Tensor with %lld elements cannot be converted to Scalar",
+                         (long long)t->numel);
     return st;
 }
 wg_status wg_item(const wg_tensor *t, double *value) {
@@ -464,8 +478,9 @@ int wg_truth(const wg_tensor *t) {
         return -1;
     }
     if (t && wg__ok(t) && !wg_error_pending() && (t->flags & TF_BATCHED)) {
-        wg__raise(WG_ERR_RUNTIME, "bool", "vmap: It looks like you're attempting to use a Tensor in some data-dependent control "
-                                          "flow. We don't support that yet: use wg_where");
+        wg__raise(WG_ERR_RUNTIME, "bool",
+                  "vmap: It looks like you're attempting to use a Tensor in some data-dependent control "
+                  "flow. We don't support that yet: use wg_where");
         return -1;
     }
     if (readable("bool", t) != WG_OK) return -1;
@@ -479,10 +494,12 @@ static wg_tensor *over(const wg_tensor *t, wg_dtype dtype, const void *data) {
 }
 
 static wg_status check_bytes(const char *who, const wg_tensor *t, wg_dtype dtype, const void *data, size_t bytes) {
-    if (!wg__dtype_exists((int)dtype)) return wg__raise(WG_ERR_NOT_IMPLEMENTED, who, "torch.%s does not exist in this version of Wengert", wg_dtype_name(dtype));
+    if (!wg__dtype_exists((int)dtype))
+        return wg__raise(WG_ERR_NOT_IMPLEMENTED, who, "torch.%s does not exist in this version of Wengert",
+                         wg_dtype_name(dtype));
     if (bytes != (size_t)t->numel * wg_dtype_size(dtype) || (!data && bytes))
-        return wg__raise(WG_ERR_VALUE, who, "%s: %lld elements of torch.%s are %zu bytes, not %zu", who, (long long)t->numel,
-                         wg_dtype_name(dtype), (size_t)t->numel * wg_dtype_size(dtype), bytes);
+        return wg__raise(WG_ERR_VALUE, who, "%s: %lld elements of torch.%s are %zu bytes, not %zu", who,
+                         (long long)t->numel, wg_dtype_name(dtype), (size_t)t->numel * wg_dtype_size(dtype), bytes);
     return WG_OK;
 }
 
@@ -494,7 +511,8 @@ wg_status wg_copy_out(const wg_tensor *t, wg_dtype dtype, void *data, size_t byt
     if (wg_is_poison(out)) return WG_ERR_MEMORY;
     st = wg__copy_into(out, t);
     wg_release(out);
-    if (st == WG_ERR_INTERRUPTED) wg__raise(st, "copy_out", "copy_out was interrupted; the memory may be partly written");
+    if (st == WG_ERR_INTERRUPTED)
+        wg__raise(st, "copy_out", "copy_out was interrupted; the memory may be partly written");
     return st;
 }
 

@@ -29,18 +29,20 @@ static const struct {
 };
 #define NTYPES ((int)(sizeof(types) / sizeof(types[0])))
 
-const uint8_t wg__dtype_bytes[32] = {[WG_BOOL] = 1,    [WG_UINT8] = 1,   [WG_INT8] = 1,     [WG_INT16] = 2,
-                                     [WG_INT32] = 4,   [WG_INT64] = 8,   [WG_FLOAT16] = 2,  [WG_BFLOAT16] = 2,
-                                     [WG_FLOAT32] = 4, [WG_FLOAT64] = 8};
+const uint8_t wg__dtype_bytes[32] = {
+    [WG_BOOL] = 1,  [WG_UINT8] = 1,   [WG_INT8] = 1,     [WG_INT16] = 2,   [WG_INT32] = 4,
+    [WG_INT64] = 8, [WG_FLOAT16] = 2, [WG_BFLOAT16] = 2, [WG_FLOAT32] = 4, [WG_FLOAT64] = 8};
 
 bool wg__dtype_exists(int d) { return d >= 0 && d < NTYPES && types[d].bytes; }
 const char *wg_dtype_name(wg_dtype d) { return (int)d >= 0 && (int)d < NTYPES ? types[d].name : "unknown"; }
-const char *wg__dtype_scalar_name(wg_dtype d) { return (int)d >= 0 && (int)d < NTYPES ? types[d].scalar_name : "Undefined"; }
+const char *wg__dtype_scalar_name(wg_dtype d) {
+    return (int)d >= 0 && (int)d < NTYPES ? types[d].scalar_name : "Undefined";
+}
 size_t wg_dtype_size(wg_dtype d) { return (int)d >= 0 && (int)d < NTYPES ? types[d].bytes : 0; }
 bool wg_dtype_is_floating(wg_dtype d) { return (unsigned)d - WG_FLOAT16 <= (unsigned)(WG_FLOAT64 - WG_FLOAT16); }
 bool wg_dtype_is_integral(wg_dtype d) { return (unsigned)d - WG_UINT8 <= (unsigned)(WG_INT64 - WG_UINT8); }
 
-/* ---- the default floating type ------------------------------------------------------------------------------------- */
+/* ---- the default floating type ----------------------------------------------------------------------------------- */
 
 static _Atomic int default_dtype = WG_FLOAT32;
 wg_dtype wg_default_dtype(void) { return (wg_dtype)atomic_load_explicit(&default_dtype, memory_order_relaxed); }
@@ -52,7 +54,7 @@ wg_status wg_set_default_dtype(wg_dtype d) {
     return WG_OK;
 }
 
-/* ---- promotion ------------------------------------------------------------------------------------------------------ */
+/* ---- promotion --------------------------------------------------------------------------------------------------- */
 
 wg_dtype wg_promote_types(wg_dtype a, wg_dtype b) {
     if (!wg__dtype_exists((int)a) || !wg__dtype_exists((int)b)) return WG_DTYPE_NONE;
@@ -70,7 +72,9 @@ wg_dtype wg_promote_types(wg_dtype a, wg_dtype b) {
     return a > b ? a : b;
 }
 
-static wg_dtype join(wg_dtype have, wg_dtype more) { return have == WG_DTYPE_NONE ? more : wg_promote_types(have, more); }
+static wg_dtype join(wg_dtype have, wg_dtype more) {
+    return have == WG_DTYPE_NONE ? more : wg_promote_types(have, more);
+}
 static int kind_of(wg_dtype d) { return d == WG_DTYPE_NONE ? NO_KIND : types[d].kind; }
 
 /* A lower priority counts only when its category is higher than all above it. */
@@ -80,16 +84,19 @@ wg_dtype wg__result_type(wg_tensor *const *in, int n) {
     wg_dtype dims = WG_DTYPE_NONE, zero = WG_DTYPE_NONE, number = WG_DTYPE_NONE;
     for (int i = 0; i < n; i++) {
         wg_dtype d = (wg_dtype)in[i]->dtype;
-        if (in[i]->flags & TF_NUMBER) number = join(number, wg_dtype_is_floating(d) ? wg_default_dtype() : d);
-        else if (in[i]->ndim == 0) zero = join(zero, d);
-        else dims = join(dims, d);
+        if (in[i]->flags & TF_NUMBER)
+            number = join(number, wg_dtype_is_floating(d) ? wg_default_dtype() : d);
+        else if (in[i]->ndim == 0)
+            zero = join(zero, d);
+        else
+            dims = join(dims, d);
     }
     return add_lower(add_lower(dims, zero), number);
 }
 
 bool wg__can_cast(wg_dtype from, wg_dtype to) { return kind_of(from) <= kind_of(to); }
 
-/* ---- range ---------------------------------------------------------------------------------------------------------- */
+/* ---- range ------------------------------------------------------------------------------------------------------- */
 
 /* The greatest and least number of each type; uint8 takes negative integers, which wrap. */
 static const struct {
@@ -116,7 +123,7 @@ wg_status wg__check_fits(const char *op, const wg_tensor *number, wg_dtype d) {
     return wg__raise(WG_ERR_RUNTIME, op, "value cannot be converted to type %s without overflow", ranges[d].c_name);
 }
 
-/* ---- 16-bit floats --------------------------------------------------------------------------------------------------- */
+/* ---- 16-bit floats ----------------------------------------------------------------------------------------------- */
 
 static float as_float(uint32_t u) {
     float f;
@@ -141,7 +148,7 @@ uint16_t wg__float_to_half(float f) {
     uint32_t u = as_bits(f), sign = u >> 16 & 0x8000, a = u & 0x7fffffff;
     if (a >= 0x7f800000u) return (uint16_t)(sign | 0x7c00 | (a > 0x7f800000u ? 0x200 | (a >> 13 & 0x1ff) : 0));
     if (a >= 0x477ff000u) return (uint16_t)(sign | 0x7c00); /* rounds to 65520 or more */
-    if (a < 0x38800000u) { /* subnormal: let the float unit round, in units of 2^-24 */
+    if (a < 0x38800000u) {                                  /* subnormal: let the float unit round, in units of 2^-24 */
         float magic = as_float(a) + 0.5f;
         return (uint16_t)(sign | (as_bits(magic) - as_bits(0.5f)));
     }
@@ -156,13 +163,13 @@ uint16_t wg__float_to_bfloat(float f) {
     return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
 }
 
-/* ---- one element ------------------------------------------------------------------------------------------------------ */
+/* ---- one element ------------------------------------------------------------------------------------------------- */
 
-#define LOAD(T)                                                                                                       \
-    {                                                                                                                 \
-        T v;                                                                                                          \
-        memcpy(&v, p, sizeof(v));                                                                                     \
-        return v;                                                                                                     \
+#define LOAD(T)                                                                                                        \
+    {                                                                                                                  \
+        T v;                                                                                                           \
+        memcpy(&v, p, sizeof(v));                                                                                      \
+        return v;                                                                                                      \
     }
 double wg__load_double(const void *p, wg_dtype d) {
     uint16_t h;

@@ -25,7 +25,7 @@ struct wg_cold {
     char config[512];
 };
 
-/* ---- the slot ------------------------------------------------------------------------------------------------------ */
+/* ---- the slot ---------------------------------------------------------------------------------------------------- */
 
 /* A thread without a slot ran out of memory while reporting an error. */
 static const char no_slot[] = "out of memory, also for the error message";
@@ -146,13 +146,14 @@ const char *wg_status_name(wg_status code) {
     return "unknown";
 }
 
-/* ---- structs that begin with their size ------------------------------------------------------------------------------ */
+/* ---- structs that begin with their size -------------------------------------------------------------------------- */
 
 wg_status wg__check_struct(const void *o, size_t known, size_t first, const char *who, const char *type) {
     size_t size;
     memcpy(&size, o, sizeof(size));
     if (size < first)
-        return wg__raise(WG_ERR_VALUE, who, "%s.size is not set: it must be sizeof(%s), as the macros set it", type, type);
+        return wg__raise(WG_ERR_VALUE, who, "%s.size is not set: it must be sizeof(%s), as the macros set it", type,
+                         type);
     for (size_t at = known; at < size; at++)
         if (((const char *)o)[at])
             return wg__raise(WG_ERR_VALUE, who, "%s has a field set that version %s of Wengert does not know", type,
@@ -160,7 +161,7 @@ wg_status wg__check_struct(const void *o, size_t known, size_t first, const char
     return WG_OK;
 }
 
-/* ---- the host -------------------------------------------------------------------------------------------------------- */
+/* ---- the host ---------------------------------------------------------------------------------------------------- */
 
 static wg_host host;
 static atomic_bool has_stop;
@@ -223,7 +224,7 @@ int wg__warn(wg_warning category, const char *format, ...) {
 void wg_reset_peak(void) { wg__alloc_reset_peak(); }
 const char *wg_version(void) { return WG_VERSION_STRING; }
 
-/* ---- what is in use ---------------------------------------------------------------------------------------------------- */
+/* ---- what is in use ---------------------------------------------------------------------------------------------- */
 
 const char *wg__isa_name(void);
 const char *wg__blas_name(void);
@@ -231,7 +232,7 @@ const char *wg__blas_name(void);
 const char *wg_config(void) {
     struct wg_cold *c = wg__cold();
     if (!c) return no_slot;
-    snprintf(c->config, sizeof(c->config), "wengert %s\nisa %s\nblas %s\nthreads %d\n", WG_VERSION_STRING, wg__isa_name(),
-             wg__blas_name(), wg_num_threads());
+    snprintf(c->config, sizeof(c->config), "wengert %s\nisa %s\nblas %s\nthreads %d\n", WG_VERSION_STRING,
+             wg__isa_name(), wg__blas_name(), wg_num_threads());
     return c->config;
 }

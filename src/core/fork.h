@@ -6,9 +6,12 @@
 
 enum { WG_FORK_BEFORE, WG_FORK_PARENT, WG_FORK_CHILD };
 static inline void wg__around_fork(pthread_mutex_t *m, int phase) {
-    if (phase == WG_FORK_BEFORE) pthread_mutex_lock(m);
-    else if (phase == WG_FORK_PARENT) pthread_mutex_unlock(m);
-    else pthread_mutex_init(m, NULL);
+    if (phase == WG_FORK_BEFORE)
+        pthread_mutex_lock(m);
+    else if (phase == WG_FORK_PARENT)
+        pthread_mutex_unlock(m);
+    else
+        pthread_mutex_init(m, NULL);
 }
 
 /* What each file does with its locks; tensor.c calls them all. */

@@ -8,7 +8,7 @@
 #include "wengert/autograd.h"
 #include "wengert/ops.h"
 
-/* ---- checks -------------------------------------------------------------------------------------------------------- */
+/* ---- checks ------------------------------------------------------------------------------------------------------ */
 
 static wg_status check_shape(const wg_op *op, wg_tensor *const *in, int nin) {
     wg_geometry g;
@@ -33,8 +33,10 @@ static void extent(const wg_tensor *t, const char **lo, const char **hi) {
     int64_t down = 0, up = 0;
     for (int i = 0; i < t->ndim; i++) {
         int64_t step = (t->dims[i] - 1) * wg__strides(t)[i];
-        if (step < 0) down += step;
-        else up += step;
+        if (step < 0)
+            down += step;
+        else
+            up += step;
     }
     *lo = t->data + down * (int64_t)wg__itemsize(t);
     *hi = t->data + (up + 1) * (int64_t)wg__itemsize(t);
@@ -59,14 +61,15 @@ static wg_status check_overlap(const wg_op *op, wg_tensor *const *in, int nin) {
     bool reads_first = !(op->traits & WG_POINTWISE) && strcmp(op->name, "copy_") != 0;
     for (int i = 1; i < nin; i++) {
         if (!overlaps(t, in[i]) || (in[i]->ndim == 0 && reads_first)) continue;
-        if (!wg__is_dense(t->ndim, t->dims, wg__strides(t)) || !wg__is_dense(in[i]->ndim, in[i]->dims, wg__strides(in[i])))
+        if (!wg__is_dense(t->ndim, t->dims, wg__strides(t)) ||
+            !wg__is_dense(in[i]->ndim, in[i]->dims, wg__strides(in[i])))
             continue;
         return wg__raise(WG_ERR_RUNTIME, op->name, WG_MSG_PARTIAL_OVERLAP);
     }
     return WG_OK;
 }
 
-/* ---- computing into the target --------------------------------------------------------------------------------------- */
+/* ---- computing into the target ----------------------------------------------------------------------------------- */
 
 typedef struct write_plan {
     const wg_op *op;
@@ -105,9 +108,12 @@ static wg_status plan_pointwise(write_plan *w) {
         }
         if (st == WG_OK) st = wg__operand(&w->x[i], copy ? copy : w->in[i], d);
         if (st == WG_OK) w->made = i + 1;
-        if (copy && st == WG_OK && !w->x[i].temp) w->x[i].temp = copy;
-        else if (copy) wg_release(copy);
-        if (st == WG_OK && w->x[i].data == w->target->data && w->x[i].single && w->target->numel == 1 && i > 0) continue;
+        if (copy && st == WG_OK && !w->x[i].temp)
+            w->x[i].temp = copy;
+        else if (copy)
+            wg_release(copy);
+        if (st == WG_OK && w->x[i].data == w->target->data && w->x[i].single && w->target->numel == 1 && i > 0)
+            continue;
     }
     if (st == WG_OK && !direct) {
         w->temp = wg__temp(exact ? w->compute : w->result, w->target->ndim, w->target->dims);
@@ -181,7 +187,7 @@ static void plan_done(write_plan *w) {
     if (w->temp) wg_release(w->temp);
 }
 
-/* ---- history --------------------------------------------------------------------------------------------------------- */
+/* ---- history ----------------------------------------------------------------------------------------------------- */
 
 typedef struct history {
     wg_node *node, *copy_slices;
@@ -241,13 +247,14 @@ static void history_drop(history *h) {
     if (h->old) wg_release(h->old);
 }
 
-/* ---- the call -------------------------------------------------------------------------------------------------------- */
+/* ---- the call ---------------------------------------------------------------------------------------------------- */
 
 static wg_status check_operands(const wg_op *op, wg_tensor *const *in, int nin, unsigned *flags) {
     *flags = 0;
     for (int i = 0; i < nin; i++) {
         if (!in[i] && ((op->traits & WG_LIST) || (op->optional_in >> i & 1)) && i > 0) continue;
-        if (!in[i]) return wg__raise(WG_ERR_TYPE, op->name, "%s_(): argument %d must be Tensor, not None", op->name, i + 1);
+        if (!in[i])
+            return wg__raise(WG_ERR_TYPE, op->name, "%s_(): argument %d must be Tensor, not None", op->name, i + 1);
         if (in[i]->flags & TF_POISON) return WG_ERR_RUNTIME;
         *flags |= in[i]->flags;
     }

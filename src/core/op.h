@@ -20,11 +20,11 @@ enum {
     WG_V_INT,      /* int, and a Scalar that is an integer */
     WG_V_DOUBLE,   /* float, and a Scalar that is one */
     WG_V_BOOL,
-    WG_V_INTS,     /* int[] */
+    WG_V_INTS, /* int[] */
     WG_V_DTYPE,
     WG_V_STRING,
-    WG_V_TENSOR,   /* only in boxed calls */
-    WG_V_TENSORS,  /* Tensor[], only in boxed calls */
+    WG_V_TENSOR,  /* only in boxed calls */
+    WG_V_TENSORS, /* Tensor[], only in boxed calls */
 };
 typedef struct wg_value {
     uint8_t tag;
@@ -74,22 +74,23 @@ typedef struct wg_partial {
 /* ---- the record -------------------------------------------------------------------------------------------------- */
 
 enum {
-    WG_POINTWISE = 1,      /* partial[] holds the derivatives; broadcasts; one batch rule for the class */
-    WG_LINEAR = 2,         /* jointly linear in its tensor inputs: jvp runs the op on the tangents */
-    WG_MULTILINEAR = 4,    /* linear in each tensor input: jvp sums over them */
-    WG_VIEW = 8,           /* shape gives strides and offset; no kernel; output shares input 0's storage */
-    WG_MULTI_VIEW = 16,    /* a view with several outputs (split, unbind) */
-    WG_NONDIFF = 32,       /* no output is ever differentiable */
-    WG_LIST = 64,          /* any number of inputs (Tensor[]) */
-    WG_SAFE_INPLACE = 128, /* pointwise kernel may write over input 0 */
-    WG_INT_SECOND = 256,   /* output 1 and on are indices: not differentiable */
-    WG_NO_PROMOTE = 512,   /* pointwise, but inputs are not brought to one dtype */
+    WG_POINTWISE = 1,       /* partial[] holds the derivatives; broadcasts; one batch rule for the class */
+    WG_LINEAR = 2,          /* jointly linear in its tensor inputs: jvp runs the op on the tangents */
+    WG_MULTILINEAR = 4,     /* linear in each tensor input: jvp sums over them */
+    WG_VIEW = 8,            /* shape gives strides and offset; no kernel; output shares input 0's storage */
+    WG_MULTI_VIEW = 16,     /* a view with several outputs (split, unbind) */
+    WG_NONDIFF = 32,        /* no output is ever differentiable */
+    WG_LIST = 64,           /* any number of inputs (Tensor[]) */
+    WG_SAFE_INPLACE = 128,  /* pointwise kernel may write over input 0 */
+    WG_INT_SECOND = 256,    /* output 1 and on are indices: not differentiable */
+    WG_NO_PROMOTE = 512,    /* pointwise, but inputs are not brought to one dtype */
     WG_OF_TEMPORARY = 1024, /* a view whose input nobody else has: its output is no view to anybody */
 };
 /* What dtypes a pointwise op takes, and gives. */
 enum { WG_K_FLT = 1, WG_K_NUM, WG_K_ANY, WG_K_INT, WG_K_WHOLE, WG_K_FLAG }; /* as in elementwise.def */
 enum { WG_NDEV = 1 };
-/* Where a binding shows the op. Of the first four none: as a function, and as a method when its first argument is self. */
+/* Where a binding shows the op. Of the first four none: as a function, and as a method when its first argument is self.
+ */
 enum {
     WG_FUNCTION = 1, /* torch.NAME */
     WG_METHOD = 2,   /* Tensor.NAME; the tensor is the argument called self */
@@ -99,16 +100,17 @@ enum {
 };
 
 struct wg_op {
-    const char *name;   /* PyTorch's: "softmax" */
-    const char *schema; /* PyTorch's form: "softmax(Tensor self, int dim) -> Tensor"; the types are in ops/schema.h */
+    const char *name;    /* PyTorch's: "softmax" */
+    const char *schema;  /* PyTorch's form: "softmax(Tensor self, int dim) -> Tensor"; the types are in ops/schema.h */
     const char *aliases; /* other names, with spaces between; NULL: none */
-    const char *doc;    /* one line */
+    const char *doc;     /* one line */
     uint16_t traits;
     uint8_t nin, nout, kind, shown;
-    uint8_t saves; /* inputs the vjp reads: WG_USE_X is input 0, Y 1, W 2…; WG_USE_Z: outputs. Pointwise: from partial */
+    uint8_t
+        saves; /* inputs the vjp reads: WG_USE_X is input 0, Y 1, W 2…; WG_USE_Z: outputs. Pointwise: from partial */
     uint32_t optional_in; /* bit i: input i may be NULL */
-    uint32_t nondiff_in; /* bit i: input i never gets a gradient (an index, a mask) */
-    size_t kernel;  /* pointwise: offset of the kernels in struct wg_cpu_table */
+    uint32_t nondiff_in;  /* bit i: input i never gets a gradient (an index, a mask) */
+    size_t kernel;        /* pointwise: offset of the kernels in struct wg_cpu_table */
     wg_partial partial[3];
     wg_status (*shape)(const wg_call *c, wg_geometry *out); /* out[nout] */
     wg_status (*run[WG_NDEV])(const wg_call *c);
@@ -123,11 +125,12 @@ struct wg_op {
     /* Nodes that are not calls of an op (AccumulateGrad, CopySlices, custom functions): runs the node. */
     wg_status (*backward)(struct wg_node *node, wg_tensor *const *g, wg_tensor **out, const bool *need, bool consume);
     void (*destroy)(struct wg_node *node); /* frees what such a node holds */
-    /* Calls with all arguments of the schema, checked and defaults filled in (ops/schema.h). A composite has no shape and no
-     * run, only these; a primitive has them when its schema says more than the op's own inputs and attributes do. */
+    /* Calls with all arguments of the schema, checked and defaults filled in (ops/schema.h). A composite has no shape
+     * and no run, only these; a primitive has them when its schema says more than the op's own inputs and attributes
+     * do. */
     wg_tensor *(*boxed)(const wg_value *a);
     wg_status (*boxed_list)(const wg_value *a, wg_tensor **out, int max, int *n); /* several results */
-    wg_tensor *(*boxed_)(const wg_value *a);                                       /* in place, when boxed is set */
+    wg_tensor *(*boxed_)(const wg_value *a);                                      /* in place, when boxed is set */
 };
 
 /* ---- the waist: apply.c ------------------------------------------------------------------------------------------ */
@@ -165,7 +168,7 @@ wg_dtype wg__input_dtype(const wg_call *c, int i);
 bool wg__wants(const wg_call *c, int i);
 /* In the backward walk: was input i a matrix whose columns lie together? Its gradient had better lie so too. */
 bool wg__lay_in_columns(const wg_call *c, int i);
-wg_tensor *wg__sum_to(wg_tensor *g, int ndim, const int64_t *sizes); /* reverse of broadcasting */
+wg_tensor *wg__sum_to(wg_tensor *g, int ndim, const int64_t *sizes);    /* reverse of broadcasting */
 bool wg__reducible(const wg_tensor *g, int ndim, const int64_t *sizes); /* does sizes broadcast to g's? */
 const wg_op *wg__op_add(void);
 /* Zeros of the given shape, in the dtype. */
@@ -186,7 +189,7 @@ wg_tensor *wg__join_cotangents(wg_tensor *const *g, int n, int dim, bool stack, 
                                const int64_t *sizes, const int64_t *lengths);
 /* A batch rule that runs the op sample by sample and stacks: for rules that only know some cases. batch.c */
 wg_status wg__batch_loop(const wg_call *c, const int *bdim, wg_tensor **out, int *out_bdim);
-wg_tensor *wg__clone_contiguous(wg_tensor *x); /* clone, row-major */
+wg_tensor *wg__clone_contiguous(wg_tensor *x);                  /* clone, row-major */
 wg_tensor *wg__squeeze_inplace_like(wg_tensor *x, int64_t dim); /* squeeze, named as squeeze_ (SqueezeBackward4) */
 wg_tensor *wg__unsafe_view(wg_tensor *x, int ndim, const int64_t *sizes);
 /* t with these strides: t itself when it has them, else a copy. Differentiable. autograd/view.c */
@@ -202,9 +205,9 @@ uint8_t wg__op_shown(const wg_op *op); /* with the default filled in */
 
 /* A composite's record op_ID: EXPR is its value, a[] are the schema's arguments. */
 #define WG_COMPOSED(id, name_, args_, doc_, expr, ...)                                                                 \
-    static wg_tensor *id##_composed(const wg_value *a) { return expr; }                                               \
-    static const wg_op op_##id = {.name = name_, .schema = name_ args_, .doc = doc_, .nout = 1,                       \
-                                  .boxed = id##_composed, __VA_ARGS__};
+    static wg_tensor *id##_composed(const wg_value *a) { return expr; }                                                \
+    static const wg_op op_##id = {                                                                                     \
+        .name = name_, .schema = name_ args_, .doc = doc_, .nout = 1, .boxed = id##_composed, __VA_ARGS__};
 const wg_op *wg__op_at(int index); /* NULL past the last */
 bool wg__op_differentiable(const wg_op *op);
 

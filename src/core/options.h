@@ -27,12 +27,12 @@
 #define WG_FIRST_wg_print_options WG_END_OF(wg_print_options, linewidth)
 
 /* Is the struct usable: not shorter than at first, and nothing set that this version does not know? NULL is. */
-#define WG_CHECK_STRUCT(type, o, who) \
+#define WG_CHECK_STRUCT(type, o, who)                                                                                  \
     (!(o) || (o)->size == sizeof(type) ? WG_OK : wg__check_struct((o), sizeof(type), WG_FIRST_##type, (who), #type))
 wg_status wg__check_struct(const void *o, size_t known, size_t first, const char *who, const char *type);
 
 /* What both have; the rest of *to is zero. */
-#define WG_COPY_STRUCT(to, o) \
+#define WG_COPY_STRUCT(to, o)                                                                                          \
     (memset((to), 0, sizeof(*(to))), memcpy((to), (o), (o)->size < sizeof(*(to)) ? (o)->size : sizeof(*(to))))
 /* The same into a caller's struct, whose size stays. */
 #define WG_FILL_STRUCT(o, from) wg__fill_struct((o), (from), (o)->size < sizeof(*(from)) ? (o)->size : sizeof(*(from)))

@@ -64,7 +64,7 @@ static void store_doubles(wg_dtype dtype, char *out, const double *v, int64_t n)
     }
 }
 
-#define STORE_INTS(T) \
+#define STORE_INTS(T)                                                                                                  \
     for (int64_t i = 0; i < n; i++) ((T *)out)[i] = (T)v[i]
 static void store_ints(wg_dtype dtype, char *out, const int64_t *v, int64_t n) {
     float narrow[BATCH];
@@ -243,11 +243,11 @@ static void each_double(const fill *f, char *out, int64_t n, transform fn) {
 }
 
 /* in_pieces over a transform. */
-#define ONE_DOUBLE_EACH(name)                                                     \
-    static void name##_piece(const fill *f, char *out, int64_t n, int64_t done) { \
-        (void)done;                                                               \
-        each_double(f, out, n, name##_values);                                    \
-    }                                                                             \
+#define ONE_DOUBLE_EACH(name)                                                                                          \
+    static void name##_piece(const fill *f, char *out, int64_t n, int64_t done) {                                      \
+        (void)done;                                                                                                    \
+        each_double(f, out, n, name##_values);                                                                         \
+    }                                                                                                                  \
     wg_status wg__rng_##name
 
 static void log_normal_values(const fill *f, double *v, int64_t n) {

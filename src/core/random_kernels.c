@@ -133,19 +133,19 @@ BODY normal_float_body(float *restrict x, size_t blocks, float mean, float std) 
 
 /* ---- stamps ------------------------------------------------------------------------------------------------------ */
 
-#define STAMP(isa, target)                                                                                  \
-    target static void refill_##isa(uint32_t *s) { refill_body(s); }                                        \
-    target static void temper_##isa(const uint32_t *s, uint32_t *out, size_t n) { temper_body(s, out, n); } \
-    target static void uniform_float_##isa(const uint32_t *w, float *out, size_t n, float a, float b) {     \
-        uniform_float_body(w, out, n, a, b);                                                                \
-    }                                                                                                       \
-    target static void uniform_double_##isa(const uint32_t *w, double *out, size_t n, double a, double b) { \
-        uniform_double_body(w, out, n, a, b);                                                               \
-    }                                                                                                       \
-    target static void normal_float_##isa(float *x, size_t blocks, float mean, float std) {                 \
-        normal_float_body(x, blocks, mean, std);                                                            \
-    }                                                                                                       \
-    static const struct wg__rng_kernels kernels_##isa = {refill_##isa, temper_##isa, uniform_float_##isa,   \
+#define STAMP(isa, target)                                                                                             \
+    target static void refill_##isa(uint32_t *s) { refill_body(s); }                                                   \
+    target static void temper_##isa(const uint32_t *s, uint32_t *out, size_t n) { temper_body(s, out, n); }            \
+    target static void uniform_float_##isa(const uint32_t *w, float *out, size_t n, float a, float b) {                \
+        uniform_float_body(w, out, n, a, b);                                                                           \
+    }                                                                                                                  \
+    target static void uniform_double_##isa(const uint32_t *w, double *out, size_t n, double a, double b) {            \
+        uniform_double_body(w, out, n, a, b);                                                                          \
+    }                                                                                                                  \
+    target static void normal_float_##isa(float *x, size_t blocks, float mean, float std) {                            \
+        normal_float_body(x, blocks, mean, std);                                                                       \
+    }                                                                                                                  \
+    static const struct wg__rng_kernels kernels_##isa = {refill_##isa, temper_##isa, uniform_float_##isa,              \
                                                          uniform_double_##isa, normal_float_##isa};
 
 STAMP(plain, )

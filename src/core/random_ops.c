@@ -320,31 +320,31 @@ static struct wg__draw draw_of(const wg_call *c) {
     return d;
 }
 
-#define FILL(name_, check_, fill_, grad_, schema_, doc_)                 \
-    static wg_status shape_##name_(const wg_call *c, wg_geometry *out) { \
-        struct wg__draw d = draw_of(c);                                  \
-        wg__draw_same_shape(c->in[0], out);                              \
-        return check_(&d, (wg_dtype)c->in[0]->dtype);                    \
-    }                                                                    \
-    static wg_status run_##name_(const wg_call *c) {                     \
-        struct wg__draw d = draw_of(c);                                  \
-        d.fill = fill_;                                                  \
-        return wg__draw_into(c->out[0], &d);                             \
-    }                                                                    \
-    static const char *named_##name_(const wg_call *c) {                 \
-        (void)c;                                                         \
-        return grad_;                                                    \
-    }                                                                    \
-    static const wg_op op_##name_ = {.name = #name_,                     \
-                                     .schema = schema_,                  \
-                                     .doc = doc_,                        \
-                                     .traits = WG_SAFE_INPLACE,          \
-                                     .nin = 1,                           \
-                                     .nout = 1,                          \
-                                     .shape = shape_##name_,             \
-                                     .run = {run_##name_},               \
-                                     .vjp = wg__draw_vjp,                \
-                                     .jvp = wg__draw_jvp,                \
+#define FILL(name_, check_, fill_, grad_, schema_, doc_)                                                               \
+    static wg_status shape_##name_(const wg_call *c, wg_geometry *out) {                                               \
+        struct wg__draw d = draw_of(c);                                                                                \
+        wg__draw_same_shape(c->in[0], out);                                                                            \
+        return check_(&d, (wg_dtype)c->in[0]->dtype);                                                                  \
+    }                                                                                                                  \
+    static wg_status run_##name_(const wg_call *c) {                                                                   \
+        struct wg__draw d = draw_of(c);                                                                                \
+        d.fill = fill_;                                                                                                \
+        return wg__draw_into(c->out[0], &d);                                                                           \
+    }                                                                                                                  \
+    static const char *named_##name_(const wg_call *c) {                                                               \
+        (void)c;                                                                                                       \
+        return grad_;                                                                                                  \
+    }                                                                                                                  \
+    static const wg_op op_##name_ = {.name = #name_,                                                                   \
+                                     .schema = schema_,                                                                \
+                                     .doc = doc_,                                                                      \
+                                     .traits = WG_SAFE_INPLACE,                                                        \
+                                     .nin = 1,                                                                         \
+                                     .nout = 1,                                                                        \
+                                     .shape = shape_##name_,                                                           \
+                                     .run = {run_##name_},                                                             \
+                                     .vjp = wg__draw_vjp,                                                              \
+                                     .jvp = wg__draw_jvp,                                                              \
                                      .grad_name = named_##name_};
 
 FILL(uniform, check_uniform, fill_uniform, "UniformBackward0",

@@ -66,7 +66,8 @@ static wg_status shape_bernoulli_each(const wg_call *c, wg_geometry *out) {
     wg__sizes_text(b, sizeof b, p->ndim, p->dims);
     if (p->ndim > t->ndim)
         return wg__raise(WG_ERR_RUNTIME, "bernoulli_",
-                         "expand: the requested shape has too few dimensions! Target sizes: %s. Tensor sizes: %s", a, b);
+                         "expand: the requested shape has too few dimensions! Target sizes: %s. Tensor sizes: %s", a,
+                         b);
     for (int i = 1; i <= p->ndim; i++) {
         int at = t->ndim - i;
         int64_t had = p->dims[p->ndim - i];
@@ -203,16 +204,16 @@ static wg_status run_normal_both(const wg_call *c) {
 }
 
 static const char *normal_name(const wg_call *c);
-#define NORMAL(which, nin_, schema_)                                                                   \
-    static const wg_op op_normal_##which = {.name = "normal",                                          \
-                                            .schema = schema_,                                         \
-                                            .doc = "normals with these means and standard deviations", \
-                                            .nin = nin_,                                               \
-                                            .nout = 1,                                                 \
-                                            .shape = shape_normal_##which,                             \
-                                            .run = {run_normal_##which},                               \
-                                            .vjp = wg__draw_vjp,                                       \
-                                            .jvp = wg__draw_jvp,                                       \
+#define NORMAL(which, nin_, schema_)                                                                                   \
+    static const wg_op op_normal_##which = {.name = "normal",                                                          \
+                                            .schema = schema_,                                                         \
+                                            .doc = "normals with these means and standard deviations",                 \
+                                            .nin = nin_,                                                               \
+                                            .nout = 1,                                                                 \
+                                            .shape = shape_normal_##which,                                             \
+                                            .run = {run_normal_##which},                                               \
+                                            .vjp = wg__draw_vjp,                                                       \
+                                            .jvp = wg__draw_jvp,                                                       \
                                             .grad_name = normal_name}
 NORMAL(mean, 1, "normal.Tensor_float(Tensor mean, float std=1, *, Generator? generator=None) -> Tensor");
 NORMAL(std, 1, "normal.float_Tensor(float mean, Tensor std, *, Generator? generator=None) -> Tensor");

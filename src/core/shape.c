@@ -9,8 +9,10 @@ int64_t wg__numel(int ndim, const int64_t *sizes) {
     bool zero = false;
     for (int i = 0; i < ndim; i++) {
         if (sizes[i] < 0) return -1;
-        if (sizes[i] == 0) zero = true;
-        else if (__builtin_mul_overflow(n, sizes[i], &n)) return -1;
+        if (sizes[i] == 0)
+            zero = true;
+        else if (__builtin_mul_overflow(n, sizes[i], &n))
+            return -1;
     }
     return zero ? 0 : n;
 }
@@ -35,7 +37,6 @@ bool wg__is_row_major(int ndim, const int64_t *sizes, const int64_t *strides) {
     }
     return true;
 }
-
 
 /* Dims of size > 1 in order of stride, smallest first. Returns how many. */
 static int by_stride(int ndim, const int64_t *sizes, const int64_t *strides, int *order) {
@@ -93,11 +94,13 @@ wg_status wg__broadcast(const char *op, const wg_tensor *const *in, int n, wg_ge
         for (int i = t->ndim; i-- > 0;) { /* the last dim that does not fit is named */
             int64_t *have = &out->sizes[out->ndim - t->ndim + i], want = t->dims[i];
             if (want == 1 || want == *have) continue;
-            if (*have == 1) *have = want;
+            if (*have == 1)
+                *have = want;
             else
                 return wg__raise(WG_ERR_RUNTIME, op,
                                  "The size of tensor a (%lld) must match the size of tensor b (%lld) at non-singleton "
-                                 "dimension %d", (long long)*have, (long long)want, out->ndim - t->ndim + i);
+                                 "dimension %d",
+                                 (long long)*have, (long long)want, out->ndim - t->ndim + i);
         }
     }
     return WG_OK;

@@ -1,7 +1,7 @@
 /* site.c - call sites: a word per node (a return address, or what a binding pinned), turned into text only when shown.
  *
- * The default resolver loads libdw (elfutils) when it is there and reads function, file and line from debug information;
- * otherwise module and offset, which addr2line understands.
+ * The default resolver loads libdw (elfutils) when it is there and reads function, file and line from debug
+ * information; otherwise module and offset, which addr2line understands.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -34,7 +34,7 @@ void wg_set_site_resolver(size_t (*resolve)(void *user, void *site, char *text, 
     pthread_mutex_unlock(&lock);
 }
 
-/* ---- libdw, as far as it is needed ------------------------------------------------------------------------------------- */
+/* ---- libdw, as far as it is needed ------------------------------------------------------------------------------- */
 
 typedef struct callbacks { /* Dwfl_Callbacks of elfutils/libdwfl.h */
     void *find_elf, *find_debuginfo, *section_address;
@@ -76,7 +76,8 @@ static void load(void) {
     *(void **)&dw.line_of_unit = dlsym(h, "dwarf_getsrc_die");
     *(void **)&dw.line_file = dlsym(h, "dwarf_linesrc");
     *(void **)&dw.line_number = dlsym(h, "dwarf_lineno");
-    dw.calls = (callbacks){dlsym(h, "dwfl_linux_proc_find_elf"), dlsym(h, "dwfl_standard_find_debuginfo"), NULL, &dw.path};
+    dw.calls =
+        (callbacks){dlsym(h, "dwfl_linux_proc_find_elf"), dlsym(h, "dwfl_standard_find_debuginfo"), NULL, &dw.path};
     if (dw.begin && dw.report && dw.report_end && dw.module && dw.name && dw.line && dw.info && dw.end &&
         dw.next_unit && dw.has_pc && dw.line_of_unit && dw.line_file && dw.line_number && dw.calls.find_elf)
         dw.state = 1;
@@ -118,7 +119,8 @@ static size_t from_debug_info(uint64_t address, char *text, size_t size) {
 
 static size_t from_module(const char *address, char *text, size_t size) {
     Dl_info info;
-    if (!dladdr(address, &info) || !info.dli_fname) return (size_t)snprintf(text, size, "address %p", (const void *)address);
+    if (!dladdr(address, &info) || !info.dli_fname)
+        return (size_t)snprintf(text, size, "address %p", (const void *)address);
     const char *base = strrchr(info.dli_fname, '/');
     return (size_t)snprintf(text, size, "%s+0x%zx%s%s", base ? base + 1 : info.dli_fname,
                             (size_t)(address - (const char *)info.dli_fbase), info.dli_sname ? " in " : "",

@@ -29,7 +29,7 @@ wg_tensor wg__poison_tensor = {.refs = 1,
 
 static wg_binding binding;
 
-/* ---- threads: every thread that made a tensor is known, so that counters can be read and lists returned --------- */
+/* ---- threads: every thread that made a tensor is known, so that counters can be read and lists returned ---------- */
 
 #define FIRST_SCOPE 256 /* handles */
 
@@ -59,8 +59,10 @@ static void handle_block_free(struct wg_tls *s, wg_tensor *t) {
     }
     t->flags = TF_POISON | TF_CLOSED;
     t->numel = 0;
-    if (s->ndead) s->newest_dead->numel = (int64_t)(intptr_t)t;
-    else s->oldest_dead = t;
+    if (s->ndead)
+        s->newest_dead->numel = (int64_t)(intptr_t)t;
+    else
+        s->oldest_dead = t;
     s->newest_dead = t;
     if (++s->ndead > QUARANTINE) free_oldest(s);
 }
@@ -194,15 +196,19 @@ static void count_unknown(int64_t *gone, int64_t d) {
     pthread_mutex_unlock(&threads_lock);
 }
 static inline void count_dead_tensor(struct wg_tls *s) {
-    if (WG_LIKELY(s->listed)) wg__count(&s->live_tensors, -1);
-    else count_unknown(&gone_tensors, -1);
+    if (WG_LIKELY(s->listed))
+        wg__count(&s->live_tensors, -1);
+    else
+        count_unknown(&gone_tensors, -1);
 }
 void wg__count_node(int d) {
-    if (WG_LIKELY(wg__tls.listed)) wg__count(&wg__tls.live_nodes, d);
-    else count_unknown(&gone_nodes, d);
+    if (WG_LIKELY(wg__tls.listed))
+        wg__count(&wg__tls.live_nodes, d);
+    else
+        count_unknown(&gone_nodes, d);
 }
 
-/* ---- making handles ------------------------------------------------------------------------------------------------ */
+/* ---- making handles ---------------------------------------------------------------------------------------------- */
 
 static bool place_dims(wg_tensor *t, int ndim) {
     t->ndim = (uint8_t)ndim;
@@ -285,7 +291,8 @@ static inline wg_tensor *new_inline(struct wg_tls *s, wg_dtype dtype, int ndim, 
     return t;
 }
 
-/* A number, or a row-major matrix of a handful of elements, none of its sizes 0: nothing overflows, all is in the block. */
+/* A number, or a row-major matrix of a handful of elements, none of its sizes 0: nothing overflows, all is in the
+ * block. */
 static bool is_tiny(int ndim, const int64_t *sizes, const int64_t *strides) {
     enum { MOST = WG_INLINE_BYTES - 32 }; /* of bytes elements */
     if (ndim == 0) return true;
@@ -308,8 +315,10 @@ wg_tensor *wg__tensor_new(wg_dtype dtype, int ndim, const int64_t *sizes, const 
     if (numel < 0 || elements < 0 || __builtin_mul_overflow((size_t)elements, wg_dtype_size(dtype), &bytes) ||
         bytes > (size_t)INT64_MAX) {
         char text[256];
-        wg__raise(WG_ERR_RUNTIME, NULL, "Storage size calculation overflowed with sizes=%s. The shape asks for more bytes than can "
-                                        "be addressed", wg__sizes_text(text, sizeof(text), ndim, sizes));
+        wg__raise(WG_ERR_RUNTIME, NULL,
+                  "Storage size calculation overflowed with sizes=%s. The shape asks for more bytes than can "
+                  "be addressed",
+                  wg__sizes_text(text, sizeof(text), ndim, sizes));
         return NULL;
     }
     wg_tensor *t = wg__block_new(s);
@@ -345,8 +354,10 @@ wg_tensor *wg__tensor_like(const wg_tensor *x, wg_dtype dtype) {
     if (x->ndim > SMALL_NDIM || bytes > WG_INLINE_BYTES - used || !s->free_blocks)
         return wg__tensor_new(dtype, x->ndim, x->dims, NULL);
     wg_tensor *t = new_inline(s, dtype, x->ndim, x->numel, bytes);
-    if (WG_LIKELY((char *)x->dims == x->inline_)) memcpy(t->inline_, x->inline_, SMALL_NDIM * 16);
-    else if (x->ndim) memcpy(t->inline_, x->dims, used);
+    if (WG_LIKELY((char *)x->dims == x->inline_))
+        memcpy(t->inline_, x->inline_, SMALL_NDIM * 16);
+    else if (x->ndim)
+        memcpy(t->inline_, x->dims, used);
     return t;
 }
 
@@ -384,7 +395,8 @@ wg_tensor *wg__alias(const wg_tensor *t, int ndim, const int64_t *sizes, const i
     }
     int64_t numel = wg__numel(ndim, sizes);
     if (numel < 0) { /* expanded: each size is fine, their product is not */
-        wg__raise(WG_ERR_RUNTIME, NULL, "numel: integer multiplication overflow. The shape has more than 2^63 - 1 elements");
+        wg__raise(WG_ERR_RUNTIME, NULL,
+                  "numel: integer multiplication overflow. The shape has more than 2^63 - 1 elements");
         return NULL;
     }
     struct wg_tls *s = &wg__tls;
@@ -427,7 +439,7 @@ wg_meta *wg__meta(wg_tensor *t) {
     return t->meta = m;
 }
 
-/* ---- giving back --------------------------------------------------------------------------------------------------- */
+/* ---- giving back ------------------------------------------------------------------------------------------------- */
 
 static void block_unref(struct wg_tls *s, wg_tensor *block) {
     if (wg__dec(&block->block_refs)) handle_block_free(s, block);
@@ -560,7 +572,7 @@ void wg_set_slot(wg_tensor *t, void *object) {
     if (t && wg__ok(t)) t->slot = object;
 }
 
-/* ---- scopes: a stack of handles. A scope begins with an odd entry that holds where the one before it began -------- */
+/* ---- scopes: a stack of handles. A scope begins with an odd entry that holds where the one before it began ------- */
 
 #define MARK(at) ((wg_tensor *)(((uintptr_t)(at) << 1) | 1))
 #define IS_MARK(p) (((uintptr_t)(p)) & 1)
@@ -654,7 +666,7 @@ void wg__bump(wg_tensor *t, void *site) {
     __atomic_store_n(&t->vhome->version.site, site, __ATOMIC_RELAXED);
 }
 
-/* ---- data = : one identity, another storage ------------------------------------------------------------------------- */
+/* ---- data = : one identity, another storage ---------------------------------------------------------------------- */
 
 /* Our version cell may have been kept alive by the storage that we leave: from now on it is held by itself. */
 static void keep_version(wg_tensor *t, const wg_storage *next) {

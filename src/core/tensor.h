@@ -31,23 +31,24 @@
 
 #define WG_LIKELY(x) __builtin_expect(!!(x), 1)
 #define WG_UNLIKELY(x) __builtin_expect(!!(x), 0)
-/* Failures and the like: what leads to them is kept apart from what runs, which so takes less of the instruction cache. */
+/* Failures and the like: what leads to them is kept apart from what runs, which so takes less of the instruction cache.
+ */
 #define WG_COLD __attribute__((cold))
 #define WG_SITE __builtin_extract_return_addr(__builtin_return_address(0))
 
 enum {
     TF_POISON = 1,
-    TF_REQUIRES = 2,    /* requires_grad, leaf or not */
-    TF_VIEW = 4,        /* meta->base is set */
-    TF_NUMBER = 8,      /* a Python-like number: lowest promotion priority */
-    TF_BATCHED = 16,    /* a wrapper made by vmap: meta->batch; no storage */
-    TF_DUAL = 32,       /* meta->tangents is not empty */
-    TF_STACK = 64,      /* lives in a caller's frame; must be copied to be kept */
-    TF_CONTIG = 128,    /* row-major without gaps */
-    TF_HEAPDIMS = 256,  /* dims was allocated */
-    TF_VSEP = 512,      /* holds a block_ref on vhome */
-    TF_RETAINS = 1024,  /* retain_grad was called: grad_fn's hooks know this handle */
-    TF_CLOSED = 2048,   /* debug: the handle's last owner is gone */
+    TF_REQUIRES = 2,                            /* requires_grad, leaf or not */
+    TF_VIEW = 4,                                /* meta->base is set */
+    TF_NUMBER = 8,                              /* a Python-like number: lowest promotion priority */
+    TF_BATCHED = 16,                            /* a wrapper made by vmap: meta->batch; no storage */
+    TF_DUAL = 32,                               /* meta->tangents is not empty */
+    TF_STACK = 64,                              /* lives in a caller's frame; must be copied to be kept */
+    TF_CONTIG = 128,                            /* row-major without gaps */
+    TF_HEAPDIMS = 256,                          /* dims was allocated */
+    TF_VSEP = 512,                              /* holds a block_ref on vhome */
+    TF_RETAINS = 1024,                          /* retain_grad was called: grad_fn's hooks know this handle */
+    TF_CLOSED = 2048,                           /* debug: the handle's last owner is gone */
     TF_SLOW = TF_POISON | TF_BATCHED | TF_DUAL, /* what sends an op down the waist's slow path */
 };
 
@@ -111,14 +112,14 @@ typedef struct wg_meta {
     uint32_t view_version;    /* version at which grad_fn was made (V3) */
     uint8_t view_kind;
     uint8_t ntangents;
-    int8_t batch_dim;         /* where the batched dimension of batch_value is */
+    int8_t batch_dim; /* where the batched dimension of batch_value is */
     int batch_level;
-    wg_tangent *tangents;     /* ascending level */
+    wg_tangent *tangents;                    /* ascending level */
     struct wg_tensor *dual_next, *dual_prev; /* of the innermost level's list, see forward.c */
     wg_tensor *batch_value;
     struct wg_hook *post_accumulate;
     char *name;
-    atomic_bool lock;         /* serialises accumulation into grad */
+    atomic_bool lock; /* serialises accumulation into grad */
 } wg_meta;
 
 /* ---- thread state: one small struct, initial-exec, read once per call -------------------------------------------- */
@@ -128,23 +129,23 @@ struct wg_cold; /* error text and other things that are rarely touched: error.c 
 struct wg_tls {
     wg_tensor **scope; /* the scope stack: a scope is an index */
     size_t scope_top, scope_cap;
-    void *free_blocks; /* tensors and nodes share one size */
+    void *free_blocks;                 /* tensors and nodes share one size */
     uint32_t nfree, nspare, most_free; /* most_free is 0 in a thread that made nothing yet: it keeps nothing */
-    void *spare_blocks;        /* a full batch */
-    char *slab_at, *slab_end;  /* not yet cut */
-    size_t slab_bytes;         /* of the next slab */
-    uint8_t no_grad;      /* grad mode, inverted so that zero is the default */
-    uint8_t error_unread; /* the error slot holds something nobody read */
-    uint8_t in_release;   /* a release is under way: push instead of recursing */
-    uint8_t no_forward;   /* tangents are out of sight; inverted too */
-    uint8_t in_backward;  /* depth of walks, capped at 255 */
+    void *spare_blocks;                /* a full batch */
+    char *slab_at, *slab_end;          /* not yet cut */
+    size_t slab_bytes;                 /* of the next slab */
+    uint8_t no_grad;                   /* grad mode, inverted so that zero is the default */
+    uint8_t error_unread;              /* the error slot holds something nobody read */
+    uint8_t in_release;                /* a release is under way: push instead of recursing */
+    uint8_t no_forward;                /* tangents are out of sight; inverted too */
+    uint8_t in_backward;               /* depth of walks, capped at 255 */
     int ceiling, hidden_top; /* levels in [ceiling, hidden_top] are invisible; ceiling 0: none (see forward.c) */
-    int levels;           /* levels open now */
-    int maps;             /* of these, by wg_vmap */
-    void *site;           /* pinned call site, or NULL */
-    void *walk_site;      /* of the call to backward that is running */
-    struct wg_walk *walk; /* the innermost walk that is running */
-    uint64_t seq;         /* next sequence number */
+    int levels;              /* levels open now */
+    int maps;                /* of these, by wg_vmap */
+    void *site;              /* pinned call site, or NULL */
+    void *walk_site;         /* of the call to backward that is running */
+    struct wg_walk *walk;    /* the innermost walk that is running */
+    uint64_t seq;            /* next sequence number */
     _Atomic int64_t live_tensors, live_nodes; /* written by this thread only */
 #ifndef NDEBUG
     wg_tensor *oldest_dead, *newest_dead; /* handles kept to notice their use */
@@ -154,7 +155,7 @@ struct wg_tls {
     wg_node *dying_nodes; /* nodes that are; */
     bool in_node_release; /* somebody is at it */
     struct wg_cold *cold;
-    struct wg_tls *next;  /* of the list of threads: tensor.c */
+    struct wg_tls *next; /* of the list of threads: tensor.c */
     bool listed, leaving;
 };
 extern __thread struct wg_tls wg__tls __attribute__((tls_model("initial-exec"), visibility("hidden")));
@@ -191,7 +192,8 @@ static inline void wg__count(_Atomic int64_t *c, int64_t d) { /* of this thread:
 /* A lock around a few instructions that start no thread: a node's saved values. */
 static inline void wg__lock(atomic_flag *f) {
     if (wg__one_thread()) return;
-    while (atomic_flag_test_and_set_explicit(f, memory_order_acquire)) {}
+    while (atomic_flag_test_and_set_explicit(f, memory_order_acquire)) {
+    }
 }
 static inline void wg__unlock(atomic_flag *f) { atomic_flag_clear_explicit(f, memory_order_release); }
 /* A flag that is held for longer, in which a thread may start: false when it is taken already. */
@@ -209,7 +211,8 @@ extern wg_tensor wg__poison_tensor;
 #define WG_POISON (&wg__poison_tensor)
 
 WG_COLD void *wg__block_new_slow(struct wg_tls *s);
-/* 192 bytes, uninitialised; NULL on no memory (error raised). The next block will be wanted soon and may be far away. */
+/* 192 bytes, uninitialised; NULL on no memory (error raised). The next block will be wanted soon and may be far away.
+ */
 static inline void *wg__block_new(struct wg_tls *s) {
     void *b = s->free_blocks;
     if (WG_UNLIKELY(!b)) return wg__block_new_slow(s);
@@ -222,9 +225,9 @@ static inline void *wg__block_new(struct wg_tls *s) {
     return b;
 }
 extern const uint32_t wg__block_batch __attribute__((visibility("hidden"))); /* blocks of a batch */
-void wg__blocks_spill(struct wg_tls *s); /* a list that became long */
-void wg__blocks_leave(struct wg_tls *s); /* the thread ends: all lists to all */
-void wg__blocks_trim(struct wg_tls *s);  /* slabs that are wholly free go back */
+void wg__blocks_spill(struct wg_tls *s);                                     /* a list that became long */
+void wg__blocks_leave(struct wg_tls *s);                                     /* the thread ends: all lists to all */
+void wg__blocks_trim(struct wg_tls *s);                                      /* slabs that are wholly free go back */
 static inline void wg__block_push(struct wg_tls *s, void *block) {
     *(void **)block = s->free_blocks;
     s->free_blocks = block;
@@ -245,11 +248,11 @@ wg_tensor *wg__tensor_like(const wg_tensor *x, wg_dtype dtype);
 wg_tensor *wg__alias(const wg_tensor *t, int ndim, const int64_t *sizes, const int64_t *strides, int64_t offset,
                      bool fresh_version);
 wg_tensor *wg__tensor_new_batched(wg_dtype dtype, int ndim, const int64_t *sizes, const wg_tensor *value);
-wg_tensor *wg__batched_alias(const wg_tensor *t);           /* batch.c */
+wg_tensor *wg__batched_alias(const wg_tensor *t);       /* batch.c */
 const wg_tensor *wg__shown_tangent(const wg_tensor *t); /* of the innermost level in sight, or NULL: forward.c */
 wg_status wg__swap_storage(wg_tensor *t, const wg_tensor *source); /* .data = */
-wg_meta *wg__meta(wg_tensor *t); /* NULL on no memory (error raised) */
-void wg__tensor_dead(wg_tensor *t); /* its last owner is gone */
+wg_meta *wg__meta(wg_tensor *t);                                   /* NULL on no memory (error raised) */
+void wg__tensor_dead(wg_tensor *t);                                /* its last owner is gone */
 static inline void wg__tensor_release(wg_tensor *t) {
     if (wg__dec(&t->refs)) wg__tensor_dead(t);
 }
@@ -303,7 +306,7 @@ typedef struct wg_geometry {
     int64_t strides[WG_MAX_DIMS];
 } wg_geometry;
 
-int64_t wg__numel(int ndim, const int64_t *sizes);                       /* -1 on overflow */
+int64_t wg__numel(int ndim, const int64_t *sizes); /* -1 on overflow */
 void wg__row_major(int ndim, const int64_t *sizes, int64_t *strides);
 /* The strides of a copy: t's own when they are dense, else dense ones in the order of t's dims, put in made; NULL:
  * row-major. */
@@ -316,9 +319,7 @@ static inline bool wg__has_sizes(const wg_tensor *t, int ndim, const int64_t *si
         if (t->dims[i] != sizes[i]) return false;
     return true;
 }
-static inline bool wg__same_sizes(const wg_tensor *a, const wg_tensor *b) {
-    return wg__has_sizes(a, b->ndim, b->dims);
-}
+static inline bool wg__same_sizes(const wg_tensor *a, const wg_tensor *b) { return wg__has_sizes(a, b->ndim, b->dims); }
 bool wg__is_dense(int ndim, const int64_t *sizes, const int64_t *strides); /* non-overlapping and dense */
 bool wg__may_overlap_itself(const wg_tensor *t);
 /* Wraps a negative dim; -1 with PyTorch's IndexError raised when out of range. ndim 0 accepts -1 and 0. */
@@ -376,8 +377,8 @@ struct wg_cold *wg__cold(void); /* NULL on no memory */
 
 /* Composite public functions begin with WG_COMPOSITE: the ops they call then carry their caller's site. */
 static inline void wg__unpin(void **saved) { wg__tls.site = *saved; }
-#define WG_COMPOSITE                                                                                                  \
-    void *wg_site_ __attribute__((cleanup(wg__unpin))) = wg__tls.site;                                                \
+#define WG_COMPOSITE                                                                                                   \
+    void *wg_site_ __attribute__((cleanup(wg__unpin))) = wg__tls.site;                                                 \
     if (!wg_site_) wg__tls.site = wg__site(&wg__tls, WG_SITE)
 extern void *(*wg__site_source)(void *here) __attribute__((visibility("hidden"))); /* a binding's, or NULL */
 static inline void *wg__site(struct wg_tls *s, void *here) {

@@ -1,8 +1,8 @@
 /* blas.c - finds a BLAS at run time: the one that WENGERT_BLAS names ("none": no other), else OpenBLAS or BLIS of the
- * system. It is loaded at the first large product, never at start, and set to one thread: our own pool calls it on tiles
- * whose size is fixed (gemm.c), since a BLAS with threads of its own gives other bits for another number of them. For the
- * same reason a BLAS that the process had before us is left alone: its settings are its owner's. One that brings an
- * OpenMP runtime is refused, for the process may have another.
+ * system. It is loaded at the first large product, never at start, and set to one thread: our own pool calls it on
+ * tiles whose size is fixed (gemm.c), since a BLAS with threads of its own gives other bits for another number of them.
+ * For the same reason a BLAS that the process had before us is left alone: its settings are its owner's. One that
+ * brings an OpenMP runtime is refused, for the process may have another.
  */
 #define _GNU_SOURCE
 #include "cpu/blas.h"
@@ -21,7 +21,8 @@ static struct {
 } found = {.name = "none"};
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-/* Debian keeps the builds of OpenBLAS apart; the bare names are what the system's alternatives or another system has. */
+/* Debian keeps the builds of OpenBLAS apart; the bare names are what the system's alternatives or another system has.
+ */
 #if defined(__x86_64__)
 #define LIBS "/usr/lib/x86_64-linux-gnu/"
 #elif defined(__aarch64__)
@@ -30,12 +31,8 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 #define LIBS "/usr/lib/"
 #endif
 static const char *const candidates[] = {
-    LIBS "openblas-serial/libopenblas.so.0",
-    LIBS "openblas-pthread/libopenblas.so.0",
-    "libopenblas.so.0",
-    LIBS "blis-serial/libblis.so.4",
-    LIBS "blis-pthread/libblis.so.4",
-    "libblis.so.4",
+    LIBS "openblas-serial/libopenblas.so.0", LIBS "openblas-pthread/libopenblas.so.0", "libopenblas.so.0",
+    LIBS "blis-serial/libblis.so.4",         LIBS "blis-pthread/libblis.so.4",         "libblis.so.4",
 };
 
 static void *symbol(void *library, const char *name) {

@@ -38,8 +38,8 @@
 
 KERNEL_BINARY(add_scaled_b, mem_u8, mem_u8, uint8_t, wg_m_add_scaled_b(x, y, wg_m_alpha_b(*(const mem_f64 *)p[3])))
 
-#define INTS(name)                                                                                                    \
-    [WG_UINT8] = name##_u8, [WG_INT8] = name##_i8, [WG_INT16] = name##_i16, [WG_INT32] = name##_i32,                  \
+#define INTS(name)                                                                                                     \
+    [WG_UINT8] = name##_u8, [WG_INT8] = name##_i8, [WG_INT16] = name##_i16, [WG_INT32] = name##_i32,                   \
     [WG_INT64] = name##_i64
 #define TABLE_FLT(name)
 #define TABLE_NUM(name) .name = {INTS(name)},

@@ -18,16 +18,16 @@
 #include "cpu/pool.h"
 
 enum {
-    TINY = 128,          /* m n k up to which a product is done one by one */
-    BLOCK_M = 1536,      /* rows of A packed at once */
-    BLOCK_N = 3072,      /* columns of B packed at once */
-    TILE_M = 96,         /* a task's part of C, at most */
+    TINY = 128,     /* m n k up to which a product is done one by one */
+    BLOCK_M = 1536, /* rows of A packed at once */
+    BLOCK_N = 3072, /* columns of B packed at once */
+    TILE_M = 96,    /* a task's part of C, at most */
     TILE_N = 256,
-    VECTOR_MOST = 2048,  /* elements of a product with a vector that a task makes, at most */
-    TASK = 1 << 19,      /* multiplications worth a task */
+    VECTOR_MOST = 2048, /* elements of a product with a vector that a task makes, at most */
+    TASK = 1 << 19,     /* multiplications worth a task */
 };
 
-/* ---- kernels in use ----------------------------------------------------------------------------------------------- */
+/* ---- kernels in use ---------------------------------------------------------------------------------------------- */
 
 #define DECLARE(isa) extern const wg_gemm_table wg__gemm_table_##isa;
 WG_ISAS(DECLARE)
@@ -66,13 +66,13 @@ bool wg__gemm_use(const char *isa, bool blas) {
     return true;
 }
 
-/* ---- a product ----------------------------------------------------------------------------------------------------- */
+/* ---- a product --------------------------------------------------------------------------------------------------- */
 
 typedef struct product {
     const wg_gemm_table *table;
     const wg_gemm_kernels *kernels;
-    size_t size;   /* bytes of an element of A and B */
-    int half;      /* A and B are 16-bit floats: 0 float16, 1 bfloat16; -1: they are what the kernels take */
+    size_t size; /* bytes of an element of A and B */
+    int half;    /* A and B are 16-bit floats: 0 float16, 1 bfloat16; -1: they are what the kernels take */
     int64_t m, n, k;
     const char *a, *b;
     int64_t ra, ca, rb, cb;
@@ -97,7 +97,7 @@ static wg_gemm_out out_at(const product *p, int64_t i, int64_t j) {
     return o;
 }
 
-/* ---- 16-bit floats ------------------------------------------------------------------------------------------------- */
+/* ---- 16-bit floats ----------------------------------------------------------------------------------------------- */
 
 /* n elements, any stride, as floats. */
 static void load_halves(const product *p, float *to, const uint16_t *from, int64_t stride, int64_t n) {
@@ -143,7 +143,7 @@ static void pack_halves(const product *p, int width, int64_t n, int64_t k, const
     }
 }
 
-/* ---- slivers ------------------------------------------------------------------------------------------------------- */
+/* ---- slivers ----------------------------------------------------------------------------------------------------- */
 
 /* One block of a product: rows [i, i + m), columns [j, j + n), and a part of k. */
 typedef struct block {
@@ -154,8 +154,10 @@ typedef struct block {
 } block;
 
 static void pack(const product *p, int width, int64_t n, const char *from, int64_t si, int64_t sp, void *to) {
-    if (p->half >= 0) pack_halves(p, width, n, p->k, (const uint16_t *)(const void *)from, si, sp, to);
-    else p->kernels->pack(width, n, p->k, from, si, sp, to);
+    if (p->half >= 0)
+        pack_halves(p, width, n, p->k, (const uint16_t *)(const void *)from, si, sp, to);
+    else
+        p->kernels->pack(width, n, p->k, from, si, sp, to);
 }
 
 static void pack_slivers(void *ctx, int64_t begin, int64_t end) {
@@ -235,7 +237,7 @@ static wg_status by_slivers(const product *p) {
     return status;
 }
 
-/* ---- small products ------------------------------------------------------------------------------------------------ */
+/* ---- small products ---------------------------------------------------------------------------------------------- */
 
 static bool is_small(const product *p) {
     if (p->half >= 0 || p->k > WG_GEMM_K) return false;
@@ -254,7 +256,7 @@ static wg_status by_rows(product *p) {
     return wg__parallel_for(p->m, grain, small_rows, p);
 }
 
-/* ---- matrix times vector ------------------------------------------------------------------------------------------- */
+/* ---- matrix times vector ----------------------------------------------------------------------------------------- */
 
 /* y[i] = sum over p of M[i * rl + p * rk] x[p], i < n. */
 typedef struct vector_job {
@@ -268,12 +270,12 @@ typedef struct vector_job {
     const char *bias;
 } vector_job;
 
-#define FINISH(T)                                                                                                     \
-    for (int64_t i = 0; i < n; i++) {                                                                                 \
-        T v = ((const T *)sums)[i], *y = (T *)(void *)j->y + (begin + i) * j->ys;                                     \
-        if (j->add) v += *y;                                                                                          \
-        if (j->bias) v += ((const T *)(const void *)j->bias)[(begin + i) * j->bias_step];                             \
-        *y = v;                                                                                                       \
+#define FINISH(T)                                                                                                      \
+    for (int64_t i = 0; i < n; i++) {                                                                                  \
+        T v = ((const T *)sums)[i], *y = (T *)(void *)j->y + (begin + i) * j->ys;                                      \
+        if (j->add) v += *y;                                                                                           \
+        if (j->bias) v += ((const T *)(const void *)j->bias)[(begin + i) * j->bias_step];                              \
+        *y = v;                                                                                                        \
     }
 
 static void finish_halves(const vector_job *j, int64_t begin, int64_t n, float *sums) {
@@ -295,9 +297,12 @@ static void finish_halves(const vector_job *j, int64_t begin, int64_t n, float *
 }
 
 static void finish(const vector_job *j, int64_t begin, int64_t n, void *sums) {
-    if (j->p->half >= 0) finish_halves(j, begin, n, sums);
-    else if (j->p->size == sizeof(float)) FINISH(float)
-    else FINISH(double)
+    if (j->p->half >= 0)
+        finish_halves(j, begin, n, sums);
+    else if (j->p->size == sizeof(float))
+        FINISH(float)
+    else
+        FINISH(double)
 }
 
 /* Rows of 16-bit floats become floats piece by piece. */
@@ -333,8 +338,10 @@ static void vector_part(void *ctx, int64_t begin, int64_t end) {
     int64_t n = end - begin;
     if (j->p->half >= 0) {
         const uint16_t *h = (const uint16_t *)(const void *)m;
-        if (j->rk == 1) half_dots(j, h, n, (float *)sums);
-        else half_axpys(j, h, n, (float *)sums);
+        if (j->rk == 1)
+            half_dots(j, h, n, (float *)sums);
+        else
+            half_axpys(j, h, n, (float *)sums);
     } else if (j->rk == 1) {
         j->p->kernels->dots(n, j->k, m, j->rl, j->x, sums);
     } else {
@@ -350,7 +357,8 @@ static int64_t vector_grain(const vector_job *j) {
 
 /* x as a run of the kernels' dtype. */
 static void load_vector(const product *p, void *to, const char *from, int64_t stride, int64_t n) {
-    if (p->half >= 0) load_halves(p, to, (const uint16_t *)(const void *)from, stride, n);
+    if (p->half >= 0)
+        load_halves(p, to, (const uint16_t *)(const void *)from, stride, n);
     else
         for (int64_t i = 0; i < n; i++)
             memcpy((char *)to + (size_t)i * p->size, from + i * stride * (int64_t)p->size, p->size);
@@ -391,7 +399,7 @@ static bool by_vector(const product *p, void *c, const void *bias, wg_status *st
     return true;
 }
 
-/* ---- a BLAS --------------------------------------------------------------------------------------------------------- */
+/* ---- a BLAS ------------------------------------------------------------------------------------------------------ */
 
 enum {
     BLAS_TILE = 512,      /* rows and columns that one call makes, at most: fixed, whatever the threads */
@@ -430,8 +438,10 @@ static void add_bias(const product *p, int64_t i0, int64_t m, int64_t j0, int64_
     for (int64_t i = 0; i < m; i++)
         for (int64_t q = 0; q < n; q++) {
             int64_t at = i * o.rs + q;
-            if (p->size == sizeof(float)) ((float *)o.c)[at] += ((const float *)o.bias)[q];
-            else ((double *)o.c)[at] += ((const double *)o.bias)[q];
+            if (p->size == sizeof(float))
+                ((float *)o.c)[at] += ((const float *)o.bias)[q];
+            else
+                ((double *)o.c)[at] += ((const double *)o.bias)[q];
         }
 }
 
@@ -440,7 +450,8 @@ static void blas_tiles(void *ctx, int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; t++) {
         int64_t i0 = t / j->tiles_n * j->tile_m, j0 = t % j->tiles_n * j->tile_n;
         blas_tile(j, i0, j0);
-        if (j->p->out.bias && j->q + j->k == j->p->k) add_bias(j->p, i0, least(j->tile_m, j->p->m - i0), j0, least(j->tile_n, j->p->n - j0));
+        if (j->p->out.bias && j->q + j->k == j->p->k)
+            add_bias(j->p, i0, least(j->tile_m, j->p->m - i0), j0, least(j->tile_n, j->p->n - j0));
     }
 }
 
@@ -458,7 +469,8 @@ static const wg_blas *blas_for(const product *p) {
 }
 
 static wg_status by_blas(const product *p, const wg_blas *blas) {
-    blas_job j = {.p = p, .blas = blas, .tile_m = part_length(p->m, BLAS_TILE, 16), .tile_n = part_length(p->n, BLAS_TILE, 16)};
+    blas_job j = {
+        .p = p, .blas = blas, .tile_m = part_length(p->m, BLAS_TILE, 16), .tile_n = part_length(p->n, BLAS_TILE, 16)};
     j.tiles_n = parts(p->n, j.tile_n);
     wg_status status = WG_OK;
     for (; j.q < p->k && !status; j.q += BLAS_K) {
@@ -469,7 +481,7 @@ static wg_status by_blas(const product *p, const wg_blas *blas) {
     return status;
 }
 
-/* ---- the ways ------------------------------------------------------------------------------------------------------ */
+/* ---- the ways ---------------------------------------------------------------------------------------------------- */
 
 static wg_status run(product *p) {
     if (p->out.rs == 1 && p->out.cs != 1 && !p->out.bias) { /* by columns: the transposed product has rows */
@@ -534,9 +546,21 @@ wg_status wg__gemm(wg_dtype dtype, int64_t m, int64_t n, int64_t k, const void *
     if (!half && dtype != WG_FLOAT32 && dtype != WG_FLOAT64)
         return wg__gemm_int(dtype, m, n, k, a, rsa, csa, b, rsb, csb, c, rsc, csc, accumulate, bias);
     const wg_gemm_table *t = table();
-    product p = {.table = t, .kernels = dtype == WG_FLOAT64 ? &t->f64 : &t->f32, .half = half ? dtype == WG_BFLOAT16 : -1,
-                 .size = half ? 2 : dtype == WG_FLOAT64 ? 8 : 4, .m = m, .n = n, .k = k, .a = a, .b = b,
-                 .ra = rsa, .ca = csa, .rb = rsb, .cb = csb,
+    product p = {.table = t,
+                 .kernels = dtype == WG_FLOAT64 ? &t->f64 : &t->f32,
+                 .half = half ? dtype == WG_BFLOAT16 : -1,
+                 .size = half                  ? 2
+                         : dtype == WG_FLOAT64 ? 8
+                                               : 4,
+                 .m = m,
+                 .n = n,
+                 .k = k,
+                 .a = a,
+                 .b = b,
+                 .ra = rsa,
+                 .ca = csa,
+                 .rb = rsb,
+                 .cb = csb,
                  .out = {.c = c, .rs = rsc, .cs = csc, .add = accumulate, .bias = bias}};
     if (!half && m <= TINY && n <= TINY && k <= TINY && m * n * k <= TINY) {
         p.kernels->tiny(m, n, k, a, rsa, csa, b, rsb, csb, &p.out);
@@ -545,7 +569,7 @@ wg_status wg__gemm(wg_dtype dtype, int64_t m, int64_t n, int64_t k, const void *
     return run_float(&p, c, bias);
 }
 
-/* ---- batches ------------------------------------------------------------------------------------------------------- */
+/* ---- batches ----------------------------------------------------------------------------------------------------- */
 
 typedef struct batch_job {
     wg_dtype dtype;
@@ -561,9 +585,9 @@ static void run_batch(void *ctx, int64_t begin, int64_t end) {
     batch_job *j = ctx;
     int64_t size = (int64_t)wg_dtype_size(j->dtype);
     for (int64_t i = begin; i < end; i++) {
-        wg_status s = wg__gemm(j->dtype, j->m, j->n, j->k, j->a + i * j->sa * size, j->rsa, j->csa,
-                               j->b + i * j->sb * size, j->rsb, j->csb, j->c + i * j->sc * size, j->rsc, j->csc,
-                               j->accumulate, NULL);
+        wg_status s =
+            wg__gemm(j->dtype, j->m, j->n, j->k, j->a + i * j->sa * size, j->rsa, j->csa, j->b + i * j->sb * size,
+                     j->rsb, j->csb, j->c + i * j->sc * size, j->rsc, j->csc, j->accumulate, NULL);
         int none = WG_OK;
         if (s) atomic_compare_exchange_strong(&j->status, &none, (int)s);
     }
@@ -573,8 +597,23 @@ wg_status wg__gemm_batch(wg_dtype dtype, int64_t batch, int64_t m, int64_t n, in
                          int64_t rsa, int64_t csa, const void *b, int64_t sb, int64_t rsb, int64_t csb, void *c,
                          int64_t sc, int64_t rsc, int64_t csc, bool accumulate) {
     if (m <= 0 || n <= 0 || batch <= 0) return WG_OK;
-    batch_job j = {.dtype = dtype, .m = m, .n = n, .k = k, .a = a, .b = b, .c = c, .sa = sa, .rsa = rsa, .csa = csa,
-                   .sb = sb, .rsb = rsb, .csb = csb, .sc = sc, .rsc = rsc, .csc = csc, .accumulate = accumulate};
+    batch_job j = {.dtype = dtype,
+                   .m = m,
+                   .n = n,
+                   .k = k,
+                   .a = a,
+                   .b = b,
+                   .c = c,
+                   .sa = sa,
+                   .rsa = rsa,
+                   .csa = csa,
+                   .sb = sb,
+                   .rsb = rsb,
+                   .csb = csb,
+                   .sc = sc,
+                   .rsc = rsc,
+                   .csc = csc,
+                   .accumulate = accumulate};
     double work = (double)m * (double)n * (double)most(k, 1);
     if (work > 64.0 * TASK) { /* each has work for all threads */
         for (int64_t i = 0; i < batch && !j.status; i++) run_batch(&j, i, i + 1);

@@ -15,7 +15,7 @@ typedef struct wg_gemm_out {
 } wg_gemm_out;
 
 enum {
-    WG_GEMM_K = 384,       /* no kernel is called with a longer k, the vector kernels apart */
+    WG_GEMM_K = 384, /* no kernel is called with a longer k, the vector kernels apart */
     WG_GEMM_MOST_MR = 12,
     WG_GEMM_MOST_NR = 32,
 };
@@ -40,7 +40,7 @@ typedef struct wg_gemm_kernels {
 
 typedef struct wg_gemm_table {
     wg_gemm_kernels f32, f64;
-    void (*to_float[2])(float *to, const void *from, int64_t n);   /* float16, bfloat16 */
+    void (*to_float[2])(float *to, const void *from, int64_t n); /* float16, bfloat16 */
     void (*from_float[2])(void *to, const float *from, int64_t n);
 } wg_gemm_table;
 

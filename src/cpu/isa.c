@@ -51,8 +51,7 @@ static bool has_f16c(void) { /* older clangs do not know the name in __builtin_c
 static bool machine_has(int i) {
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    if (i == ISA_avx2)
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
+    if (i == ISA_avx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
     if (i == ISA_avx512)
         return machine_has(ISA_avx2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");

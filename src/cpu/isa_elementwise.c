@@ -18,14 +18,14 @@
 #define STAMP_FLOAT
 #include "cpu/stamp.h"
 
-/* ---- where: by size of the element -------------------------------------------------------------------------------- */
+/* ---- where: by size of the element ------------------------------------------------------------------------------- */
 
 KERNEL_TERNARY(where_8, mem_u8, mem_u8, uint8_t, mem_u8, uint8_t, w ? x : y)
 KERNEL_TERNARY(where_16, mem_u16, mem_u8, uint8_t, mem_u16, uint16_t, w ? x : y)
 KERNEL_TERNARY(where_32, mem_u32, mem_u8, uint8_t, mem_u32, uint32_t, w ? x : y)
 KERNEL_TERNARY(where_64, mem_u64, mem_u8, uint8_t, mem_u64, uint64_t, w ? x : y)
 
-/* ---- 16-bit floats: blocks of float32 ------------------------------------------------------------------------------ */
+/* ---- 16-bit floats: blocks of float32 ---------------------------------------------------------------------------- */
 
 enum { BLOCK = 512 };
 
@@ -89,8 +89,8 @@ static void run_bf16(wg_kernel k, int nin, int what, KERNEL_ARGS) {
     run_halves(k, load_bf16, store_bf16, nin, what, p, stride, n);
 }
 
-#define HALF_KERNELS(name, nin, what)                                                                                 \
-    static void name##_f16(KERNEL_ARGS) { run_f16(name##_f32, nin, what, p, stride, n); }                             \
+#define HALF_KERNELS(name, nin, what)                                                                                  \
+    static void name##_f16(KERNEL_ARGS) { run_f16(name##_f32, nin, what, p, stride, n); }                              \
     static void name##_bf16(KERNEL_ARGS) { run_bf16(name##_f32, nin, what, p, stride, n); }
 #define HALVES_FLT(name, nin) HALF_KERNELS(name, nin, PLAIN)
 #define HALVES_NUM(name, nin) HALF_KERNELS(name, nin, PLAIN)
@@ -109,10 +109,10 @@ HALF_KERNELS(rsub, 2, PLAIN)
 HALF_KERNELS(add_scaled, 2, WITH_PARAMS)
 HALF_KERNELS(sub_scaled, 2, WITH_PARAMS)
 
-/* ---- the table ----------------------------------------------------------------------------------------------------- */
+/* ---- the table --------------------------------------------------------------------------------------------------- */
 
-#define FLOATS(name)                                                                                                  \
-    {[WG_FLOAT16] = name##_f16, [WG_BFLOAT16] = name##_bf16, [WG_FLOAT32] = name##_f32, [WG_FLOAT64] = name##_f64}
+#define FLOATS(name)                                                                                                   \
+    { [WG_FLOAT16] = name##_f16, [WG_BFLOAT16] = name##_bf16, [WG_FLOAT32] = name##_f32, [WG_FLOAT64] = name##_f64 }
 #define TABLE_FLT(name) .name = FLOATS(name),
 #define TABLE_NUM(name) .name = FLOATS(name),
 #define TABLE_ANY(name) .name = FLOATS(name),

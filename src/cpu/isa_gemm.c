@@ -1,5 +1,5 @@
-/* isa_gemm.c - the inner loops of the matrix product, compiled once per instruction set with WG_ISA named. Everything is
- * static but one table, wg__gemm_table_ISA. What calls them, and on which blocks, is in gemm.c.
+/* isa_gemm.c - the inner loops of the matrix product, compiled once per instruction set with WG_ISA named. Everything
+ * is static but one table, wg__gemm_table_ISA. What calls them, and on which blocks, is in gemm.c.
  */
 #if defined(__clang__)
 #pragma clang fp contract(fast)
@@ -45,7 +45,7 @@
 #endif
 _Static_assert(MR <= WG_GEMM_MOST_MR && NV * BYTES / 4 <= WG_GEMM_MOST_NR, "scratch in gemm.c is large enough");
 
-/* ---- 4 x 4 and 2 x 2 blocks --------------------------------------------------------------------------------------- */
+/* ---- 4 x 4 and 2 x 2 blocks -------------------------------------------------------------------------------------- */
 
 typedef float quad __attribute__((vector_size(16)));
 typedef double pair __attribute__((vector_size(16)));
@@ -69,7 +69,7 @@ INLINE void transpose_f64(const double *from, int64_t step, double *to, int64_t 
     *(pair_mem *)(to + to_step) = __builtin_shufflevector(a, b, 1, 3);
 }
 
-/* ---- dtypes ------------------------------------------------------------------------------------------------------- */
+/* ---- dtypes ------------------------------------------------------------------------------------------------------ */
 
 #define T float
 #define SFX f32
@@ -87,9 +87,9 @@ static void to_f16(void *to, const float *from, int64_t n) { floats_to_halves(to
 static void to_bf16(void *to, const float *from, int64_t n) { floats_to_bfloats(to, from, n); }
 
 #define KERNELS(sfx, width)                                                                                            \
-    {                                                                                                                 \
-        .mr = MR, .nr = NV * BYTES / width, .block = block_##sfx, .direct = direct_##sfx,         \
-        .tiny = tiny_##sfx, .pack = pack_##sfx, .dots = dots_##sfx, .axpys = axpys_##sfx,                             \
+    {                                                                                                                  \
+        .mr = MR, .nr = NV * BYTES / width, .block = block_##sfx, .direct = direct_##sfx, .tiny = tiny_##sfx,          \
+        .pack = pack_##sfx, .dots = dots_##sfx, .axpys = axpys_##sfx,                                                  \
     }
 
 extern const wg_gemm_table WG_PASTE(wg__gemm_table, WG_ISA);

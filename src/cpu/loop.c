@@ -11,7 +11,7 @@
 /* Chunks of work stay under a millisecond even for slow kernels, so that should_stop is asked often enough. */
 enum { GRAIN = 32768 };
 
-/* ---- one dimension ------------------------------------------------------------------------------------------------- */
+/* ---- one dimension ----------------------------------------------------------------------------------------------- */
 
 typedef struct {
     wg_kernel k;
@@ -28,7 +28,8 @@ static void run_line(void *context, int64_t begin, int64_t end) {
 }
 
 /* ---- results larger than caches: stored past them, which saves reading what is overwritten: a quarter of the traffic
- * of an addition. The kernel writes a piece that stays in the first-level cache, and the piece is streamed out. --------- */
+ * of an addition. The kernel writes a piece that stays in the first-level cache, and the piece is streamed out.
+ * --------- */
 
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -59,7 +60,8 @@ static void run_line_streamed(void *context, int64_t begin, int64_t end) {
         q[0] = piece;
         l->k(q, l->stride, n);
         stream_piece(to, piece, whole * l->stride[0]);
-        if (whole < n) memcpy(to + whole * l->stride[0], piece + whole * l->stride[0], (size_t)((n - whole) * l->stride[0]));
+        if (whole < n)
+            memcpy(to + whole * l->stride[0], piece + whole * l->stride[0], (size_t)((n - whole) * l->stride[0]));
     }
     _mm_sfence();
 }
@@ -109,7 +111,7 @@ wg_status wg__loop_flat(wg_kernel k, int nargs, char *const *p, const ptrdiff_t 
     return flat(k, nargs, p, stride, n);
 }
 
-/* ---- many dimensions ----------------------------------------------------------------------------------------------- */
+/* ---- many dimensions --------------------------------------------------------------------------------------------- */
 
 typedef struct {
     int64_t size;
@@ -128,7 +130,8 @@ typedef struct {
 /* Does a belong inside b? By the output's strides, then the inputs'; an expanded dim (stride 0) says nothing. */
 static bool inside(const dim *a, const dim *b, int nargs) {
     for (int i = 0; i < nargs; i++) {
-        ptrdiff_t x = a->stride[i] < 0 ? -a->stride[i] : a->stride[i], y = b->stride[i] < 0 ? -b->stride[i] : b->stride[i];
+        ptrdiff_t x = a->stride[i] < 0 ? -a->stride[i] : a->stride[i],
+                  y = b->stride[i] < 0 ? -b->stride[i] : b->stride[i];
         if (x && y && x != y) return x < y;
     }
     return false;

@@ -4,7 +4,8 @@
  * does not depend on where in an array it stands: files that include this are compiled with -ffp-contract=off, every
  * fused operation is spelled FMA, and a scalar tail does the same operations as a vector body. Polynomials are
  * minimax fits made for this file (relative error of each under 2^-27 of float32, 2^-57 of float64). Errors measured
- * by tests/core/test_math.c: at most 1.6 units in the last place, 2.6 for tanh and sigmoid, everywhere, denormals included.
+ * by tests/core/test_math.c: at most 1.6 units in the last place, 2.6 for tanh and sigmoid, everywhere, denormals
+ * included.
  *
  * Where a function is rare or hard (atan2, fmod; pow of float64; sin of huge arguments) libm is called.
  */
@@ -180,7 +181,7 @@ WG_M double pow_f32(double x, double y) {
     double twice = (((h * 0.5) + ROUND64) - ROUND64) * 2.0;
     uint64_t sign = bits64(x) & ((uint64_t)1 << 63);
     double flipped = from64(bits64(r) | sign);
-    r = twice == h ? r : flipped;                                                 /* odd */
+    r = twice == h ? r : flipped; /* odd */
     double fraction = whole == h ? r : (ax < (double)INFINITY ? (double)NAN : ax == 0 ? r : __builtin_fabs(r));
     fraction = ax == 0 ? __builtin_fabs(r) : fraction;
     double unsigned_ = whole == h ? r : __builtin_fabs(r);
@@ -339,40 +340,41 @@ WG_M double wg_m_cos_f64(double x) { return sin_quarters_f64(x, 1); }
 
 /* ---- both widths: arithmetic ------------------------------------------------------------------------------------- */
 
-/* Python's division: the quotient and the remainder that agree with floor(x / y), computed from fmod as PyTorch does. */
-#define WG_MATH_BOTH(T, S, F, W, INF)                                                                                 \
-    WG_M T wg_m_neg_##S(T x) { return -x; }                                                                           \
-    WG_M T wg_m_abs_##S(T x) { return __builtin_fabs##F(x); }                                                         \
-    WG_M T wg_m_sign_##S(T x) { return (T)((x > 0) - (x < 0)); }                                                      \
-    WG_M T wg_m_relu_##S(T x) { return x < 0 ? 0 : x; }                                                               \
-    WG_M T wg_m_floor_##S(T x) { return __builtin_floor##F(x); }                                                      \
-    WG_M T wg_m_ceil_##S(T x) { return __builtin_ceil##F(x); }                                                        \
-    WG_M T wg_m_round_##S(T x) { return __builtin_rint##F(x); }                                                       \
-    WG_M T wg_m_trunc_##S(T x) { return __builtin_trunc##F(x); }                                                      \
-    WG_M int wg_m_isnan_##S(T x) { return x != x; }                                                                   \
-    WG_M int wg_m_isinf_##S(T x) { return __builtin_fabs##F(x) == INF; }                                              \
-    WG_M int wg_m_isfinite_##S(T x) { return __builtin_fabs##F(x) < INF; }                                            \
-    WG_M T wg_m_add_##S(T x, T y) { return x + y; }                                                                   \
-    WG_M T wg_m_sub_##S(T x, T y) { return x - y; }                                                                   \
-    WG_M T wg_m_mul_##S(T x, T y) { return x * y; }                                                                   \
-    WG_M T wg_m_alpha_##S(double a) { return (T)a; }                                                                  \
-    WG_M T wg_m_add_scaled_##S(T x, T y, T a) { return WG_FMA##W(a, y, x); }                                          \
-    WG_M T wg_m_maximum_##S(T x, T y) { return ((x >= y) | (x != x)) ? x : y; }                                       \
-    WG_M T wg_m_minimum_##S(T x, T y) { return ((x <= y) | (x != x)) ? x : y; }                                       \
-    WG_M T wg_m_fmod_##S(T x, T y) { return fmod##F(x, y); }                                                          \
-    WG_M T wg_m_div_trunc_##S(T x, T y) { return __builtin_trunc##F(x / y); }                                         \
-    WG_M T wg_m_atan2_##S(T x, T y) { return atan2##F(x, y); }                                                        \
-    WG_M T wg_m_remainder_##S(T x, T y) {                                                                             \
-        T r = fmod##F(x, y);                                                                                          \
-        return ((r != 0) & ((y < 0) != (r < 0))) ? r + y : r;                                                         \
-    }                                                                                                                 \
-    WG_M T wg_m_floor_divide_##S(T x, T y) {                                                                          \
-        if (y == 0) return x / y;                                                                                     \
-        T r = fmod##F(x, y), q = (x - r) / y;                                                                         \
-        if ((r != 0) & ((y < 0) != (r < 0))) q -= 1;                                                                  \
-        if (q == 0) return __builtin_copysign##F(0, x / y);                                                           \
-        T f = __builtin_floor##F(q);                                                                                  \
-        return q - f > (T)0.5 ? f + 1 : f;                                                                            \
+/* Python's division: the quotient and the remainder that agree with floor(x / y), computed from fmod as PyTorch does.
+ */
+#define WG_MATH_BOTH(T, S, F, W, INF)                                                                                  \
+    WG_M T wg_m_neg_##S(T x) { return -x; }                                                                            \
+    WG_M T wg_m_abs_##S(T x) { return __builtin_fabs##F(x); }                                                          \
+    WG_M T wg_m_sign_##S(T x) { return (T)((x > 0) - (x < 0)); }                                                       \
+    WG_M T wg_m_relu_##S(T x) { return x < 0 ? 0 : x; }                                                                \
+    WG_M T wg_m_floor_##S(T x) { return __builtin_floor##F(x); }                                                       \
+    WG_M T wg_m_ceil_##S(T x) { return __builtin_ceil##F(x); }                                                         \
+    WG_M T wg_m_round_##S(T x) { return __builtin_rint##F(x); }                                                        \
+    WG_M T wg_m_trunc_##S(T x) { return __builtin_trunc##F(x); }                                                       \
+    WG_M int wg_m_isnan_##S(T x) { return x != x; }                                                                    \
+    WG_M int wg_m_isinf_##S(T x) { return __builtin_fabs##F(x) == INF; }                                               \
+    WG_M int wg_m_isfinite_##S(T x) { return __builtin_fabs##F(x) < INF; }                                             \
+    WG_M T wg_m_add_##S(T x, T y) { return x + y; }                                                                    \
+    WG_M T wg_m_sub_##S(T x, T y) { return x - y; }                                                                    \
+    WG_M T wg_m_mul_##S(T x, T y) { return x * y; }                                                                    \
+    WG_M T wg_m_alpha_##S(double a) { return (T)a; }                                                                   \
+    WG_M T wg_m_add_scaled_##S(T x, T y, T a) { return WG_FMA##W(a, y, x); }                                           \
+    WG_M T wg_m_maximum_##S(T x, T y) { return ((x >= y) | (x != x)) ? x : y; }                                        \
+    WG_M T wg_m_minimum_##S(T x, T y) { return ((x <= y) | (x != x)) ? x : y; }                                        \
+    WG_M T wg_m_fmod_##S(T x, T y) { return fmod##F(x, y); }                                                           \
+    WG_M T wg_m_div_trunc_##S(T x, T y) { return __builtin_trunc##F(x / y); }                                          \
+    WG_M T wg_m_atan2_##S(T x, T y) { return atan2##F(x, y); }                                                         \
+    WG_M T wg_m_remainder_##S(T x, T y) {                                                                              \
+        T r = fmod##F(x, y);                                                                                           \
+        return ((r != 0) & ((y < 0) != (r < 0))) ? r + y : r;                                                          \
+    }                                                                                                                  \
+    WG_M T wg_m_floor_divide_##S(T x, T y) {                                                                           \
+        if (y == 0) return x / y;                                                                                      \
+        T r = fmod##F(x, y), q = (x - r) / y;                                                                          \
+        if ((r != 0) & ((y < 0) != (r < 0))) q -= 1;                                                                   \
+        if (q == 0) return __builtin_copysign##F(0, x / y);                                                            \
+        T f = __builtin_floor##F(q);                                                                                   \
+        return q - f > (T)0.5 ? f + 1 : f;                                                                             \
     }
 
 WG_MATH_BOTH(float, f32, f, 32, INFINITY)

@@ -1,9 +1,9 @@
 /* pool.c - the thread pool: workers, one loop at a time, how many threads there are.
  *
  * A loop is published in `job`; workers that see it join, take chunks from a shared counter, and leave. The caller
- * works too, then closes the job to new workers and waits for those inside, so nobody waits for a worker that still sleeps.
- * Workers are started when a loop first needs them, spin for a few microseconds after work, then sleep. A forked child
- * begins without workers and starts its own.
+ * works too, then closes the job to new workers and waits for those inside, so nobody waits for a worker that still
+ * sleeps. Workers are started when a loop first needs them, spin for a few microseconds after work, then sleep. A
+ * forked child begins without workers and starts its own.
  *
  * Not here: how tensors become loops (loop.c).
  */
@@ -24,11 +24,11 @@
 #include "core/tensor.h"
 
 enum {
-    MAX_THREADS = 256,       /* of ours; wg_set_num_threads takes any number */
-    SPIN_NS = 30 * 1000,     /* how long a thread spins before it sleeps */
-    POLL_NS = 10 * 1000000,  /* how often the poll is asked */
+    MAX_THREADS = 256,      /* of ours; wg_set_num_threads takes any number */
+    SPIN_NS = 30 * 1000,    /* how long a thread spins before it sleeps */
+    POLL_NS = 10 * 1000000, /* how often the poll is asked */
     STACK_BYTES = 2 << 20,
-    OPEN = 1 << 30,          /* job.state: new workers may join; the rest counts those inside */
+    OPEN = 1 << 30, /* job.state: new workers may join; the rest counts those inside */
 };
 
 typedef void (*range_fn)(void *ctx, int64_t begin, int64_t end);
@@ -54,8 +54,8 @@ static struct {
     pthread_t thread[MAX_THREADS];
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .work = PTHREAD_COND_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
 
-static atomic_int wanted;          /* threads, the caller included; 0: not yet known */
-static _Atomic int64_t spin_ns;    /* 0 when there are more threads than processors */
+static atomic_int wanted;       /* threads, the caller included; 0: not yet known */
+static _Atomic int64_t spin_ns; /* 0 when there are more threads than processors */
 static bool (*_Atomic poll_fn)(void);
 static struct {
     void (*parallel_for)(void *user, int64_t tasks, void (*fn)(void *context, int64_t i), void *context);
@@ -63,7 +63,7 @@ static struct {
 } host;
 
 struct pool_tls {
-    int inside; /* loops this thread is in */
+    int inside;     /* loops this thread is in */
     int64_t polled; /* when the poll was last asked */
 };
 static __thread struct pool_tls tls __attribute__((tls_model("initial-exec")));
@@ -82,7 +82,7 @@ static inline void relax(void) {
 #endif
 }
 
-/* ---- how many threads ------------------------------------------------------------------------------------------- */
+/* ---- how many threads -------------------------------------------------------------------------------------------- */
 
 /* Processors' worth of time that the control group grants, rounded up, or 0. */
 static int quota(void) {
@@ -145,7 +145,7 @@ wg_status wg_set_num_threads(int n) {
 
 int wg__pool_workers(void) { return atomic_load(&pool.workers); }
 
-/* ---- the poll --------------------------------------------------------------------------------------------------- */
+/* ---- the poll ---------------------------------------------------------------------------------------------------- */
 
 void wg__pool_set_poll(bool (*poll)(void)) { atomic_store(&poll_fn, poll); }
 
@@ -158,7 +158,7 @@ static bool stop_wanted(void) {
     return poll();
 }
 
-/* ---- loops in one thread ---------------------------------------------------------------------------------------- */
+/* ---- loops in one thread ----------------------------------------------------------------------------------------- */
 
 static int64_t chunk_end(int64_t begin, int64_t n, int64_t grain) { return n - begin > grain ? begin + grain : n; }
 
@@ -176,7 +176,7 @@ static wg_status run_alone(int64_t n, int64_t grain, range_fn fn, void *ctx) {
     return status;
 }
 
-/* ---- workers ---------------------------------------------------------------------------------------------------- */
+/* ---- workers ----------------------------------------------------------------------------------------------------- */
 
 /* Takes chunks until none is left. */
 static void work(bool caller, bool *stopped) {
@@ -274,7 +274,7 @@ static void start_workers(int n) {
     while (have < n && start_worker(have)) atomic_store(&pool.workers, ++have);
 }
 
-/* ---- loops in many threads -------------------------------------------------------------------------------------- */
+/* ---- loops in many threads --------------------------------------------------------------------------------------- */
 
 static void wake_workers(int n) {
     atomic_fetch_add(&pool.epoch, 1);
@@ -283,7 +283,8 @@ static void wake_workers(int n) {
     pthread_mutex_lock(&pool.lock);
     if (n < asleep)
         for (int i = 0; i < n; i++) pthread_cond_signal(&pool.work);
-    else pthread_cond_broadcast(&pool.work);
+    else
+        pthread_cond_broadcast(&pool.work);
     pthread_mutex_unlock(&pool.lock);
 }
 
@@ -319,7 +320,7 @@ static wg_status run_together(int64_t n, int64_t grain, range_fn fn, void *ctx, 
     return stopped ? WG_ERR_INTERRUPTED : WG_OK;
 }
 
-/* ---- the host's loop -------------------------------------------------------------------------------------------- */
+/* ---- the host's loop --------------------------------------------------------------------------------------------- */
 
 void wg__pool_set_host(void (*parallel_for)(void *user, int64_t tasks, void (*fn)(void *context, int64_t i),
                                             void *context),
@@ -340,8 +341,10 @@ static void host_task(void *context, int64_t i) {
     struct host_job *h = context;
     if (atomic_load_explicit(&h->stopped, memory_order_relaxed)) return;
     tls.inside++;
-    if (i && pthread_equal(h->caller, pthread_self()) && stop_wanted()) atomic_store(&h->stopped, true);
-    else h->fn(h->ctx, i * h->grain, chunk_end(i * h->grain, h->n, h->grain));
+    if (i && pthread_equal(h->caller, pthread_self()) && stop_wanted())
+        atomic_store(&h->stopped, true);
+    else
+        h->fn(h->ctx, i * h->grain, chunk_end(i * h->grain, h->n, h->grain));
     tls.inside--;
 }
 
@@ -351,7 +354,7 @@ static wg_status run_by_host(int64_t n, int64_t grain, range_fn fn, void *ctx) {
     return atomic_load(&h.stopped) ? WG_ERR_INTERRUPTED : WG_OK;
 }
 
-/* ---- the front door --------------------------------------------------------------------------------------------- */
+/* ---- the front door ---------------------------------------------------------------------------------------------- */
 
 wg_status wg__parallel_for(int64_t n, int64_t grain, void (*fn)(void *ctx, int64_t begin, int64_t end), void *ctx) {
     if (n <= 0) return WG_OK;

@@ -8,7 +8,7 @@ WG_ISAS(DECLARE)
 
 const struct wg_reduce_table *wg__reduce_for(const char *isa) {
     if (!wg__isa_supported(isa)) return NULL;
-#define ENTRY(name)                                                                                                   \
+#define ENTRY(name)                                                                                                    \
     if (strcmp(isa, #name) == 0) return &wg__cpu_reduce_##name;
     WG_ISAS(ENTRY)
     return NULL;

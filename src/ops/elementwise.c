@@ -32,10 +32,10 @@
 #define ZERO return NULL;
 #define NONE return NULL;
 /* clang-format on */
-#define PARTIAL(name, i, ...)                                                                                           \
-    static wg_tensor *name##_d##i(const wg_call *c, wg_tensor *g) {                                                   \
-        (void)c, (void)g;                                                                                             \
-        __VA_ARGS__                                                                                                   \
+#define PARTIAL(name, i, ...)                                                                                          \
+    static wg_tensor *name##_d##i(const wg_call *c, wg_tensor *g) {                                                    \
+        (void)c, (void)g;                                                                                              \
+        __VA_ARGS__                                                                                                    \
     }
 #define WG_UNARY(name, kind, expr, partial, ...) PARTIAL(name, 0, partial)
 #define WG_BINARY(name, kind, expr, px, fx, py, ...) PARTIAL(name, 0, px) PARTIAL(name, 1, py)
@@ -64,7 +64,7 @@
 #undef WG_BINARY
 #undef WG_UNARY_FAR
 
-/* ---- names of nodes ------------------------------------------------------------------------------------------------ */
+/* ---- names of nodes ---------------------------------------------------------------------------------------------- */
 
 /* x**2, x**y, 2**x are three formulas of one op (I3). */
 static const char *pow_name(const wg_call *c) {
@@ -75,7 +75,8 @@ static const char *pow_name(const wg_call *c) {
 static const struct {
     const char *op, *tensors, *right, *left;
 } overloads[] = {
-    {"floor_divide", "torch::autograd::NotImplemented", "torch::autograd::NotImplemented", "torch::autograd::NotImplemented"},
+    {"floor_divide", "torch::autograd::NotImplemented", "torch::autograd::NotImplemented",
+     "torch::autograd::NotImplemented"},
     {"remainder", "RemainderBackward1", "RemainderBackward0", "torch::autograd::NotImplemented"},
     {"fmod", "FmodBackward1", "FmodBackward0", "FmodBackward1"},
     {"_div_floor", "DivBackward2", "DivBackward2", "DivBackward2"},
@@ -90,11 +91,11 @@ static const char *row_name(const wg_call *c) {
     return NULL;
 }
 
-/* ---- records ------------------------------------------------------------------------------------------------------- */
+/* ---- records ----------------------------------------------------------------------------------------------------- */
 
 /* kind and uses as one number, so that a row's column stays one macro argument */
 #define D(k, u) (WG_P_##k | (u) << 8)
-#define KIND(d) .kind = (d) & 0xff, .uses = (d) >> 8
+#define KIND(d) .kind = (d)&0xff, .uses = (d) >> 8
 #define X(e) D(DERIVATIVE, WG_USE_X)
 #define Y(e) D(DERIVATIVE, WG_USE_Y)
 #define Z(e) D(DERIVATIVE, WG_USE_Z)
@@ -129,35 +130,34 @@ static const char *row_name(const wg_call *c) {
 #define BOXED_(n) .boxed = n##_boxed, .boxed_ = n##_boxed_
 static wg_tensor *add_boxed(const wg_value *a), *sub_boxed(const wg_value *a), *div_boxed(const wg_value *a);
 static wg_tensor *add_boxed_(const wg_value *a), *sub_boxed_(const wg_value *a), *div_boxed_(const wg_value *a);
-#define ROW(name_, kind_, n, lo_, hi_, doc_)                                                                          \
-    .name = &#name_[3], .doc = doc_, .traits = WG_POINTWISE, .nin = n, .nout = 1, .kind = WG_K_##kind_,               \
+#define ROW(name_, kind_, n, lo_, hi_, doc_)                                                                           \
+    .name = &#name_[3], .doc = doc_, .traits = WG_POINTWISE, .nin = n, .nout = 1, .kind = WG_K_##kind_,                \
     .kernel = offsetof(struct wg_cpu_table, name_), .grad_name = row_name, .lo = lo_, .hi = hi_
-#define WG_UNARY(name, kind, expr, p, f, lo, hi, doc, ...)                                                            \
-    static const wg_op op_##name = {ROW(name, kind, 1, lo, hi, doc), __VA_ARGS__,                                     \
-                                    .partial = {{KIND(p), .fn = name##_d0, .formula = f}},                            \
-                                    .formula = {f}};
-#define WG_BINARY(name, kind, expr, px, fx, py, fy, lo, hi, doc, ...)                                                 \
-    static const wg_op op_##name = {ROW(name, kind, 2, lo, hi, doc), __VA_ARGS__,                                     \
-                                    .partial = {{KIND(px), .fn = name##_d0, .formula = fx},                           \
-                                                {KIND(py), .fn = name##_d1, .formula = fy}},                          \
-                                    .formula = {fx, fy}};
+#define WG_UNARY(name, kind, expr, p, f, lo, hi, doc, ...)                                                             \
+    static const wg_op op_##name = {ROW(name, kind, 1, lo, hi, doc), __VA_ARGS__,                                      \
+                                    .partial = {{KIND(p), .fn = name##_d0, .formula = f}}, .formula = {f}};
+#define WG_BINARY(name, kind, expr, px, fx, py, fy, lo, hi, doc, ...)                                                  \
+    static const wg_op op_##name = {                                                                                   \
+        ROW(name, kind, 2, lo, hi, doc), __VA_ARGS__,                                                                  \
+        .partial = {{KIND(px), .fn = name##_d0, .formula = fx}, {KIND(py), .fn = name##_d1, .formula = fy}},           \
+        .formula = {fx, fy}};
 #include "ops/elementwise.def"
 #undef WG_UNARY
 #undef WG_BINARY
 #undef WG_UNARY_FAR
 
-/* ---- public functions ---------------------------------------------------------------------------------------------- */
+/* ---- public functions -------------------------------------------------------------------------------------------- */
 
-#define WG_UNARY(name, ...)                                                                                           \
+#define WG_UNARY(name, ...)                                                                                            \
     wg_tensor *name(wg_tensor *x) { return wg__unary(&op_##name, x, WG_SITE); }
-#define WG_BINARY(name, ...)                                                                                          \
+#define WG_BINARY(name, ...)                                                                                           \
     wg_tensor *name(wg_tensor *x, wg_tensor *y) { return wg__binary(&op_##name, x, y, WG_SITE); }
 #include "ops/elementwise.def"
 #undef WG_UNARY
 #undef WG_BINARY
 #undef WG_UNARY_FAR
 
-/* ---- in place ------------------------------------------------------------------------------------------------------ */
+/* ---- in place ---------------------------------------------------------------------------------------------------- */
 
 static wg_tensor *inplace1(const wg_op *op, wg_tensor *x, void *site) {
     return wg__apply_inplace(op, &x, 1, NULL, 0, site);
@@ -177,7 +177,7 @@ wg_tensor *wg_tanh_(wg_tensor *x) { return inplace1(&op_wg_tanh, x, WG_SITE); }
 wg_tensor *wg_sigmoid_(wg_tensor *x) { return inplace1(&op_wg_sigmoid, x, WG_SITE); }
 wg_tensor *wg_neg_(wg_tensor *x) { return inplace1(&op_wg_neg, x, WG_SITE); }
 
-/* ---- integer operands that have no answer -------------------------------------------------------------------------- */
+/* ---- integer operands that have no answer ------------------------------------------------------------------------ */
 
 static bool any_element(const wg_tensor *t, bool (*bad)(int64_t)) {
     wg_tensor *flat = wg__contiguous((wg_tensor *)(uintptr_t)t, WG_INT64);
@@ -192,16 +192,19 @@ static bool is_negative(int64_t v) { return v < 0; }
 
 /* A number whose bits that fit t's dtype are all 0. */
 static bool vanishes(const wg_tensor *number, const wg_tensor *t) {
-    if (!(number->flags & TF_NUMBER) || (t->flags & TF_NUMBER) || t->dtype == WG_BOOL || number->dtype != WG_INT64) return false;
+    if (!(number->flags & TF_NUMBER) || (t->flags & TF_NUMBER) || t->dtype == WG_BOOL || number->dtype != WG_INT64)
+        return false;
     return wg__itemsize(t) < 8 && (*(const uint64_t *)(const void *)number->data << (64 - 8 * wg__itemsize(t))) == 0;
 }
 
 wg_status wg__check_integers(const wg_op *op, wg_tensor *const *in) {
-    bool divides = op == &op_wg_floor_divide || op == &op_wg_remainder || op == &op_wg_fmod || op == &op_wg__div_floor ||
-                   op == &op_wg__div_trunc;
+    bool divides = op == &op_wg_floor_divide || op == &op_wg_remainder || op == &op_wg_fmod ||
+                   op == &op_wg__div_floor || op == &op_wg__div_trunc;
     if (divides && in[0]->numel && (any_element(in[1], is_zero) || vanishes(in[1], in[0])))
-        return wg__raise(WG_ERR_RUNTIME, op->name, "ZeroDivisionError. %s of integers met a zero divisor; floating "
-                                                   "operands would give inf or nan", op->name);
+        return wg__raise(WG_ERR_RUNTIME, op->name,
+                         "ZeroDivisionError. %s of integers met a zero divisor; floating "
+                         "operands would give inf or nan",
+                         op->name);
     if (op == &op_wg_pow && (in[1]->flags & TF_NUMBER) && any_element(in[1], is_negative))
         return wg__raise(WG_ERR_RUNTIME, "pow", "Integers to negative integer powers are not allowed.");
     if (op == &op_wg_pow && (in[1]->flags & TF_NUMBER) && !(in[0]->flags & TF_NUMBER))
@@ -209,7 +212,7 @@ wg_status wg__check_integers(const wg_op *op, wg_tensor *const *in) {
     return WG_OK;
 }
 
-/* ---- made of others ------------------------------------------------------------------------------------------------ */
+/* ---- made of others ---------------------------------------------------------------------------------------------- */
 
 wg_tensor *wg_square(wg_tensor *x) {
     WG_COMPOSITE;
@@ -223,9 +226,10 @@ wg_tensor *wg_positive(wg_tensor *x) {
         return wg__fail(WG_ERR_NOT_IMPLEMENTED, "positive", "The `+` operator, on a bool tensor is not supported.");
     return x;
 }
-WG_COMPOSED(square, "square", "(Tensor self) -> Tensor", "x^2", wg_square(a[0].t), .shown = WG_INPLACE, .boxed_ = square_boxed_,
-            .formula = {"2 x"})
-WG_COMPOSED(positive, "positive", "(Tensor self) -> Tensor", "x itself; bool raises", wg_positive(a[0].t), .formula = {"1"})
+WG_COMPOSED(square, "square", "(Tensor self) -> Tensor", "x^2", wg_square(a[0].t), .shown = WG_INPLACE,
+            .boxed_ = square_boxed_, .formula = {"2 x"})
+WG_COMPOSED(positive, "positive", "(Tensor self) -> Tensor", "x itself; bool raises", wg_positive(a[0].t),
+            .formula = {"1"})
 WG_COMPOSED(conj, "conj", "(Tensor self) -> Tensor", "x itself: there are real numbers only", wg_conj(a[0].t),
             .aliases = "resolve_conj resolve_neg conj_physical", .formula = {"1"})
 WG_COMPOSED(max_other, "max.other", "(Tensor self, Tensor other) -> Tensor", "maximum", wg_maximum(a[0].t, a[1].t),
@@ -233,7 +237,7 @@ WG_COMPOSED(max_other, "max.other", "(Tensor self, Tensor other) -> Tensor", "ma
 WG_COMPOSED(min_other, "min.other", "(Tensor self, Tensor other) -> Tensor", "minimum", wg_minimum(a[0].t, a[1].t),
             .formula = {"1 if x < y, 1/2 if x = y, else 0", "1 if y < x, 1/2 if x = y, else 0"})
 
-/* ---- ops with a number of their own: alpha ------------------------------------------------------------------------- */
+/* ---- ops with a number of their own: alpha ----------------------------------------------------------------------- */
 
 static const char *add_name(const wg_call *c) { return c ? "AddBackward0" : NULL; }
 static const char *sub_name(const wg_call *c) { return c ? "SubBackward0" : NULL; }
@@ -247,12 +251,21 @@ static wg_tensor *scaled_minus_dy(const wg_call *c, wg_tensor *g) { return wg_ne
 static wg_tensor *pass_g(const wg_call *c, wg_tensor *g) { return (void)c, g; }
 static wg_tensor *minus_g(const wg_call *c, wg_tensor *g) { return (void)c, wg_neg(g); }
 
-#define SCALED(op_, name_, grad_, schema_, doc_, px, fx, ky, py, fy)                                                \
-    static const wg_op op_ = {                                                                                        \
-        .name = name_, .schema = schema_, .doc = doc_, .traits = WG_POINTWISE, .nin = 2, .nout = 1,                   \
-        .kind = WG_K_ANY, .kernel = offsetof(struct wg_cpu_table, op_), .grad_name = grad_, .lo = -2, .hi = 2,        \
-        .shown = WG_HIDDEN,                                                                                           \
-        .partial = {{.kind = px, .fn = pass_g, .formula = fx}, {.kind = ky, .fn = py, .formula = fy}},                \
+#define SCALED(op_, name_, grad_, schema_, doc_, px, fx, ky, py, fy)                                                   \
+    static const wg_op op_ = {                                                                                         \
+        .name = name_,                                                                                                 \
+        .schema = schema_,                                                                                             \
+        .doc = doc_,                                                                                                   \
+        .traits = WG_POINTWISE,                                                                                        \
+        .nin = 2,                                                                                                      \
+        .nout = 1,                                                                                                     \
+        .kind = WG_K_ANY,                                                                                              \
+        .kernel = offsetof(struct wg_cpu_table, op_),                                                                  \
+        .grad_name = grad_,                                                                                            \
+        .lo = -2,                                                                                                      \
+        .hi = 2,                                                                                                       \
+        .shown = WG_HIDDEN,                                                                                            \
+        .partial = {{.kind = px, .fn = pass_g, .formula = fx}, {.kind = ky, .fn = py, .formula = fy}},                 \
         .formula = {fx, fy}};
 SCALED(add_scaled, "add.alpha", add_name, "add.alpha(Tensor self, Tensor other, float alpha) -> Tensor",
        "x + alpha y, rounded once", WG_P_ONE, "1", WG_P_PRODUCT, scaled_dy, "alpha")
@@ -260,12 +273,19 @@ SCALED(sub_scaled, "sub.alpha", sub_name, "sub.alpha(Tensor self, Tensor other, 
        "x - alpha y, rounded once", WG_P_ONE, "1", WG_P_PRODUCT, scaled_minus_dy, "-alpha")
 
 static wg_tensor *rsub_boxed(const wg_value *a);
-static const wg_op op_rsub = {.name = "rsub", .shown = WG_FUNCTION, .boxed = rsub_boxed,
+static const wg_op op_rsub = {.name = "rsub",
+                              .shown = WG_FUNCTION,
+                              .boxed = rsub_boxed,
                               .schema = "rsub(Tensor self, Tensor|Scalar other, *, Scalar alpha=1) -> Tensor",
                               .doc = "y - alpha x",
-                              .traits = WG_POINTWISE, .nin = 2, .nout = 1, .kind = WG_K_NUM,
-                              .kernel = offsetof(struct wg_cpu_table, rsub), .grad_name = rsub_name,
-                              .lo = -2, .hi = 2,
+                              .traits = WG_POINTWISE,
+                              .nin = 2,
+                              .nout = 1,
+                              .kind = WG_K_NUM,
+                              .kernel = offsetof(struct wg_cpu_table, rsub),
+                              .grad_name = rsub_name,
+                              .lo = -2,
+                              .hi = 2,
                               .partial = {{.kind = WG_P_MINUS_ONE, .fn = minus_g, .formula = "-1"},
                                           {.kind = WG_P_ONE, .fn = pass_g, .formula = "1"}},
                               .formula = {"-1", "1"}};
@@ -288,7 +308,9 @@ static bool alpha_fits(const char *who, const wg_value *a) {
     if (a[2].tag == WG_V_BOOL && d != WG_BOOL)
         return wg__raise(WG_ERR_RUNTIME, who, "Boolean alpha only supported for Boolean results."), false;
     if (a[2].tag == WG_V_DOUBLE && !wg_dtype_is_floating(d))
-        return wg__raise(WG_ERR_RUNTIME, who, "For integral input tensors, argument alpha must not be a floating point number."), false;
+        return wg__raise(WG_ERR_RUNTIME, who,
+                         "For integral input tensors, argument alpha must not be a floating point number."),
+               false;
     return true;
 }
 static wg_tensor *with_alpha(const wg_value *a, const wg_op *plain, const wg_op *times, bool in_place) {
@@ -307,14 +329,15 @@ static wg_tensor *rsub_boxed(const wg_value *a) {
     return wg_rsub(one ? a[0].t : wg_mul(a[0].t, attr_number(&a[2])), a[1].t);
 }
 
-/* ---- division with a rounding -------------------------------------------------------------------------------------- */
+/* ---- division with a rounding ------------------------------------------------------------------------------------ */
 
 /* The op of a mode; NULL: raised. */
 static const wg_op *division(const char *mode) {
     if (!mode) return &op_wg_div;
     if (strcmp(mode, "floor") == 0) return &op_wg__div_floor;
     if (strcmp(mode, "trunc") == 0) return &op_wg__div_trunc;
-    wg__raise(WG_ERR_RUNTIME, "div", "div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '%s'", mode);
+    wg__raise(WG_ERR_RUNTIME, "div", "div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '%s'",
+              mode);
     return NULL;
 }
 wg_tensor *wg_div_mode(wg_tensor *x, wg_tensor *y, const char *mode) {
@@ -328,7 +351,7 @@ wg_tensor *wg_div_mode_(wg_tensor *x, wg_tensor *y, const char *mode) {
 static wg_tensor *div_boxed(const wg_value *a) { return wg_div_mode(a[0].t, a[1].t, a[2].s); }
 static wg_tensor *div_boxed_(const wg_value *a) { return wg_div_mode_(a[0].t, a[1].t, a[2].s); }
 
-/* ---- round to decimals --------------------------------------------------------------------------------------------- */
+/* ---- round to decimals ------------------------------------------------------------------------------------------- */
 
 static wg_status decimals_shape(const wg_call *c, wg_geometry *g) {
     const wg_tensor *t = c->in[0];
@@ -353,23 +376,36 @@ static wg_status decimals_run(const wg_call *c) {
     wg__tls.no_grad = no_grad;
     return st;
 }
-static wg_tensor *flat_vjp(const wg_call *c, wg_tensor *const *g, int i) { return (void)c, (void)i, wg_zeros_like(g[0], NULL); }
-static wg_tensor *flat_jvp(const wg_call *c, wg_tensor *const *t, int o) { return (void)c, (void)o, wg_zeros_like(t[0], NULL); }
+static wg_tensor *flat_vjp(const wg_call *c, wg_tensor *const *g, int i) {
+    return (void)c, (void)i, wg_zeros_like(g[0], NULL);
+}
+static wg_tensor *flat_jvp(const wg_call *c, wg_tensor *const *t, int o) {
+    return (void)c, (void)o, wg_zeros_like(t[0], NULL);
+}
 static wg_status decimals_batch(const wg_call *c, const int *bdim, wg_tensor **out, int *out_bdim) {
     out[0] = wg_round_decimals(c->in[0], c->attr[0].i);
     out_bdim[0] = bdim[0];
     return wg_is_poison(out[0]) ? WG_ERR_RUNTIME : WG_OK;
 }
 static const char *decimals_name(const wg_call *c) { return c ? "RoundBackward1" : NULL; }
-static const wg_op op_decimals = {.name = "round.decimals", .schema = "round.decimals(Tensor self, *, int decimals) -> Tensor",
-                                  .doc = "nearest multiple of 10^-decimals, ties to even", .nin = 1, .nout = 1, .shown = WG_INPLACE,
-                                  .shape = decimals_shape, .run = {decimals_run}, .vjp = flat_vjp, .jvp = flat_jvp,
-                                  .batch = decimals_batch, .grad_name = decimals_name, .formula = {"0"}};
+static const wg_op op_decimals = {.name = "round.decimals",
+                                  .schema = "round.decimals(Tensor self, *, int decimals) -> Tensor",
+                                  .doc = "nearest multiple of 10^-decimals, ties to even",
+                                  .nin = 1,
+                                  .nout = 1,
+                                  .shown = WG_INPLACE,
+                                  .shape = decimals_shape,
+                                  .run = {decimals_run},
+                                  .vjp = flat_vjp,
+                                  .jvp = flat_jvp,
+                                  .batch = decimals_batch,
+                                  .grad_name = decimals_name,
+                                  .formula = {"0"}};
 wg_tensor *wg_round_decimals(wg_tensor *x, int64_t decimals) {
     return wg__apply(&op_decimals, &x, 1, &WG_VAL_I(decimals), 1, WG_SITE);
 }
 
-/* ---- the family ---------------------------------------------------------------------------------------------------- */
+/* ---- the family -------------------------------------------------------------------------------------------------- */
 
 const wg_op *const wg__ops_elementwise[] = {
 #define WG_UNARY(name, ...) &op_##name,
@@ -378,6 +414,7 @@ const wg_op *const wg__ops_elementwise[] = {
 #undef WG_UNARY
 #undef WG_BINARY
 #undef WG_UNARY_FAR
-    &add_scaled, &sub_scaled, &op_rsub, &op_decimals, &op_square, &op_positive, &op_conj, &op_max_other, &op_min_other, NULL};
+    &add_scaled,  &sub_scaled, &op_rsub,      &op_decimals,  &op_square,
+    &op_positive, &op_conj,    &op_max_other, &op_min_other, NULL};
 
 const wg_op *wg__op_add(void) { return &op_wg_add; }

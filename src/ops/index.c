@@ -1,5 +1,6 @@
-/* index.c - reading and writing at positions that are data: index and index_put (numpy's advanced indexing), index_select,
- * index_add, index_fill, gather, scatter_add, nonzero, embedding. Slices and single indices are views (view.c).
+/* index.c - reading and writing at positions that are data: index and index_put (numpy's advanced indexing),
+ * index_select, index_add, index_fill, gather, scatter_add, nonzero, embedding. Slices and single indices are views
+ * (view.c).
  *
  * Each is one of two loops over elements: with a list of index tensors (index, index_put), or with an index along one
  * dim. Writes that may meet twice add in index order, by one thread, so that the bits do not depend on threads.
@@ -10,22 +11,24 @@
 #include "core/messages.h"
 #include "wengert/ops.h"
 
-/* ---- positions ------------------------------------------------------------------------------------------------------------ */
+/* ---- positions --------------------------------------------------------------------------------------------------- */
 
-/* PyTorch has a sentence and a type for each op; index_add of a vector is another path there, as is index_select of dim 1
- * or of nothing (which comes as dim 1). */
+/* PyTorch has a sentence and a type for each op; index_add of a vector is another path there, as is index_select of dim
+ * 1 or of nothing (which comes as dim 1). */
 static wg_status out_of_bounds(const char *who, int64_t index, int dim, int64_t size, int ndim) {
     bool select = strcmp(who, "index_select") == 0 || strcmp(who, "embedding") == 0;
     long long i = index, n = size;
     if (select && size == 0)
-        return wg__raise(WG_ERR_RUNTIME, who, "index_select(): self indexing axis dim should be positive. It is 0 and has no index %lld", i);
+        return wg__raise(WG_ERR_RUNTIME, who,
+                         "index_select(): self indexing axis dim should be positive. It is 0 and has no index %lld", i);
     if (select && dim == 1)
         return wg__raise(WG_ERR_RUNTIME, who, "INDICES element is out of DATA bounds, id=%lld axis_dim=%lld", i, n);
     if (select || (strcmp(who, "index_add") == 0 && ndim <= 1))
-        return wg__raise(WG_ERR_INDEX, who, "index out of range in self. Index %lld of dimension %d with size %lld", i, dim, n);
+        return wg__raise(WG_ERR_INDEX, who, "index out of range in self. Index %lld of dimension %d with size %lld", i,
+                         dim, n);
     bool runtime = strcmp(who, "index") && strcmp(who, "index_put") && strcmp(who, "index_fill");
-    return wg__raise(runtime ? WG_ERR_RUNTIME : WG_ERR_INDEX, who, "index %lld is out of bounds for dimension %d with size %lld", i,
-                     dim, n);
+    return wg__raise(runtime ? WG_ERR_RUNTIME : WG_ERR_INDEX, who,
+                     "index %lld is out of bounds for dimension %d with size %lld", i, dim, n);
 }
 /* An index tensor as row-major int64, owned. */
 static wg_tensor *positions(wg_tensor *t) { return wg__contiguous(t, WG_INT64); }
@@ -38,14 +41,14 @@ static void copy_one(char *to, const char *from, wg_dtype d, size_t item) {
     (void)d;
     memcpy(to, from, item);
 }
-#define ADD(T)                                                                                                        \
-    {                                                                                                                 \
-        T a, b;                                                                                                       \
-        memcpy(&a, to, sizeof(a));                                                                                    \
-        memcpy(&b, from, sizeof(b));                                                                                  \
-        a = (T)(a + b);                                                                                               \
-        memcpy(to, &a, sizeof(a));                                                                                    \
-        return;                                                                                                       \
+#define ADD(T)                                                                                                         \
+    {                                                                                                                  \
+        T a, b;                                                                                                        \
+        memcpy(&a, to, sizeof(a));                                                                                     \
+        memcpy(&b, from, sizeof(b));                                                                                   \
+        a = (T)(a + b);                                                                                                \
+        memcpy(to, &a, sizeof(a));                                                                                     \
+        return;                                                                                                        \
     }
 static void add_one(char *to, const char *from, wg_dtype d, size_t item) {
     (void)item;
@@ -61,7 +64,7 @@ static void add_one(char *to, const char *from, wg_dtype d, size_t item) {
     }
 }
 
-/* ---- index: x[i, j, ...] ------------------------------------------------------------------------------------------------------ */
+/* ---- index: x[i, j, ...] ----------------------------------------------------------------------------------------- */
 
 /* A call understood: dims that are indexed, the broadcast shape of the indices, where its dims stand in the result. */
 typedef struct indexing {
@@ -71,9 +74,9 @@ typedef struct indexing {
     wg_tensor *list[WG_MAX_DIMS + 1]; /* the index of each dim that has one, of the caller's scope */
     int bdims;
     int64_t bsizes[WG_MAX_DIMS];
-    int first;               /* dim of the result where the broadcast dims begin */
-    int64_t count;           /* positions */
-    wg_tensor *offset;       /* for each position where it is in x, in elements; owned */
+    int first;         /* dim of the result where the broadcast dims begin */
+    int64_t count;     /* positions */
+    wg_tensor *offset; /* for each position where it is in x, in elements; owned */
 } indexing;
 
 static void indexing_close(indexing *k) { wg_release(k->offset); }
@@ -82,8 +85,10 @@ static wg_status mask_fits(const char *who, const wg_tensor *x, const wg_tensor 
     for (int d = 0; d < mask->ndim; d++) {
         if (first + d >= x->ndim) return wg__wrap_dim(who, first + d, x->ndim), WG_ERR_INDEX; /* says so */
         if (mask->dims[d] != x->dims[first + d])
-            return wg__raise(WG_ERR_INDEX, who, "The shape of the mask %s at index %d does not match the shape of the indexed "
-                             "tensor %s at index %d", wg__sizes_text((char[256]){0}, 256, mask->ndim, mask->dims), d,
+            return wg__raise(WG_ERR_INDEX, who,
+                             "The shape of the mask %s at index %d does not match the shape of the indexed "
+                             "tensor %s at index %d",
+                             wg__sizes_text((char[256]){0}, 256, mask->ndim, mask->dims), d,
                              wg__sizes_text((char[256]){0}, 256, x->ndim, x->dims), first + d);
     }
     return WG_OK;
@@ -103,19 +108,21 @@ static wg_status check_index_dtypes(const char *who, const wg_tensor *x, wg_tens
 }
 
 static wg_status warn_of_bytes(void) {
-    bool stop = wg__warn(WG_WARN_USER, "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.");
+    bool stop = wg__warn(WG_WARN_USER,
+                         "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.");
     return stop ? WG_ERR_CALLBACK : WG_OK;
 }
 
 /* A mask takes as many dims as it has: its nonzero coordinates are indices for them. */
-static wg_status expand_masks(const char *who, const wg_tensor *x, wg_tensor *const *idx, int n, bool warn, wg_tensor **list,
-                              int *count) {
+static wg_status expand_masks(const char *who, const wg_tensor *x, wg_tensor *const *idx, int n, bool warn,
+                              wg_tensor **list, int *count) {
     *count = 0;
     wg_status st = check_index_dtypes(who, x, idx, n);
     while (n && !idx[n - 1]) n--;
     for (int i = 0; i < n && st == WG_OK; i++) {
         wg_tensor *t = idx[i];
-        if (*count >= WG_MAX_DIMS || (*count >= x->ndim && t && is_mask(t) && t->ndim == 0)) return too_many(who, x, *count + 1);
+        if (*count >= WG_MAX_DIMS || (*count >= x->ndim && t && is_mask(t) && t->ndim == 0))
+            return too_many(who, x, *count + 1);
         if (!t || !is_mask(t)) {
             list[(*count)++] = t;
             continue;
@@ -152,7 +159,8 @@ static wg_status broadcast_indices(const char *who, indexing *k, int n) {
             wg__sizes_text(text + at, sizeof(text) - at, given[i]->ndim, given[i]->dims);
             at += strlen(text + at);
         }
-        return wg__raise(WG_ERR_INDEX, who, "shape mismatch: indexing tensors could not be broadcast together with shapes %s", text);
+        return wg__raise(WG_ERR_INDEX, who,
+                         "shape mismatch: indexing tensors could not be broadcast together with shapes %s", text);
     }
     k->bdims = g.ndim;
     memcpy(k->bsizes, g.sizes, (size_t)g.ndim * 8);
@@ -178,11 +186,14 @@ static wg_status check_result_dims(const char *who, const indexing *k) {
     int dims = k->ndim + k->bdims;
     for (int d = 0; d < k->ndim; d++) dims -= k->indexed[d];
     if (dims <= WG_MAX_DIMS) return WG_OK;
-    return wg__raise(WG_ERR_RUNTIME, who, "%s: the result would have %d dims, and a tensor has at most %d", who, dims, WG_MAX_DIMS);
+    return wg__raise(WG_ERR_RUNTIME, who, "%s: the result would have %d dims, and a tensor has at most %d", who, dims,
+                     WG_MAX_DIMS);
 }
 
-/* Says what the result looks like; where the elements are in x is left to locate. warn: of uint8 masks, once per call. */
-static wg_status indexing_open(const char *who, indexing *k, const wg_tensor *x, wg_tensor *const *idx, int n, bool warn) {
+/* Says what the result looks like; where the elements are in x is left to locate. warn: of uint8 masks, once per call.
+ */
+static wg_status indexing_open(const char *who, indexing *k, const wg_tensor *x, wg_tensor *const *idx, int n,
+                               bool warn) {
     int count;
     memset(k->indexed, 0, sizeof(k->indexed));
     k->offset = NULL;
@@ -196,7 +207,8 @@ static wg_status indexing_open(const char *who, indexing *k, const wg_tensor *x,
     place(k, count);
     for (int d = 0; d < count; d++)
         if (k->list[d] && k->sizes[d] == 0 && k->count)
-            return wg__raise(WG_ERR_INDEX, who, "index is out of bounds for dimension with size 0. It is dimension %d", d);
+            return wg__raise(WG_ERR_INDEX, who, "index is out of bounds for dimension with size 0. It is dimension %d",
+                             d);
     return check_result_dims(who, k);
 }
 
@@ -218,7 +230,8 @@ static wg_tensor *wide_index(const indexing *k, wg_tensor *t) {
     int64_t strides[WG_MAX_DIMS];
     wg__broadcast_strides(t, k->bdims, k->bsizes, strides);
     for (int i = 0; i < k->bdims; i++) strides[i] /= (int64_t)wg__itemsize(t);
-    wg_tensor *wide = wg__alias(t, k->bdims, k->bsizes, strides, 0, false), *r = wide ? wg__contiguous(wide, WG_INT64) : NULL;
+    wg_tensor *wide = wg__alias(t, k->bdims, k->bsizes, strides, 0, false),
+              *r = wide ? wg__contiguous(wide, WG_INT64) : NULL;
     wg_release(wide);
     return r;
 }
@@ -230,7 +243,8 @@ typedef struct outside {
     int number;
 } outside;
 
-static wg_status add_offsets(indexing *k, const wg_tensor *index, int number, int64_t size, int64_t stride, outside *bad) {
+static wg_status add_offsets(indexing *k, const wg_tensor *index, int number, int64_t size, int64_t stride,
+                             outside *bad) {
     int64_t *to = (int64_t *)(void *)k->offset->data;
     const int64_t *p = ints(index);
     for (int64_t i = 0; i < bad->position; i++) {
@@ -286,7 +300,7 @@ static void visit_open(visit *v, const indexing *k, const int64_t *xs) {
     }
 }
 
-/* ---- how a result lies in memory: PyTorch's iterator orders dims by the strides of x and of the indices --------------------- */
+/* ---- how a result lies in memory: PyTorch's iterator orders dims by the strides of x and of the indices ---------- */
 
 typedef struct operands {
     const visit *v;
@@ -363,7 +377,8 @@ static bool all_row_major(const wg_tensor *x, const indexing *k, const visit *v)
     bool plain = steps_row_major(x) && numel > 0;
     for (int d = 0; d < k->ndim && plain; d++) {
         const wg_tensor *t = k->list[d];
-        if (k->indexed[d]) plain = steps_row_major(t) && t->ndim == k->bdims && memcmp(t->dims, k->bsizes, (size_t)t->ndim * 8) == 0;
+        if (k->indexed[d])
+            plain = steps_row_major(t) && t->ndim == k->bdims && memcmp(t->dims, k->bsizes, (size_t)t->ndim * 8) == 0;
     }
     return plain;
 }
@@ -411,17 +426,25 @@ static void move_run(mover *m, int64_t position, int64_t plain, int64_t n) {
     }
     for (int64_t i = 0; i < n; i++, to += apart) {
         char *at = m->next ? m->x + (m->offset[position + i * m->next] + plain) * m->item : p + i * m->step * m->item;
-        if (m->move) m->move(at, to, m->d, (size_t)m->item);
-        else memcpy(to, at, (size_t)m->item);
+        if (m->move)
+            m->move(at, to, m->d, (size_t)m->item);
+        else
+            memcpy(to, at, (size_t)m->item);
     }
 }
 
 /* Without move, other, which is dense in the order of the visit, gets x's elements; else x gets other's by move. */
-static wg_status run_visit(const visit *v, const int64_t *offset, char *x, char *other, wg_dtype d, move_fn move, bool single) {
+static wg_status run_visit(const visit *v, const int64_t *offset, char *x, char *other, wg_dtype d, move_fn move,
+                           bool single) {
     int64_t counter[WG_MAX_DIMS] = {0}, position = 0, plain = 0, total = wg__numel(v->dims, v->sizes), asked = 0;
     int inner = v->dims ? v->dims - 1 : 0;
     int64_t run = v->dims ? v->sizes[inner] : 1;
-    mover m = {.offset = offset, .x = x, .other = other, .d = d, .item = (int64_t)wg_dtype_size(d), .move = move,
+    mover m = {.offset = offset,
+               .x = x,
+               .other = other,
+               .d = d,
+               .item = (int64_t)wg_dtype_size(d),
+               .move = move,
                .single = single};
     if (v->dims) m.step = v->strides[inner], m.next = v->steps[inner];
     for (int64_t done = 0; done < total; done += run) {
@@ -518,10 +541,20 @@ static wg_status index_batch(const wg_call *c, const int *bdim, wg_tensor **out,
     }
     return alone ? batch_indices(c, bdim, out, out_bdim) : wg__batch_loop(c, bdim, out, out_bdim);
 }
-static const wg_op op_index = {.name = "index", .shown = WG_HIDDEN, .schema = "index(Tensor self, Tensor?[] indices) -> Tensor",
-                               .doc = "elements at index tensors and masks, numpy's rules", .traits = WG_LINEAR | WG_LIST, .nin = 1,
-                               .nout = 1, .saves = WG_USE_Y, .nondiff_in = ~1u, .shape = index_shape, .run = {index_run},
-                               .vjp = index_vjp, .batch = index_batch, .formula = {"g added where it was read"}};
+static const wg_op op_index = {.name = "index",
+                               .shown = WG_HIDDEN,
+                               .schema = "index(Tensor self, Tensor?[] indices) -> Tensor",
+                               .doc = "elements at index tensors and masks, numpy's rules",
+                               .traits = WG_LINEAR | WG_LIST,
+                               .nin = 1,
+                               .nout = 1,
+                               .saves = WG_USE_Y,
+                               .nondiff_in = ~1u,
+                               .shape = index_shape,
+                               .run = {index_run},
+                               .vjp = index_vjp,
+                               .batch = index_batch,
+                               .formula = {"g added where it was read"}};
 
 #define MAX_INDICES (WG_MAX_DIMS + 1)
 static bool gather_list(wg_tensor **in, wg_tensor *x, wg_tensor *const *indices, int n, const char *who) {
@@ -533,8 +566,8 @@ static bool gather_list(wg_tensor **in, wg_tensor *x, wg_tensor *const *indices,
     for (int i = 0; i < n; i++) in[i + 1] = indices[i];
     return true;
 }
-/* A mask without dims asks whether there is anything at all: numpy gives it a new dim of size 1. Replaces it in in[1] and
- * on, and in[0] by a view with such dims; false: there was none. */
+/* A mask without dims asks whether there is anything at all: numpy gives it a new dim of size 1. Replaces it in in[1]
+ * and on, and in[0] by a view with such dims; false: there was none. */
 static bool lift_flags(wg_tensor **in, int n, int *dims, int *count) {
     *count = 0;
     if (!in[0] || wg_is_poison(in[0])) return false;
@@ -559,7 +592,7 @@ wg_tensor *wg_index(wg_tensor *x, wg_tensor *const *indices, int n) {
     return wg__apply(&op_index, in, n + 1, NULL, 0, WG_SITE);
 }
 
-/* ---- index_put: in[0] self, in[1] values, then indices. attr: accumulate. -------------------------------------------------------- */
+/* ---- index_put: in[0] self, in[1] values, then indices. attr: accumulate. ---------------------------------------- */
 
 /* A copy of self keeps its dense strides. */
 static wg_status laid_as_self(const wg_call *c, wg_geometry *g) {
@@ -569,7 +602,8 @@ static wg_status laid_as_self(const wg_call *c, wg_geometry *g) {
     if (strides && strides != g->strides) memcpy(g->strides, strides, (size_t)x->ndim * 8);
     return WG_OK;
 }
-/* One value at a mask alone may have any dtype: it is put as masked_fill puts it. Fails for a mask that does not fit. */
+/* One value at a mask alone may have any dtype: it is put as masked_fill puts it. Fails for a mask that does not fit.
+ */
 static wg_status fills_mask(const wg_call *c, const wg_tensor **mask) {
     int at = 0;
     *mask = NULL;
@@ -587,7 +621,8 @@ static wg_status fills_mask(const wg_call *c, const wg_tensor **mask) {
 static wg_status check_mask_value(const wg_call *c, const wg_tensor *mask) {
     const wg_tensor *x = c->in[0], *v = c->in[1];
     if (mask->dtype != WG_BOOL)
-        return wg__raise(WG_ERR_RUNTIME, "masked_fill_", "masked_fill_ only supports boolean masks, but got mask with dtype unsigned char");
+        return wg__raise(WG_ERR_RUNTIME, "masked_fill_",
+                         "masked_fill_ only supports boolean masks, but got mask with dtype unsigned char");
     if (x->dtype == v->dtype) return WG_OK;
     wg_tensor one = *v;
     one.ndim = 0;
@@ -602,12 +637,15 @@ static wg_status check_value(const wg_call *c, const wg_geometry *r) {
         fits = v->dims[i] == want || v->dims[i] == 1;
     }
     if (!fits)
-        return wg__raise(WG_ERR_RUNTIME, "index_put", "shape mismatch: value tensor of shape %s cannot be broadcast to indexing result of shape %s",
-                         wg__sizes_text(a, sizeof(a), v->ndim, v->dims), wg__sizes_text(b, sizeof(b), r->ndim, r->sizes));
+        return wg__raise(WG_ERR_RUNTIME, "index_put",
+                         "shape mismatch: value tensor of shape %s cannot be broadcast to indexing result of shape %s",
+                         wg__sizes_text(a, sizeof(a), v->ndim, v->dims),
+                         wg__sizes_text(b, sizeof(b), r->ndim, r->sizes));
     if (x->dtype == v->dtype || (v->flags & TF_NUMBER)) return WG_OK;
-    return wg__raise(WG_ERR_RUNTIME, "index_put", "Index put requires the source and destination dtypes match, got %s for the "
-                     "destination and %s for the source.", wg__dtype_scalar_name((wg_dtype)x->dtype),
-                     wg__dtype_scalar_name((wg_dtype)v->dtype));
+    return wg__raise(WG_ERR_RUNTIME, "index_put",
+                     "Index put requires the source and destination dtypes match, got %s for the "
+                     "destination and %s for the source.",
+                     wg__dtype_scalar_name((wg_dtype)x->dtype), wg__dtype_scalar_name((wg_dtype)v->dtype));
 }
 static wg_status put_shape(const wg_call *c, wg_geometry *g) {
     const wg_tensor *x = c->in[0], *mask;
@@ -616,7 +654,8 @@ static wg_status put_shape(const wg_call *c, wg_geometry *g) {
     k.offset = NULL;
     wg_status st = fills_mask(c, &mask);
     if (st == WG_OK) st = indexing_open("index_put", &k, x, c->in + 2, c->nin - 2, !mask);
-    if (st == WG_OK && mask) st = check_mask_value(c, mask);
+    if (st == WG_OK && mask)
+        st = check_mask_value(c, mask);
     else if (st == WG_OK) {
         result_sizes(&k, &r);
         st = check_value(c, &r);
@@ -638,7 +677,8 @@ static void value_strides(const wg_tensor *v, const wg_geometry *r, int64_t *str
 }
 /* The values as they are visited, one after the other. */
 static wg_tensor *wide_values(wg_tensor *v, wg_dtype d, const visit *way, const int64_t *strides) {
-    wg_tensor *wide = wg__alias(v, way->dims, way->sizes, strides, 0, false), *r = wide ? wg__contiguous(wide, d) : NULL;
+    wg_tensor *wide = wg__alias(v, way->dims, way->sizes, strides, 0, false),
+              *r = wide ? wg__contiguous(wide, d) : NULL;
     wg_release(wide);
     return r;
 }
@@ -664,7 +704,8 @@ static wg_status put_values(const wg_call *c, indexing *k, const wg_geometry *r)
     wg_tensor *values = st == WG_OK ? wide_values(c->in[1], (wg_dtype)out->dtype, &v, strides) : NULL;
     if (st == WG_OK) st = values ? locate("index_put", k, wg__strides(out)) : WG_ERR_MEMORY;
     if (st == WG_OK)
-        st = run_visit(&v, ints(k->offset), out->data, values->data, (wg_dtype)out->dtype, c->attr[0].i ? add_one : copy_one, false);
+        st = run_visit(&v, ints(k->offset), out->data, values->data, (wg_dtype)out->dtype,
+                       c->attr[0].i ? add_one : copy_one, false);
     wg_release(values);
     return st;
 }
@@ -696,19 +737,34 @@ static wg_tensor *put_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     if (i > 1) return NULL;
     if (c->attr[0].i) return g[0];
     wg_tensor *at[WG_MAX_DIMS]; /* bytes would be refused as a mask for one value */
-    for (int k = 2; k < c->nin; k++) at[k - 2] = c->in[k] && c->in[k]->dtype == WG_UINT8 ? wg_to(c->in[k], WG_BOOL) : c->in[k];
+    for (int k = 2; k < c->nin; k++)
+        at[k - 2] = c->in[k] && c->in[k]->dtype == WG_UINT8 ? wg_to(c->in[k], WG_BOOL) : c->in[k];
     return wg_index_put(g[0], at, c->nin - 2, wg__zeros((wg_dtype)g[0]->dtype, 0, NULL), false);
 }
-static wg_status loop_batch(const wg_call *c, const int *bdim, wg_tensor **out, int *out_bdim) { return wg__batch_loop(c, bdim, out, out_bdim); }
+static wg_status loop_batch(const wg_call *c, const int *bdim, wg_tensor **out, int *out_bdim) {
+    return wg__batch_loop(c, bdim, out, out_bdim);
+}
 static wg_tensor *put_boxed(const wg_value *a) { return wg_index_put(a[0].t, a[1].ts, (int)a[1].n, a[2].t, a[3].i); }
 static wg_tensor *put_boxed_(const wg_value *a) { return wg_index_put_(a[0].t, a[1].ts, (int)a[1].n, a[2].t, a[3].i); }
-static const wg_op op_put = {.name = "index_put",
-                             .schema = "index_put(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor",
-                             .doc = "self with values at index tensors and masks", .traits = WG_LINEAR | WG_LIST | WG_SAFE_INPLACE,
-                             .nin = 2, .nout = 1, .saves = WG_USE_W, .nondiff_in = ~3u, .shape = put_shape, .run = {put_run},
-                             .vjp = put_vjp, .batch = loop_batch, .boxed = put_boxed, .boxed_ = put_boxed_,
-                             .shown = WG_INPLACE, .formula = {"g, 0 where written", "g at the places"}};
-static wg_tensor *put(wg_tensor *x, wg_tensor *const *indices, int n, wg_tensor *values, bool accumulate, bool inplace, void *site) {
+static const wg_op op_put = {
+    .name = "index_put",
+    .schema = "index_put(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor",
+    .doc = "self with values at index tensors and masks",
+    .traits = WG_LINEAR | WG_LIST | WG_SAFE_INPLACE,
+    .nin = 2,
+    .nout = 1,
+    .saves = WG_USE_W,
+    .nondiff_in = ~3u,
+    .shape = put_shape,
+    .run = {put_run},
+    .vjp = put_vjp,
+    .batch = loop_batch,
+    .boxed = put_boxed,
+    .boxed_ = put_boxed_,
+    .shown = WG_INPLACE,
+    .formula = {"g, 0 where written", "g at the places"}};
+static wg_tensor *put(wg_tensor *x, wg_tensor *const *indices, int n, wg_tensor *values, bool accumulate, bool inplace,
+                      void *site) {
     wg_tensor *in[MAX_INDICES + 1];
     if (!gather_list(in + 1, values, indices, n, "index_put")) return WG_POISON;
     if (!values) return wg__fail(WG_ERR_TYPE, "index_put", "index_put(): argument 'values' must be Tensor, not None");
@@ -719,7 +775,8 @@ static wg_tensor *put(wg_tensor *x, wg_tensor *const *indices, int n, wg_tensor 
     in[0] = in[1];
     in[1] = values;
     if (lifted) {
-        wg_tensor *r = inplace ? wg__apply_inplace(&op_put, in, n + 2, &a, 1, site) : wg__apply(&op_put, in, n + 2, &a, 1, site);
+        wg_tensor *r =
+            inplace ? wg__apply_inplace(&op_put, in, n + 2, &a, 1, site) : wg__apply(&op_put, in, n + 2, &a, 1, site);
         while (count-- > 0 && !inplace && !wg_is_poison(r)) r = wg_squeeze_dim(r, dims[count]);
         return wg_is_poison(r) || !inplace ? r : x;
     }
@@ -732,12 +789,13 @@ wg_tensor *wg_index_put_(wg_tensor *x, wg_tensor *const *indices, int n, wg_tens
     return put(x, indices, n, values, accumulate, true, WG_SITE);
 }
 
-/* ---- along one dim ------------------------------------------------------------------------------------------------------------------ */
+/* ---- along one dim ----------------------------------------------------------------------------------------------- */
 
 static wg_status in_range(const char *who, const wg_tensor *index, int64_t size, int dim, int ndim, bool negative) {
     const int64_t *p = ints(index);
     for (int64_t i = 0; i < index->numel; i++) {
-        if (p[i] < (negative ? -size : 0) || p[i] >= size) return out_of_bounds(who, p[i], dim < 0 ? 0 : dim, size, ndim);
+        if (p[i] < (negative ? -size : 0) || p[i] >= size)
+            return out_of_bounds(who, p[i], dim < 0 ? 0 : dim, size, ndim);
         if (wg__poll_at(i)) return WG_ERR_INTERRUPTED;
     }
     return WG_OK;
@@ -767,12 +825,15 @@ static wg_status select_shape(const wg_call *c, wg_geometry *g) {
     const wg_tensor *x = c->in[0], *index = c->in[1];
     int d = wg__wrap_dim("index_select", c->attr[0].i, x->ndim);
     if (d < 0) return WG_ERR_INDEX;
-    if (index->ndim > 1) return wg__raise(WG_ERR_INDEX, "index_select", "index_select(): Index is supposed to be a vector");
+    if (index->ndim > 1)
+        return wg__raise(WG_ERR_INDEX, "index_select", "index_select(): Index is supposed to be a vector");
     if (index->dtype != WG_INT64 && index->dtype != WG_INT32)
-        return wg__raise(WG_ERR_RUNTIME, "index_select", "index_select(): Expected dtype int32 or int64 for index. Got %s",
+        return wg__raise(WG_ERR_RUNTIME, "index_select",
+                         "index_select(): Expected dtype int32 or int64 for index. Got %s",
                          wg_dtype_name((wg_dtype)index->dtype));
     if (x->ndim == 0 && index->numel != 1)
-        return wg__raise(WG_ERR_RUNTIME, "index_select", "index_select(): Index to scalar can have only 1 value, got %lld value(s)",
+        return wg__raise(WG_ERR_RUNTIME, "index_select",
+                         "index_select(): Index to scalar can have only 1 value, got %lld value(s)",
                          (long long)index->numel);
     g->ndim = x->ndim;
     memcpy(g->sizes, x->dims, (size_t)x->ndim * 8);
@@ -805,9 +866,17 @@ static wg_tensor *select_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     const int64_t *sizes = wg__input_sizes(c, i, &n);
     return wg_index_add(wg__zeros((wg_dtype)g[0]->dtype, n, sizes), c->attr[0].i, c->in[1], g[0]);
 }
-static const wg_op op_index_select = {.name = "index_select", .schema = "index_select(Tensor self, int dim, Tensor index) -> Tensor",
-                                      .doc = "slices of a dim, in the order of index", .traits = WG_LINEAR, .nin = 2, .nout = 1,
-                                      .saves = WG_USE_Y, .nondiff_in = 2, .shape = select_shape, .run = {select_run}, .vjp = select_vjp,
+static const wg_op op_index_select = {.name = "index_select",
+                                      .schema = "index_select(Tensor self, int dim, Tensor index) -> Tensor",
+                                      .doc = "slices of a dim, in the order of index",
+                                      .traits = WG_LINEAR,
+                                      .nin = 2,
+                                      .nout = 1,
+                                      .saves = WG_USE_Y,
+                                      .nondiff_in = 2,
+                                      .shape = select_shape,
+                                      .run = {select_run},
+                                      .vjp = select_vjp,
                                       .formula = {"g added at the index"}};
 wg_tensor *wg_index_select(wg_tensor *x, int64_t dim, wg_tensor *index) {
     wg_tensor *in[2] = {x, index};
@@ -825,12 +894,16 @@ static wg_status like_self(const wg_call *c, wg_geometry *g) {
 static wg_status index_add_types(const wg_tensor *x, const wg_tensor *index, const wg_tensor *s) {
     const char *type = wg__dtype_scalar_name((wg_dtype)index->dtype);
     if (index->ndim > 1)
-        return wg__raise(WG_ERR_INDEX, "index_add", "index_add_(): Index is supposed to be a vector, but got dim: %d with type: %s and "
-                         "size: %s", index->ndim, type, wg__sizes_text((char[256]){0}, 256, index->ndim, index->dims));
+        return wg__raise(WG_ERR_INDEX, "index_add",
+                         "index_add_(): Index is supposed to be a vector, but got dim: %d with type: %s and "
+                         "size: %s",
+                         index->ndim, type, wg__sizes_text((char[256]){0}, 256, index->ndim, index->dims));
     if (index->dtype != WG_INT64 && index->dtype != WG_INT32)
-        return wg__raise(WG_ERR_RUNTIME, "index_add", "index_add_(): Expected dtype int32/int64 for index but got: %s", type);
+        return wg__raise(WG_ERR_RUNTIME, "index_add", "index_add_(): Expected dtype int32/int64 for index but got: %s",
+                         type);
     if (s->dtype != x->dtype)
-        return wg__raise(WG_ERR_RUNTIME, "index_add", "index_add_(): self (%s) and source (%s) must have the same scalar type",
+        return wg__raise(WG_ERR_RUNTIME, "index_add",
+                         "index_add_(): self (%s) and source (%s) must have the same scalar type",
                          wg__dtype_scalar_name((wg_dtype)x->dtype), wg__dtype_scalar_name((wg_dtype)s->dtype));
     return WG_OK;
 }
@@ -841,28 +914,35 @@ static wg_status index_add_shape(const wg_call *c, wg_geometry *g) {
     wg_status st = index_add_types(x, index, s);
     if (st != WG_OK) return st;
     if (s->ndim == 0 && index->numel != 1)
-        return wg__raise(WG_ERR_INDEX, "index_add", "Dimension specified as %d but tensor has no dimensions. The source is one element, "
-                         "the indices are %lld", d, (long long)index->numel);
+        return wg__raise(WG_ERR_INDEX, "index_add",
+                         "Dimension specified as %d but tensor has no dimensions. The source is one element, "
+                         "the indices are %lld",
+                         d, (long long)index->numel);
     bool fits = s->ndim == x->ndim;
     if (d < s->ndim && index->numel != s->dims[d])
-        return wg__raise(WG_ERR_RUNTIME, "index_add",
-                         "index_add_(): Number of indices (%lld) should be equal to source.size(dim): (%lld), for dim: %d",
-                         (long long)index->numel, (long long)s->dims[d], d);
+        return wg__raise(
+            WG_ERR_RUNTIME, "index_add",
+            "index_add_(): Number of indices (%lld) should be equal to source.size(dim): (%lld), for dim: %d",
+            (long long)index->numel, (long long)s->dims[d], d);
     for (int i = 0; i < s->ndim && fits; i++) fits = i == d || s->dims[i] == x->dims[i];
     if (!fits)
-        return wg__raise(WG_ERR_RUNTIME, "index_add", "source tensor shape must match self tensor shape, excluding the specified "
-                         "dimension. Got self.shape = %s source.shape = %s", wg__sizes_text((char[256]){0}, 256, x->ndim, x->dims),
+        return wg__raise(WG_ERR_RUNTIME, "index_add",
+                         "source tensor shape must match self tensor shape, excluding the specified "
+                         "dimension. Got self.shape = %s source.shape = %s",
+                         wg__sizes_text((char[256]){0}, 256, x->ndim, x->dims),
                          wg__sizes_text((char[256]){0}, 256, s->ndim, s->dims));
     return like_self(c, g);
 }
 static wg_status index_write(const wg_call *c, wg_tensor *source, bool single, move_fn move) {
     wg_tensor *out = c->out[0], *index = positions(c->in[1]);
     wg_dtype dt = (wg_dtype)out->dtype;
-    wg_tensor *s = wg__contiguous(source, dt), *whole = (out->flags & TF_CONTIG) ? wg__retain(out) : wg__temp(dt, out->ndim, out->dims);
+    wg_tensor *s = wg__contiguous(source, dt),
+              *whole = (out->flags & TF_CONTIG) ? wg__retain(out) : wg__temp(dt, out->ndim, out->dims);
     wg_status st = index && s && whole ? WG_OK : WG_ERR_MEMORY;
     int d = dim_of(c, out->ndim);
     int64_t outer, inner, size = out->ndim ? out->dims[d] : 1;
-    if (st == WG_OK && (out->numel || (single && size == 0))) st = in_range(c->op->name, index, size, d, out->ndim, single);
+    if (st == WG_OK && (out->numel || (single && size == 0)))
+        st = in_range(c->op->name, index, size, d, out->ndim, single);
     if (st == WG_OK && (whole != out || out != c->in[0])) st = wg__copy_into(whole, c->in[0]);
     if (st == WG_OK) {
         around(whole, d, &outer, &inner);
@@ -874,7 +954,8 @@ static wg_status index_write(const wg_call *c, wg_tensor *source, bool single, m
                 int64_t at = ints(index)[i] < 0 ? ints(index)[i] + size : ints(index)[i];
                 char *to = whole->data + (size_t)((o * size + at) * inner) * item;
                 const char *from = s->data + (single ? 0 : (size_t)((o * index->numel + i) * inner) * item);
-                for (int64_t k = 0; k < inner; k++) move(to + (size_t)k * item, from + (single ? 0 : (size_t)k * item), dt, item);
+                for (int64_t k = 0; k < inner; k++)
+                    move(to + (size_t)k * item, from + (single ? 0 : (size_t)k * item), dt, item);
                 st = ask(&asked, inner);
             }
         if (st == WG_OK && whole != out) st = wg__copy_into(out, whole);
@@ -893,11 +974,22 @@ static wg_tensor *index_add_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     return wg_is_poison(r) || r->ndim == n ? r : wg_reshape(r, n, sizes);
 }
 static wg_tensor *index_add_boxed(const wg_value *a), *index_add_boxed_(const wg_value *a);
-static const wg_op op_index_add = {.name = "index_add", .shown = WG_INPLACE, .boxed = index_add_boxed, .boxed_ = index_add_boxed_,
-                                   .schema = "index_add(Tensor self, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor",
-                                   .doc = "self with alpha times source's slices added at index", .traits = WG_LINEAR, .nin = 3, .nout = 1,
-                                   .saves = WG_USE_Y, .nondiff_in = 2, .shape = index_add_shape, .run = {index_add_run},
-                                   .vjp = index_add_vjp, .formula = {"g", NULL, "g at the index"}};
+static const wg_op op_index_add = {
+    .name = "index_add",
+    .shown = WG_INPLACE,
+    .boxed = index_add_boxed,
+    .boxed_ = index_add_boxed_,
+    .schema = "index_add(Tensor self, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor",
+    .doc = "self with alpha times source's slices added at index",
+    .traits = WG_LINEAR,
+    .nin = 3,
+    .nout = 1,
+    .saves = WG_USE_Y,
+    .nondiff_in = 2,
+    .shape = index_add_shape,
+    .run = {index_add_run},
+    .vjp = index_add_vjp,
+    .formula = {"g", NULL, "g at the index"}};
 wg_tensor *wg_index_add(wg_tensor *x, int64_t dim, wg_tensor *index, wg_tensor *source) {
     wg_tensor *in[3] = {x, index, source};
     return wg__apply(&op_index_add, in, 3, &WG_VAL_I(dim), 1, WG_SITE);
@@ -931,24 +1023,30 @@ static wg_status index_fill_shape(const wg_call *c, wg_geometry *g) {
     const wg_tensor *index = c->in[1];
     wg_status st = WG_OK;
     if (c->in[2]->ndim != 0)
-        return wg__raise(WG_ERR_RUNTIME, "index_fill", "index_fill_ only supports a 0-dimensional value tensor, but got tensor with %d "
-                       "dimension(s).", c->in[2]->ndim);
+        return wg__raise(WG_ERR_RUNTIME, "index_fill",
+                         "index_fill_ only supports a 0-dimensional value tensor, but got tensor with %d "
+                         "dimension(s).",
+                         c->in[2]->ndim);
     if (index->dtype != WG_INT64)
         return wg__raise(WG_ERR_INDEX, "index_fill", "index_fill_(): Expected dtype int64 for index. Got %s",
                          wg_dtype_name((wg_dtype)index->dtype));
     if (wg__wrap_dim("index_fill", c->attr[0].i, c->in[0]->ndim) < 0) return WG_ERR_INDEX;
-    if (index->ndim > 1) return wg__raise(WG_ERR_RUNTIME, "index_fill", "Index has to be a vector/scalar. It has %d dims", index->ndim);
+    if (index->ndim > 1)
+        return wg__raise(WG_ERR_RUNTIME, "index_fill", "Index has to be a vector/scalar. It has %d dims", index->ndim);
     st = wg__check_fits("index_fill", c->in[2], (wg_dtype)c->in[0]->dtype);
     if (st == WG_OK) st = check_fill_places(c);
     if (st == WG_OK) st = like_self(c, g);
     return st == WG_OK ? laid_as_self(c, g) : st;
 }
-static const char *index_fill_name(const wg_call *c) { return c->node->numbers & 4 ? "IndexFillBackward0" : "IndexFillBackward1"; }
+static const char *index_fill_name(const wg_call *c) {
+    return c->node->numbers & 4 ? "IndexFillBackward0" : "IndexFillBackward1";
+}
 /* Straight into out, whatever its strides are: its elements may share memory. */
 static wg_status index_fill_run(const wg_call *c) {
     _Alignas(16) char one[16];
     int64_t no_dims[1] = {0};
-    wg_tensor *out = c->out[0], cell = {.dtype = out->dtype, .flags = TF_CONTIG, .numel = 1, .data = one, .dims = no_dims};
+    wg_tensor *out = c->out[0],
+              cell = {.dtype = out->dtype, .flags = TF_CONTIG, .numel = 1, .data = one, .dims = no_dims};
     indexing k = {.ndim = out->ndim, .bdims = c->in[1]->ndim, .count = c->in[1]->numel, .first = dim_of(c, out->ndim)};
     visit v;
     if (out->ndim == 0) return index_write(c, c->in[2], true, copy_one);
@@ -972,16 +1070,27 @@ static wg_tensor *index_fill_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     written = wg_index_fill(written, c->attr[0].i, c->in[1], wg_b(true));
     return wg_sum_opt(wg_where(written, g[0], wg_s(0)), NULL);
 }
-static const wg_op op_index_fill = {.name = "index_fill", .shown = WG_INPLACE, .schema = "index_fill(Tensor self, int dim, Tensor index, Tensor|Scalar value) -> Tensor",
-                                    .doc = "self with a value in the slices at index", .traits = WG_LINEAR | WG_SAFE_INPLACE, .nin = 3, .nout = 1,
-                                    .saves = WG_USE_Y, .nondiff_in = 2, .shape = index_fill_shape, .run = {index_fill_run},
-                                    .vjp = index_fill_vjp, .grad_name = index_fill_name, .formula = {"g, 0 at the index", NULL, "sum of g at the index"}};
+static const wg_op op_index_fill = {.name = "index_fill",
+                                    .shown = WG_INPLACE,
+                                    .schema =
+                                        "index_fill(Tensor self, int dim, Tensor index, Tensor|Scalar value) -> Tensor",
+                                    .doc = "self with a value in the slices at index",
+                                    .traits = WG_LINEAR | WG_SAFE_INPLACE,
+                                    .nin = 3,
+                                    .nout = 1,
+                                    .saves = WG_USE_Y,
+                                    .nondiff_in = 2,
+                                    .shape = index_fill_shape,
+                                    .run = {index_fill_run},
+                                    .vjp = index_fill_vjp,
+                                    .grad_name = index_fill_name,
+                                    .formula = {"g, 0 at the index", NULL, "sum of g at the index"}};
 wg_tensor *wg_index_fill(wg_tensor *x, int64_t dim, wg_tensor *index, wg_tensor *value) {
     wg_tensor *in[3] = {x, index, value};
     return wg__apply(&op_index_fill, in, 3, &WG_VAL_I(dim), 1, WG_SITE);
 }
 
-/* ---- gather, scatter_add: the index has the dims of self ------------------------------------------------------------------------------ */
+/* ---- gather, scatter_add: the index has the dims of self --------------------------------------------------------- */
 
 static int dims_or_one(const wg_tensor *t) { return t->ndim ? t->ndim : 1; }
 /* Is the index within t's sizes, save along dim d (-1: nowhere)? */
@@ -993,7 +1102,8 @@ static bool index_within(const wg_tensor *index, const wg_tensor *t, int d) {
 static wg_status gather_check(const char *who, const char *name, const wg_call *c) {
     const wg_tensor *index = c->in[1];
     if (wg__wrap_dim(who, c->attr[0].i, c->in[0]->ndim) < 0) return WG_ERR_INDEX;
-    bool bytes = index->dtype == WG_UINT8 && strcmp(who, "gather") == 0; /* PyTorch reads them there, and not in scatter */
+    bool bytes =
+        index->dtype == WG_UINT8 && strcmp(who, "gather") == 0; /* PyTorch reads them there, and not in scatter */
     if (index->dtype != WG_INT64 && index->dtype != WG_INT32 && !bytes)
         return wg__raise(WG_ERR_RUNTIME, who, "%s(): Expected dtype int32/int64 for index. Got %s", name,
                          wg_dtype_name((wg_dtype)index->dtype));
@@ -1006,27 +1116,32 @@ static wg_status gather_shape(const wg_call *c, wg_geometry *g) {
     memcpy(g->sizes, index->dims, (size_t)g->ndim * 8);
     if (st != WG_OK || index->numel == 0) return st;
     if (dims_or_one(x) != dims_or_one(index))
-        return wg__raise(WG_ERR_RUNTIME, "gather", "Index tensor must have the same number of dimensions as input tensor");
+        return wg__raise(WG_ERR_RUNTIME, "gather",
+                         "Index tensor must have the same number of dimensions as input tensor");
     int d = dim_of(c, dims_or_one(x));
     if (index_within(index, x, d)) return WG_OK;
     int i = 0;
     while (i == d || index->dims[i] <= x->dims[i]) i++;
-    return wg__raise(WG_ERR_RUNTIME, "gather", "Size does not match at dimension %d expected index %s to be no larger than self %s apart "
-                     "from dimension %d", i, wg__sizes_text((char[256]){0}, 256, index->ndim, index->dims),
+    return wg__raise(WG_ERR_RUNTIME, "gather",
+                     "Size does not match at dimension %d expected index %s to be no larger than self %s apart "
+                     "from dimension %d",
+                     i, wg__sizes_text((char[256]){0}, 256, index->ndim, index->dims),
                      wg__sizes_text((char[256]){0}, 256, x->ndim, x->dims), d);
 }
-/* For every element of index (row-major counter i over its sizes): offsets of the place in a (with the index along d) and
- * in b (the same counter). */
-static wg_status walk_index(const char *who, const wg_tensor *index, int d, char *a, const int64_t *as, int64_t size, char *b,
-                            const int64_t *bs, wg_dtype dt, bool read, move_fn move) {
+/* For every element of index (row-major counter i over its sizes): offsets of the place in a (with the index along d)
+ * and in b (the same counter). */
+static wg_status walk_index(const char *who, const wg_tensor *index, int d, char *a, const int64_t *as, int64_t size,
+                            char *b, const int64_t *bs, wg_dtype dt, bool read, move_fn move) {
     int64_t counter[WG_MAX_DIMS] = {0}, at = 0, bt = 0;
     size_t item = wg_dtype_size(dt);
     const int64_t *p = ints(index);
     for (int64_t i = 0; i < index->numel; i++) {
         if (p[i] < 0 || p[i] >= size) return out_of_bounds(who, p[i], d, size, index->ndim);
         char *pa = a + (at + p[i] * as[d]) * (int64_t)item, *pb = b + bt * (int64_t)item;
-        if (read) memcpy(pb, pa, item);
-        else move(pa, pb, dt, item);
+        if (read)
+            memcpy(pb, pa, item);
+        else
+            move(pa, pb, dt, item);
         if (wg__poll_at(i)) return WG_ERR_INTERRUPTED;
         for (int e = index->ndim; e-- > 0;) {
             int64_t step = e == d ? 0 : as[e];
@@ -1046,8 +1161,8 @@ static wg_status gather_run(const wg_call *c) {
     if (!index) return WG_ERR_MEMORY;
     int d = dim_of(c, x->ndim);
     const int64_t *xs = x->ndim ? wg__strides(x) : unit_stride;
-    wg_status st = walk_index("gather", index, d < 0 ? 0 : d, x->data, xs, x->ndim ? x->dims[d] : 1, out->data, wg__strides(out),
-                              (wg_dtype)x->dtype, true, NULL);
+    wg_status st = walk_index("gather", index, d < 0 ? 0 : d, x->data, xs, x->ndim ? x->dims[d] : 1, out->data,
+                              wg__strides(out), (wg_dtype)x->dtype, true, NULL);
     wg_release(index);
     return st;
 }
@@ -1057,9 +1172,18 @@ static wg_tensor *gather_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     wg_tensor *index = c->in[1]->dtype == WG_UINT8 ? wg_to(c->in[1], WG_INT64) : c->in[1];
     return wg_scatter_add(wg__zeros((wg_dtype)g[0]->dtype, n, sizes), c->attr[0].i, index, g[0]);
 }
-static const wg_op op_gather = {.name = "gather", .schema = "gather(Tensor self, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor",
-                                .doc = "out[i][j] = self[index[i][j]][j] for dim 0", .traits = WG_LINEAR, .nin = 2, .nout = 1,
-                                .saves = WG_USE_Y, .nondiff_in = 2, .shape = gather_shape, .run = {gather_run}, .vjp = gather_vjp,
+static const wg_op op_gather = {.name = "gather",
+                                .schema =
+                                    "gather(Tensor self, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor",
+                                .doc = "out[i][j] = self[index[i][j]][j] for dim 0",
+                                .traits = WG_LINEAR,
+                                .nin = 2,
+                                .nout = 1,
+                                .saves = WG_USE_Y,
+                                .nondiff_in = 2,
+                                .shape = gather_shape,
+                                .run = {gather_run},
+                                .vjp = gather_vjp,
                                 .formula = {"g added where it was read"}};
 wg_tensor *wg_gather(wg_tensor *x, int64_t dim, wg_tensor *index) {
     wg_tensor *in[2] = {x, index};
@@ -1076,12 +1200,15 @@ static wg_status scatter_shape(const wg_call *c, wg_geometry *g) {
     if (index->numel == 0) return WG_OK;
     const wg_tensor *odd = dims_or_one(index) != dims_or_one(x) ? x : dims_or_one(index) != dims_or_one(s) ? s : NULL;
     if (odd)
-        return wg__raise(WG_ERR_RUNTIME, "scatter_add", "Index tensor must have the same number of dimensions as %s tensor",
+        return wg__raise(WG_ERR_RUNTIME, "scatter_add",
+                         "Index tensor must have the same number of dimensions as %s tensor",
                          odd == x ? "self" : "src");
     int d = dim_of(c, dims_or_one(x));
     if (index_within(index, x, d) && index_within(index, s, -1)) return WG_OK;
-    return wg__raise(WG_ERR_RUNTIME, "scatter_add", "Expected index %s to be no larger than self %s apart from dimension %d and to be no "
-                     "larger size than src %s", wg__sizes_text((char[256]){0}, 256, index->ndim, index->dims),
+    return wg__raise(WG_ERR_RUNTIME, "scatter_add",
+                     "Expected index %s to be no larger than self %s apart from dimension %d and to be no "
+                     "larger size than src %s",
+                     wg__sizes_text((char[256]){0}, 256, index->ndim, index->dims),
                      wg__sizes_text((char[256]){0}, 256, x->ndim, x->dims), d,
                      wg__sizes_text((char[256]){0}, 256, s->ndim, s->dims));
 }
@@ -1092,7 +1219,8 @@ static wg_status scatter_run(const wg_call *c) {
     int d = dim_of(c, out->ndim);
     if (st == WG_OK)
         st = walk_index("scatter_add", index, d < 0 ? 0 : d, out->data, out->ndim ? wg__strides(out) : unit_stride,
-                        out->ndim ? out->dims[d] : 1, s->data, s->ndim ? wg__strides(s) : unit_stride, (wg_dtype)out->dtype, false, add_one);
+                        out->ndim ? out->dims[d] : 1, s->data, s->ndim ? wg__strides(s) : unit_stride,
+                        (wg_dtype)out->dtype, false, add_one);
     wg_release(index);
     return st;
 }
@@ -1106,16 +1234,25 @@ static wg_tensor *scatter_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     wg__row_major(n, sizes, strides);
     return wg__as_strided_scatter(wg__zeros((wg_dtype)r->dtype, n, sizes), r, r->ndim, r->dims, strides, 0);
 }
-static const wg_op op_scatter_add = {.name = "scatter_add", .shown = WG_INPLACE, .schema = "scatter_add(Tensor self, int dim, Tensor index, Tensor src) -> Tensor",
-                                     .doc = "self[index[i][j]][j] += src[i][j] for dim 0", .traits = WG_LINEAR | WG_SAFE_INPLACE, .nin = 3,
-                                     .nout = 1, .saves = WG_USE_Y, .nondiff_in = 2, .shape = scatter_shape, .run = {scatter_run},
-                                     .vjp = scatter_vjp, .formula = {"g", NULL, "g at the index"}};
+static const wg_op op_scatter_add = {.name = "scatter_add",
+                                     .shown = WG_INPLACE,
+                                     .schema = "scatter_add(Tensor self, int dim, Tensor index, Tensor src) -> Tensor",
+                                     .doc = "self[index[i][j]][j] += src[i][j] for dim 0",
+                                     .traits = WG_LINEAR | WG_SAFE_INPLACE,
+                                     .nin = 3,
+                                     .nout = 1,
+                                     .saves = WG_USE_Y,
+                                     .nondiff_in = 2,
+                                     .shape = scatter_shape,
+                                     .run = {scatter_run},
+                                     .vjp = scatter_vjp,
+                                     .formula = {"g", NULL, "g at the index"}};
 wg_tensor *wg_scatter_add(wg_tensor *x, int64_t dim, wg_tensor *index, wg_tensor *source) {
     wg_tensor *in[3] = {x, index, source};
     return wg__apply(&op_scatter_add, in, 3, &WG_VAL_I(dim), 1, WG_SITE);
 }
 
-/* ---- nonzero ---------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- nonzero ----------------------------------------------------------------------------------------------------- */
 
 /* -1: stopped. */
 static int64_t count_true(const wg_tensor *flat) {
@@ -1155,22 +1292,31 @@ static wg_status nonzero_run(const wg_call *c) {
     wg_release(flat);
     return st;
 }
-static const wg_op op_nonzero = {.name = "nonzero", .schema = "nonzero(Tensor self) -> Tensor",
-                                 .doc = "coordinates of the elements that are not zero, row by row", .traits = WG_NONDIFF, .nin = 1,
-                                 .nout = 1, .shape = nonzero_shape, .run = {nonzero_run}};
+static const wg_op op_nonzero = {.name = "nonzero",
+                                 .schema = "nonzero(Tensor self) -> Tensor",
+                                 .doc = "coordinates of the elements that are not zero, row by row",
+                                 .traits = WG_NONDIFF,
+                                 .nin = 1,
+                                 .nout = 1,
+                                 .shape = nonzero_shape,
+                                 .run = {nonzero_run}};
 wg_tensor *wg_nonzero(wg_tensor *x) { return wg__apply(&op_nonzero, &x, 1, NULL, 0, WG_SITE); }
 
-/* ---- embedding -------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- embedding --------------------------------------------------------------------------------------------------- */
 
 /* in: weight, indices. attr: padding_idx. */
 static wg_status embedding_shape(const wg_call *c, wg_geometry *g) {
     const wg_tensor *w = c->in[0], *i = c->in[1];
     if (w->ndim != 2) return wg__raise(WG_ERR_RUNTIME, "embedding", "'weight' must be 2-D");
     if (i->dtype != WG_INT64 && i->dtype != WG_INT32)
-        return wg__raise(WG_ERR_RUNTIME, "embedding",
-                         "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got "
-                         "torch.%sTensor instead (while checking arguments for embedding)", wg__dtype_scalar_name((wg_dtype)i->dtype));
-    if (i->ndim == WG_MAX_DIMS) return wg__raise(WG_ERR_RUNTIME, "embedding", "embedding: only tensors with up to %d dims are supported", WG_MAX_DIMS);
+        return wg__raise(
+            WG_ERR_RUNTIME, "embedding",
+            "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got "
+            "torch.%sTensor instead (while checking arguments for embedding)",
+            wg__dtype_scalar_name((wg_dtype)i->dtype));
+    if (i->ndim == WG_MAX_DIMS)
+        return wg__raise(WG_ERR_RUNTIME, "embedding", "embedding: only tensors with up to %d dims are supported",
+                         WG_MAX_DIMS);
     g->ndim = i->ndim + 1;
     memcpy(g->sizes, i->dims, (size_t)i->ndim * 8);
     g->sizes[i->ndim] = w->dims[1];
@@ -1206,19 +1352,29 @@ static wg_tensor *embedding_vjp(const wg_call *c, wg_tensor *const *g, int i) {
 }
 static wg_tensor *embedding_boxed(const wg_value *a) {
     if (a[3].i || a[4].i)
-        return wg__fail(WG_ERR_NOT_IMPLEMENTED, "embedding", "embedding: scale_grad_by_freq and sparse are not implemented");
+        return wg__fail(WG_ERR_NOT_IMPLEMENTED, "embedding",
+                        "embedding: scale_grad_by_freq and sparse are not implemented");
     return wg_embedding(a[0].t, a[1].t, a[2].i);
 }
-static const wg_op op_embedding = {.name = "embedding", .boxed = embedding_boxed,
-                                   .schema = "embedding(Tensor weight, Tensor indices, int padding_idx=-1, bool scale_grad_by_freq=False, bool "
-                                             "sparse=False) -> Tensor",
-                                   .doc = "rows of weight", .traits = WG_LINEAR, .nin = 2, .nout = 1, .saves = WG_USE_Y, .nondiff_in = 2,
-                                   .shape = embedding_shape, .run = {embedding_run}, .vjp = embedding_vjp,
-                                   .formula = {"g added to the rows"}};
+static const wg_op op_embedding = {
+    .name = "embedding",
+    .boxed = embedding_boxed,
+    .schema = "embedding(Tensor weight, Tensor indices, int padding_idx=-1, bool scale_grad_by_freq=False, bool "
+              "sparse=False) -> Tensor",
+    .doc = "rows of weight",
+    .traits = WG_LINEAR,
+    .nin = 2,
+    .nout = 1,
+    .saves = WG_USE_Y,
+    .nondiff_in = 2,
+    .shape = embedding_shape,
+    .run = {embedding_run},
+    .vjp = embedding_vjp,
+    .formula = {"g added to the rows"}};
 wg_tensor *wg_embedding(wg_tensor *weight, wg_tensor *indices, int64_t padding_idx) {
     wg_tensor *in[2] = {weight, indices};
     return wg__apply(&op_embedding, in, 2, &WG_VAL_I(padding_idx), 1, WG_SITE);
 }
 
-const wg_op *const wg__ops_index[] = {&op_index, &op_put, &op_index_select, &op_index_add, &op_index_fill,
-                                      &op_gather, &op_scatter_add, &op_nonzero, &op_embedding, NULL};
+const wg_op *const wg__ops_index[] = {&op_index,  &op_put,         &op_index_select, &op_index_add, &op_index_fill,
+                                      &op_gather, &op_scatter_add, &op_nonzero,      &op_embedding, NULL};

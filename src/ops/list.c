@@ -8,15 +8,22 @@
 #include "ops/schema.h"
 #include "wengert/ops.h"
 
-extern const wg_op *const wg__ops_elementwise[], *const wg__ops_reduce[], *const wg__ops_softmax[],
-    *const wg__ops_sort[], *const wg__ops_loss[], *const wg__ops_view[], *const wg__ops_copy[], *const wg__ops_index[],
-    *const wg__ops_matmul[], *const wg__ops_clamp[], *const wg__ops_compare[], *const wg__ops_shapes[];
+extern const wg_op *const wg__ops_elementwise[],
+    *const wg__ops_reduce[], *const wg__ops_softmax[], *const wg__ops_sort[],
+                                                           *const wg__ops_loss[],
+                                                               *const wg__ops_view[],
+                                                                   *const wg__ops_copy[],
+                                                                       *const wg__ops_index[],
+                                                                           *const wg__ops_matmul[],
+                                                                               *const wg__ops_clamp[],
+                                                                                   *const wg__ops_compare[],
+                                                                                       *const wg__ops_shapes[];
 
-const wg_op *const *const wg__families[] = {wg__ops_elementwise, wg__ops_clamp,  wg__ops_reduce, wg__ops_softmax,
-                                            wg__ops_sort,        wg__ops_loss,   wg__ops_view,   wg__ops_copy,
-                                            wg__ops_index,       wg__ops_matmul, wg__ops_compare, wg__ops_shapes, NULL};
+const wg_op *const *const wg__families[] = {
+    wg__ops_elementwise, wg__ops_clamp, wg__ops_reduce, wg__ops_softmax, wg__ops_sort,   wg__ops_loss, wg__ops_view,
+    wg__ops_copy,        wg__ops_index, wg__ops_matmul, wg__ops_compare, wg__ops_shapes, NULL};
 
-/* ---- the walk ------------------------------------------------------------------------------------------------------ */
+/* ---- the walk ---------------------------------------------------------------------------------------------------- */
 
 const wg_op *wg__op_at(int index) {
     for (const wg_op *const *const *f = wg__families; *f; f++)
@@ -68,8 +75,10 @@ uint8_t wg__op_shown(const wg_op *op) {
 
 wg_status wg_op_get(int index, wg_op_info *info) {
     const wg_op *op = index < 0 ? NULL : wg__op_at(index);
-    if (!info || info->size < WG_FIRST_wg_op_info) return wg__raise(WG_ERR_VALUE, "op_get", "wg_op_info.size is not set");
-    if (!op) return wg__raise(WG_ERR_INDEX, "op_get", "there is no op number %d; wg_op_count() = %d", index, wg_op_count());
+    if (!info || info->size < WG_FIRST_wg_op_info)
+        return wg__raise(WG_ERR_VALUE, "op_get", "wg_op_info.size is not set");
+    if (!op)
+        return wg__raise(WG_ERR_INDEX, "op_get", "there is no op number %d; wg_op_count() = %d", index, wg_op_count());
     uint8_t shown = wg__op_shown(op);
     wg_op_info all = {.size = info->size,
                       .name = op->name,
@@ -89,13 +98,13 @@ wg_status wg_op_get(int index, wg_op_info *info) {
     return WG_OK;
 }
 
-/* ---- boxed calls --------------------------------------------------------------------------------------------------- */
+/* ---- boxed calls ------------------------------------------------------------------------------------------------- */
 
 /* wg_arg is the public twin of wg_value: same layout, checked here. */
 _Static_assert(sizeof(wg_arg) == sizeof(wg_value) && offsetof(wg_arg, v) == offsetof(wg_value, i), "boxed layout");
 _Static_assert((int)WG_TAG_TENSORS == (int)WG_V_TENSORS && (int)WG_TAG_DTYPE == (int)WG_V_DTYPE, "boxed tags");
 
-/* ---- arguments ----------------------------------------------------------------------------------------------------- */
+/* ---- arguments --------------------------------------------------------------------------------------------------- */
 
 /* A call's arguments as the schema has them, and where an int made a list stands. */
 typedef struct fitted {
@@ -122,14 +131,14 @@ static bool fit(const wg_op *op, const wg_value *args, int nargs, fitted *f) {
 static wg_status refuse(const wg_op *op, const char *name, const wg_value *args, int nargs, const fitted *f) {
     int i = f->wrong;
     if (i == f->n)
-        return wg__raise(WG_ERR_TYPE, op->name, "%s() takes %d positional argument%s but %d were given. Schema: %s", name, f->n,
-                         f->n == 1 ? "" : "s", nargs, op->schema);
+        return wg__raise(WG_ERR_TYPE, op->name, "%s() takes %d positional argument%s but %d were given. Schema: %s",
+                         name, f->n, f->n == 1 ? "" : "s", nargs, op->schema);
     const wg_param *p = &f->p[i];
     if (i >= nargs)
-        return wg__raise(WG_ERR_TYPE, op->name, "%s() missing 1 required positional arguments: \"%.*s\". Schema: %s", name,
-                         p->length, p->name, op->schema);
-    return wg__raise(WG_ERR_TYPE, op->name, "%s(): argument '%.*s' (position %d) must be %s, not %s. Schema: %s", name, p->length,
-                     p->name, i + 1, wg__schema_type_name(p), wg__schema_value_name(&args[i]), op->schema);
+        return wg__raise(WG_ERR_TYPE, op->name, "%s() missing 1 required positional arguments: \"%.*s\". Schema: %s",
+                         name, p->length, p->name, op->schema);
+    return wg__raise(WG_ERR_TYPE, op->name, "%s(): argument '%.*s' (position %d) must be %s, not %s. Schema: %s", name,
+                     p->length, p->name, i + 1, wg__schema_type_name(p), wg__schema_value_name(&args[i]), op->schema);
 }
 
 /* The fitted arguments of a primitive, sorted into tensors and attributes. */
@@ -159,8 +168,10 @@ static wg_status unbox(const wg_op *op, const fitted *f, unboxed *u) {
     bool room = true;
     for (int i = 0; i < f->n && room; i++) {
         const wg_value *v = &f->a[i];
-        if (f->p[i].type != WG_T_TENSOR) u->attr[u->nattr++] = *v;
-        else if (!f->p[i].list) room = put(u, v->tag == WG_V_TENSOR ? v->t : NULL);
+        if (f->p[i].type != WG_T_TENSOR)
+            u->attr[u->nattr++] = *v;
+        else if (!f->p[i].list)
+            room = put(u, v->tag == WG_V_TENSOR ? v->t : NULL);
         else
             for (uint32_t k = 0; k < v->n && room; k++) room = put(u, v->ts[k]);
     }
@@ -170,7 +181,7 @@ static void unbox_done(unboxed *u) {
     if (u->in != u->small) wg__mfree(u->in, (size_t)u->cap * sizeof(wg_tensor *));
 }
 
-/* ---- calls --------------------------------------------------------------------------------------------------------- */
+/* ---- calls ------------------------------------------------------------------------------------------------------- */
 
 /* How many results a call gives; -1: raised. */
 static int results(const wg_op *op, wg_tensor *const *in, int nin, const wg_value *attr, int max) {
@@ -192,7 +203,8 @@ static wg_status one_result(const wg_op *op, wg_tensor *r, wg_tensor **out, int 
     out[0] = r;
     if (n) *n = 1;
     if (!wg_is_poison(r)) return WG_OK;
-    return wg_error_pending() ? wg_last_status() : wg__raise(WG_ERR_RUNTIME, op->name, "%s() was given poison", op->name);
+    return wg_error_pending() ? wg_last_status()
+                              : wg__raise(WG_ERR_RUNTIME, op->name, "%s() was given poison", op->name);
 }
 static wg_status no_room(const wg_op *op, int max) {
     return wg__raise(WG_ERR_VALUE, op->name, "%s() gives 1 result; there is room for %d", op->name, max);
@@ -224,7 +236,8 @@ static wg_status write_fitted(const wg_op *op, const fitted *f, wg_tensor **out,
 }
 
 /* Of a record. */
-static wg_status call(const wg_op *op, bool in_place, const wg_value *args, int nargs, wg_tensor **out, int max, int *n, void *site) {
+static wg_status call(const wg_op *op, bool in_place, const wg_value *args, int nargs, wg_tensor **out, int max, int *n,
+                      void *site) {
     fitted f;
     if (n) *n = 0;
     if (!fit(op, args, nargs, &f)) return refuse(op, op->name, args, nargs, &f);
@@ -233,8 +246,8 @@ static wg_status call(const wg_op *op, bool in_place, const wg_value *args, int 
     return writes ? write_fitted(op, &f, out, max, n, site) : call_fitted(op, &f, out, max, n, site);
 }
 
-/* Is op one of those that name calls? "max" calls max, max.dim and max.other, "max.dim" only itself; parts have to be named
- * in full. */
+/* Is op one of those that name calls? "max" calls max, max.dim and max.other, "max.dim" only itself; parts have to be
+ * named in full. */
 static bool is_called(const wg_op *op, const char *name, size_t len) {
     if (op->name[0] != name[0] && !op->aliases) return false;
     size_t base = strcspn(op->name, ".");
@@ -284,10 +297,11 @@ wg_status wg_call_op(const char *name, const wg_arg *args, int nargs, wg_tensor 
     if (!seen) return wg__raise(WG_ERR_NOT_IMPLEMENTED, name, "there is no op named '%s'", name ? name : "");
     if (!op && seen == 1) return refuse(last, name, values, nargs, &f);
     if (!op) return none_fits(name, in_place ? len - 1 : len, values, nargs);
-    return in_place || is_written(op) ? write_fitted(op, &f, out, max, n, WG_SITE) : call_fitted(op, &f, out, max, n, WG_SITE);
+    return in_place || is_written(op) ? write_fitted(op, &f, out, max, n, WG_SITE)
+                                      : call_fitted(op, &f, out, max, n, WG_SITE);
 }
 
-/* ---- ops looked up once -------------------------------------------------------------------------------------------- */
+/* ---- ops looked up once ------------------------------------------------------------------------------------------ */
 
 const wg_op *wg_op_find(const char *name) { return name ? wg__op_find(name) : NULL; }
 
@@ -304,7 +318,8 @@ static const wg_value *cleared(const wg_value *attr, int n, wg_value *room) {
 }
 wg_status wg_op_apply(const wg_op *op, wg_tensor *const *in, int nin, const wg_arg *attr, int nattr, wg_tensor **out,
                       int max, int *n) {
-    if (!op || (!op->shape && !(op->traits & WG_POINTWISE))) return wg__raise(WG_ERR_TYPE, "op_apply", "op_apply takes a primitive op");
+    if (!op || (!op->shape && !(op->traits & WG_POINTWISE)))
+        return wg__raise(WG_ERR_TYPE, "op_apply", "op_apply takes a primitive op");
     wg_value room[WG_MAX_PARAMS];
     if (nattr < 0 || nattr > WG_MAX_PARAMS)
         return wg__raise(WG_ERR_TYPE, op->name, "op_apply: %d attributes; %d at most", nattr, WG_MAX_PARAMS);

@@ -36,13 +36,9 @@ static wg_tensor *share(wg_tensor *g, wg_tensor *tie, wg_tensor *loses) {
     return wg_masked_fill(wg_where(tie, wg_mul(g, wg_s(0.5)), g), loses, wg_s(0));
 }
 
-wg_tensor *wg__maximum_vjp(wg_tensor *g, wg_tensor *a, wg_tensor *b) {
-    return share(g, wg_eq(a, b), wg_lt(a, b));
-}
+wg_tensor *wg__maximum_vjp(wg_tensor *g, wg_tensor *a, wg_tensor *b) { return share(g, wg_eq(a, b), wg_lt(a, b)); }
 
-wg_tensor *wg__minimum_vjp(wg_tensor *g, wg_tensor *a, wg_tensor *b) {
-    return share(g, wg_eq(a, b), wg_gt(a, b));
-}
+wg_tensor *wg__minimum_vjp(wg_tensor *g, wg_tensor *a, wg_tensor *b) { return share(g, wg_eq(a, b), wg_gt(a, b)); }
 
 wg_tensor *wg__atan2_partial(wg_tensor *a, wg_tensor *b) {
     wg_tensor *d = wg_add(wg_mul(a, a), wg_mul(b, b));

@@ -134,8 +134,10 @@ const wg_param *wg__schema_of(const wg_op *op, wg_param *room, int *n) {
         if (!k) {
             known *made = read_op(op);
             if (!made) break;
-            if (atomic_compare_exchange_strong(&table[at], &k, made)) k = made;
-            else free(made); /* another thread was first here, perhaps with another op */
+            if (atomic_compare_exchange_strong(&table[at], &k, made))
+                k = made;
+            else
+                free(made); /* another thread was first here, perhaps with another op */
         }
         if (k->op == op) return *n = k->n, k->p;
     }

@@ -41,7 +41,8 @@ wg_tensor *wg_movedim(wg_tensor *x, int n, const int64_t *source, const int64_t 
     if (!x) return wg__fail(WG_ERR_TYPE, "movedim", "movedim(): argument 1 must be Tensor, not None");
     if (!wg__ok(x)) return x;
     if (n < 0 || n > WG_MAX_DIMS)
-        return wg__fail(WG_ERR_RUNTIME, "movedim", "movedim: only tensors with up to %d dims are supported", WG_MAX_DIMS);
+        return wg__fail(WG_ERR_RUNTIME, "movedim", "movedim: only tensors with up to %d dims are supported",
+                        WG_MAX_DIMS);
     if (!wrap_dims("source", x->ndim, n, source, from) || !wrap_dims("destination", x->ndim, n, destination, to))
         return WG_POISON;
     if (x->ndim == 0) return wg_alias(x);
@@ -137,7 +138,7 @@ static wg_tensor *narrow_at(wg_tensor *x, int64_t dim, wg_tensor *start, int64_t
 /* ---- records -------------------------------------------------------------------------------------------------------
  */
 
-#define VIEWED(id, name, args, doc, expr, f, ...) \
+#define VIEWED(id, name, args, doc, expr, f, ...)                                                                      \
     WG_COMPOSED(id, name, args, doc, expr, .traits = WG_VIEW, .formula = {f}, __VA_ARGS__)
 #define DIMS(k) (int)a[k].n, a[k].ints
 
@@ -171,6 +172,6 @@ VIEWED(reshape_as, "reshape_as", "(Tensor self, Tensor other) -> Tensor", "resha
 VIEWED(expand_as, "expand_as", "(Tensor self, Tensor other) -> Tensor", "expand to other's shape",
        viewed_as(a[0].t, a[1].t, wg_expand), "summed over the repeated dims", .shown = WG_METHOD)
 
-const wg_op *const wg__ops_shapes[] = {&op_swapaxes, &op_adjoint,    &op_movedim,   &op_movedims, &op_reshape,
-                                       &op_flatten,  &op_unflatten,  &op_ravel,     &op_narrow_tensor, &op_narrow, &op_broadcast_to,
-                                       &op_view_as,  &op_reshape_as, &op_expand_as, NULL};
+const wg_op *const wg__ops_shapes[] = {&op_swapaxes,     &op_adjoint,   &op_movedim,    &op_movedims,      &op_reshape,
+                                       &op_flatten,      &op_unflatten, &op_ravel,      &op_narrow_tensor, &op_narrow,
+                                       &op_broadcast_to, &op_view_as,   &op_reshape_as, &op_expand_as,     NULL};

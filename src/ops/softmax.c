@@ -7,7 +7,7 @@
 #include "ops/reduce.h"
 #include "wengert/ops.h"
 
-/* ---- running rows: the dim last, float32 or float64 -------------------------------------------------------------------- */
+/* ---- running rows: the dim last, float32 or float64 -------------------------------------------------------------- */
 
 enum { SOFTMAX, LOG_SOFTMAX, SOFTMAX_BACKWARD, LOG_SOFTMAX_BACKWARD };
 typedef struct job {
@@ -18,12 +18,12 @@ typedef struct job {
     int64_t n, bytes;
 } job;
 
-#define RUN(T, S)                                                                                                     \
-    switch (j->kind) {                                                                                                \
-    case SOFTMAX: k->softmax_##S((const T *)a, (T *)out, j->n); break;                                                \
-    case LOG_SOFTMAX: k->log_softmax_##S((const T *)a, (T *)out, j->n); break;                                        \
-    case SOFTMAX_BACKWARD: k->softmax_backward_##S((const T *)a, (const T *)b, (T *)out, j->n); break;                \
-    default: k->log_softmax_backward_##S((const T *)a, (const T *)b, (T *)out, j->n); break;                          \
+#define RUN(T, S)                                                                                                      \
+    switch (j->kind) {                                                                                                 \
+    case SOFTMAX: k->softmax_##S((const T *)a, (T *)out, j->n); break;                                                 \
+    case LOG_SOFTMAX: k->log_softmax_##S((const T *)a, (T *)out, j->n); break;                                         \
+    case SOFTMAX_BACKWARD: k->softmax_backward_##S((const T *)a, (const T *)b, (T *)out, j->n); break;                 \
+    default: k->log_softmax_backward_##S((const T *)a, (const T *)b, (T *)out, j->n); break;                           \
     }
 static void run_rows(void *ctx, int64_t begin, int64_t end) {
     const job *j = ctx;
@@ -31,8 +31,10 @@ static void run_rows(void *ctx, int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; r++) {
         const void *a = j->a + r * j->bytes, *b = j->b ? j->b + r * j->bytes : NULL;
         void *out = j->out + r * j->bytes;
-        if (j->single) RUN(float, f32)
-        else RUN(double, f64)
+        if (j->single)
+            RUN(float, f32)
+        else
+            RUN(double, f64)
     }
 }
 
@@ -82,10 +84,13 @@ static wg_status run(const wg_call *c, int kind, int64_t dim) {
     }
     if (st == WG_OK) {
         int64_t n = t->ndim ? t->dims[d] : 1;
-        job j = {kind, compute == WG_FLOAT32, a->data, b ? b->data : NULL, r->data, n, n * (int64_t)wg_dtype_size(compute)};
+        job j = {
+            kind, compute == WG_FLOAT32, a->data, b ? b->data : NULL, r->data, n, n * (int64_t)wg_dtype_size(compute)};
         int64_t count = out->numel / n;
-        if (out->numel < WG_GRAIN / 4) run_rows(&j, 0, count);
-        else st = wg__parallel_for(count, 8192 / n + 1, run_rows, &j);
+        if (out->numel < WG_GRAIN / 4)
+            run_rows(&j, 0, count);
+        else
+            st = wg__parallel_for(count, 8192 / n + 1, run_rows, &j);
     }
     if (st == WG_OK && !direct) st = put_back(out, r, d);
     wg_release(r);
@@ -94,7 +99,7 @@ static wg_status run(const wg_call *c, int kind, int64_t dim) {
     return st;
 }
 
-/* ---- rules -------------------------------------------------------------------------------------------------------------------- */
+/* ---- rules ------------------------------------------------------------------------------------------------------- */
 
 static wg_tensor *sum_dim(wg_tensor *t, int64_t dim) {
     wg_reduce keep = {.size = sizeof(keep), .keepdim = true, .dims = {1, &dim}};
@@ -108,8 +113,10 @@ static wg_status shape(const wg_call *c, wg_geometry *g) {
     memcpy(g->sizes, t->dims, (size_t)t->ndim * 8);
     g->dtype = c->attr[1].tag == WG_V_DTYPE ? (wg_dtype)c->attr[1].i : (wg_dtype)t->dtype;
     if (wg_dtype_is_floating(g->dtype) || t->numel == 0) return WG_OK;
-    return wg__raise(WG_ERR_NOT_IMPLEMENTED, c->op->name, "\"%ssoftmax%s_kernel_impl\" not implemented for '%s'. Convert the input "
-                     "with wg_to", strstr(c->op->name, "log") ? "log_" : "", d >= t->ndim - 1 ? "_lastdim" : "",
+    return wg__raise(WG_ERR_NOT_IMPLEMENTED, c->op->name,
+                     "\"%ssoftmax%s_kernel_impl\" not implemented for '%s'. Convert the input "
+                     "with wg_to",
+                     strstr(c->op->name, "log") ? "log_" : "", d >= t->ndim - 1 ? "_lastdim" : "",
                      wg__dtype_scalar_name(g->dtype));
 }
 static wg_status backward_shape(const wg_call *c, wg_geometry *g) {
@@ -127,7 +134,9 @@ static wg_tensor *softmax_backward(wg_tensor *g, wg_tensor *z, int64_t dim);
 static wg_tensor *log_softmax_backward(wg_tensor *g, wg_tensor *z, int64_t dim);
 
 /* z (g - sum(g z)): the Jacobian is symmetric, so vjp and jvp are the same. */
-static wg_tensor *softmax_vjp(const wg_call *c, wg_tensor *const *g, int i) { return (void)i, softmax_backward(g[0], c->out[0], c->attr[0].i); }
+static wg_tensor *softmax_vjp(const wg_call *c, wg_tensor *const *g, int i) {
+    return (void)i, softmax_backward(g[0], c->out[0], c->attr[0].i);
+}
 static wg_tensor *log_softmax_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     return (void)i, log_softmax_backward(g[0], c->out[0], c->attr[0].i);
 }
@@ -149,7 +158,8 @@ static wg_tensor *softmax_backward_jvp(const wg_call *c, wg_tensor *const *t, in
     (void)o;
     if (t[0]) r = softmax_backward(t[0], z, dim);
     if (t[1])
-        r = wg__add_null(r, wg_sub(wg_mul(t[1], wg_sub(g, sum_dim(wg_mul(g, z), dim))), wg_mul(z, sum_dim(wg_mul(g, t[1]), dim))));
+        r = wg__add_null(
+            r, wg_sub(wg_mul(t[1], wg_sub(g, sum_dim(wg_mul(g, z), dim))), wg_mul(z, sum_dim(wg_mul(g, t[1]), dim))));
     return r;
 }
 static wg_tensor *log_softmax_backward_vjp(const wg_call *c, wg_tensor *const *g, int i) {
@@ -200,31 +210,70 @@ static wg_status batch(const wg_call *c, const int *bdim, wg_tensor **out, int *
 }
 
 /* dtype converts the input first, by an op of its own, as PyTorch. */
-static wg_tensor *converted(const wg_value *a) { return a[2].tag == WG_V_NONE ? a[0].t : wg_to(a[0].t, (wg_dtype)a[2].i); }
+static wg_tensor *converted(const wg_value *a) {
+    return a[2].tag == WG_V_NONE ? a[0].t : wg_to(a[0].t, (wg_dtype)a[2].i);
+}
 static wg_tensor *softmax_boxed(const wg_value *a) { return wg_softmax(converted(a), a[1].i); }
 static wg_tensor *log_softmax_boxed(const wg_value *a) { return wg_log_softmax(converted(a), a[1].i); }
 static const char *softmax_name(const wg_call *c) { return c ? "SoftmaxBackward0" : NULL; }
 static const char *log_softmax_name(const wg_call *c) { return c ? "LogSoftmaxBackward0" : NULL; }
-static const wg_op op_softmax = {.name = "softmax", .shown = WG_FUNCTION | WG_METHOD | WG_NN,
+static const wg_op op_softmax = {.name = "softmax",
+                                 .shown = WG_FUNCTION | WG_METHOD | WG_NN,
                                  .schema = "softmax(Tensor self, int dim, ScalarType? dtype=None) -> Tensor",
-                                 .doc = "exp(x - max) / sum along dim", .boxed = softmax_boxed, .nin = 1, .nout = 1, .saves = WG_USE_Z, .shape = shape,
-                                 .run = {softmax_run}, .vjp = softmax_vjp, .jvp = softmax_vjp, .batch = batch,
-                                 .grad_name = softmax_name, .formula = {"z (g - sum(g z))"}};
-static const wg_op op_log_softmax = {.name = "log_softmax", .shown = WG_FUNCTION | WG_METHOD | WG_NN,
+                                 .doc = "exp(x - max) / sum along dim",
+                                 .boxed = softmax_boxed,
+                                 .nin = 1,
+                                 .nout = 1,
+                                 .saves = WG_USE_Z,
+                                 .shape = shape,
+                                 .run = {softmax_run},
+                                 .vjp = softmax_vjp,
+                                 .jvp = softmax_vjp,
+                                 .batch = batch,
+                                 .grad_name = softmax_name,
+                                 .formula = {"z (g - sum(g z))"}};
+static const wg_op op_log_softmax = {.name = "log_softmax",
+                                     .shown = WG_FUNCTION | WG_METHOD | WG_NN,
                                      .schema = "log_softmax(Tensor self, int dim, ScalarType? dtype=None) -> Tensor",
-                                     .doc = "x - max - log(sum(exp(x - max))) along dim", .boxed = log_softmax_boxed, .nin = 1, .nout = 1, .saves = WG_USE_Z,
-                                     .shape = shape, .run = {log_softmax_run}, .vjp = log_softmax_vjp, .jvp = log_softmax_jvp,
-                                     .batch = batch, .grad_name = log_softmax_name, .formula = {"g - exp(z) sum(g)"}};
-static const wg_op op_softmax_backward = {.name = "_softmax_backward_data", .shown = WG_HIDDEN,
-                                          .schema = "_softmax_backward_data(Tensor grad_output, Tensor output, int dim) -> Tensor",
-                                          .doc = "output (grad - sum(grad output))", .nin = 2, .nout = 1,
-                                          .saves = WG_USE_X | WG_USE_Y, .shape = backward_shape, .run = {softmax_backward_run},
-                                          .vjp = softmax_backward_vjp, .jvp = softmax_backward_jvp, .batch = batch,
-                                          .formula = {"the same of g", "product rule"}};
+                                     .doc = "x - max - log(sum(exp(x - max))) along dim",
+                                     .boxed = log_softmax_boxed,
+                                     .nin = 1,
+                                     .nout = 1,
+                                     .saves = WG_USE_Z,
+                                     .shape = shape,
+                                     .run = {log_softmax_run},
+                                     .vjp = log_softmax_vjp,
+                                     .jvp = log_softmax_jvp,
+                                     .batch = batch,
+                                     .grad_name = log_softmax_name,
+                                     .formula = {"g - exp(z) sum(g)"}};
+static const wg_op op_softmax_backward = {
+    .name = "_softmax_backward_data",
+    .shown = WG_HIDDEN,
+    .schema = "_softmax_backward_data(Tensor grad_output, Tensor output, int dim) -> Tensor",
+    .doc = "output (grad - sum(grad output))",
+    .nin = 2,
+    .nout = 1,
+    .saves = WG_USE_X | WG_USE_Y,
+    .shape = backward_shape,
+    .run = {softmax_backward_run},
+    .vjp = softmax_backward_vjp,
+    .jvp = softmax_backward_jvp,
+    .batch = batch,
+    .formula = {"the same of g", "product rule"}};
 static const wg_op op_log_softmax_backward = {
-    .name = "_log_softmax_backward_data", .shown = WG_HIDDEN, .schema = "_log_softmax_backward_data(Tensor grad_output, Tensor output, int dim) -> Tensor",
-    .doc = "grad - exp(output) sum(grad)", .nin = 2, .nout = 1, .saves = WG_USE_X | WG_USE_Y, .shape = backward_shape,
-    .run = {log_softmax_backward_run}, .vjp = log_softmax_backward_vjp, .jvp = log_softmax_backward_jvp, .batch = batch,
+    .name = "_log_softmax_backward_data",
+    .shown = WG_HIDDEN,
+    .schema = "_log_softmax_backward_data(Tensor grad_output, Tensor output, int dim) -> Tensor",
+    .doc = "grad - exp(output) sum(grad)",
+    .nin = 2,
+    .nout = 1,
+    .saves = WG_USE_X | WG_USE_Y,
+    .shape = backward_shape,
+    .run = {log_softmax_backward_run},
+    .vjp = log_softmax_backward_vjp,
+    .jvp = log_softmax_backward_jvp,
+    .batch = batch,
     .formula = {"g - sum(g exp(z))", "product rule"}};
 
 static wg_tensor *backward(const wg_op *op, wg_tensor *g, wg_tensor *z, int64_t dim) {
@@ -232,8 +281,12 @@ static wg_tensor *backward(const wg_op *op, wg_tensor *g, wg_tensor *z, int64_t 
     wg_value a = WG_VAL_I(dim);
     return wg__apply(op, in, 2, &a, 1, WG_SITE);
 }
-static wg_tensor *softmax_backward(wg_tensor *g, wg_tensor *z, int64_t dim) { return backward(&op_softmax_backward, g, z, dim); }
-static wg_tensor *log_softmax_backward(wg_tensor *g, wg_tensor *z, int64_t dim) { return backward(&op_log_softmax_backward, g, z, dim); }
+static wg_tensor *softmax_backward(wg_tensor *g, wg_tensor *z, int64_t dim) {
+    return backward(&op_softmax_backward, g, z, dim);
+}
+static wg_tensor *log_softmax_backward(wg_tensor *g, wg_tensor *z, int64_t dim) {
+    return backward(&op_log_softmax_backward, g, z, dim);
+}
 
 wg_tensor *wg_softmax(wg_tensor *x, int64_t dim) {
     wg_value a[2] = {WG_VAL_I(dim), WG_VAL_NONE};
@@ -244,4 +297,5 @@ wg_tensor *wg_log_softmax(wg_tensor *x, int64_t dim) {
     return wg__apply(&op_log_softmax, &x, 1, a, 2, WG_SITE);
 }
 
-const wg_op *const wg__ops_softmax[] = {&op_softmax, &op_log_softmax, &op_softmax_backward, &op_log_softmax_backward, NULL};
+const wg_op *const wg__ops_softmax[] = {&op_softmax, &op_log_softmax, &op_softmax_backward, &op_log_softmax_backward,
+                                        NULL};

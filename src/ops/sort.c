@@ -7,32 +7,32 @@
 enum { POLL_EVERY = 1 << 16 }; /* elements between two looks at the host's wish to stop */
 
 /* attr: dim, descending, stable. Out: values, indices. */
-#define MERGE(name, T)                                                                                                \
-    static inline bool name##_before(T a, T b, bool descending) { /* strictly; a nan is greater than every number */  \
-        bool na = a != a, nb = b != b;                                                                                \
-        if (na || nb) return descending ? na && !nb : nb && !na;                                                      \
-        return descending ? a > b : a < b;                                                                            \
-    }                                                                                                                 \
-    /* False: somebody said stop, index is then in no order. */                                                       \
-    static bool name(const T *x, int64_t *index, int64_t *spare, int64_t n, bool descending) {                        \
-        int64_t *from = index, *to = spare;                                                                           \
-        for (int64_t i = 0; i < n; i++) index[i] = i;                                                                 \
-        for (int64_t width = 1; width < n; width *= 2) {                                                              \
-            for (int64_t lo = 0; lo < n; lo += 2 * width) {                                                           \
-                int64_t mid = lo + width < n ? lo + width : n, hi = lo + 2 * width < n ? lo + 2 * width : n;          \
-                int64_t a = lo, b = mid;                                                                              \
-                for (int64_t k = lo; k < hi; k++) {                                                                   \
-                    if (wg__poll_at(k)) return false;                                                                 \
-                    to[k] = a < mid && (b >= hi || !name##_before(x[from[b]], x[from[a]], descending)) ? from[a++]    \
-                                                                                                       : from[b++];   \
-                }                                                                                                     \
-            }                                                                                                         \
-            int64_t *t = from;                                                                                        \
-            from = to;                                                                                                \
-            to = t;                                                                                                   \
-        }                                                                                                             \
-        if (from != index) memcpy(index, from, (size_t)n * sizeof(*index));                                           \
-        return true;                                                                                                  \
+#define MERGE(name, T)                                                                                                 \
+    static inline bool name##_before(T a, T b, bool descending) { /* strictly; a nan is greater than every number */   \
+        bool na = a != a, nb = b != b;                                                                                 \
+        if (na || nb) return descending ? na && !nb : nb && !na;                                                       \
+        return descending ? a > b : a < b;                                                                             \
+    }                                                                                                                  \
+    /* False: somebody said stop, index is then in no order. */                                                        \
+    static bool name(const T *x, int64_t *index, int64_t *spare, int64_t n, bool descending) {                         \
+        int64_t *from = index, *to = spare;                                                                            \
+        for (int64_t i = 0; i < n; i++) index[i] = i;                                                                  \
+        for (int64_t width = 1; width < n; width *= 2) {                                                               \
+            for (int64_t lo = 0; lo < n; lo += 2 * width) {                                                            \
+                int64_t mid = lo + width < n ? lo + width : n, hi = lo + 2 * width < n ? lo + 2 * width : n;           \
+                int64_t a = lo, b = mid;                                                                               \
+                for (int64_t k = lo; k < hi; k++) {                                                                    \
+                    if (wg__poll_at(k)) return false;                                                                  \
+                    to[k] = a < mid && (b >= hi || !name##_before(x[from[b]], x[from[a]], descending)) ? from[a++]     \
+                                                                                                       : from[b++];    \
+                }                                                                                                      \
+            }                                                                                                          \
+            int64_t *t = from;                                                                                         \
+            from = to;                                                                                                 \
+            to = t;                                                                                                    \
+        }                                                                                                              \
+        if (from != index) memcpy(index, from, (size_t)n * sizeof(*index));                                            \
+        return true;                                                                                                   \
     }
 MERGE(sort_f64, double)
 MERGE(sort_i64, int64_t)
@@ -82,8 +82,10 @@ static wg_status sort_into(const wg_call *c, wg_tensor *out, wg_tensor *indices)
         for (int64_t i = 0; i < b.n && st == WG_OK; i++) {
             const char *v = x + (size_t)order[i] * 8;
             char *to = out->data + (size_t)(at + i * step) * item;
-            if (floating) wg__store_double(to, (wg_dtype)out->dtype, *(const double *)(const void *)v);
-            else wg__store_int(to, (wg_dtype)out->dtype, *(const int64_t *)(const void *)v);
+            if (floating)
+                wg__store_double(to, (wg_dtype)out->dtype, *(const double *)(const void *)v);
+            else
+                wg__store_int(to, (wg_dtype)out->dtype, *(const int64_t *)(const void *)v);
             ((int64_t *)(void *)indices->data)[at + i * step] = order[i];
             if (wg__poll_at(i)) st = WG_ERR_INTERRUPTED;
         }
@@ -99,7 +101,8 @@ static wg_status sort_into(const wg_call *c, wg_tensor *out, wg_tensor *indices)
 static wg_status run(const wg_call *c) {
     wg_tensor *out = c->out[0], *indices = c->out[1];
     if (out->flags & TF_CONTIG) return sort_into(c, out, indices);
-    wg_tensor *values = wg__temp((wg_dtype)out->dtype, out->ndim, out->dims), *at = wg__temp(WG_INT64, out->ndim, out->dims);
+    wg_tensor *values = wg__temp((wg_dtype)out->dtype, out->ndim, out->dims),
+              *at = wg__temp(WG_INT64, out->ndim, out->dims);
     wg_status st = values && at ? sort_into(c, values, at) : WG_ERR_MEMORY;
     if (st == WG_OK) st = wg__copy_into(out, values);
     if (st == WG_OK) st = wg__copy_into(indices, at);
@@ -138,12 +141,22 @@ static wg_status sorted(wg_tensor *x, int64_t dim, bool descending, bool stable,
 static wg_status sort_boxed(const wg_value *a, wg_tensor **out, int max, int *n) {
     return sorted(a[0].t, a[1].i, a[2].i, false, out, max, n);
 }
-static const wg_op op_sort = {.name = "sort",
-                              .schema = "sort(Tensor self, int dim=-1, bool descending=False) -> (Tensor values, Tensor indices)",
-                              .boxed_list = sort_boxed,
-                              .doc = "sorted values and where they came from; stable; nan is the greatest", .traits = WG_INT_SECOND,
-                              .nin = 1, .nout = 2, .saves = WG_USE_Z, .shape = shape, .run = {run}, .vjp = vjp, .jvp = jvp, .grad_name = name,
-                              .batch = batch, .formula = {"g where each element came from"}};
+static const wg_op op_sort = {
+    .name = "sort",
+    .schema = "sort(Tensor self, int dim=-1, bool descending=False) -> (Tensor values, Tensor indices)",
+    .boxed_list = sort_boxed,
+    .doc = "sorted values and where they came from; stable; nan is the greatest",
+    .traits = WG_INT_SECOND,
+    .nin = 1,
+    .nout = 2,
+    .saves = WG_USE_Z,
+    .shape = shape,
+    .run = {run},
+    .vjp = vjp,
+    .jvp = jvp,
+    .grad_name = name,
+    .batch = batch,
+    .formula = {"g where each element came from"}};
 wg_tensor *wg_sort(wg_tensor *x, int64_t dim, bool descending, bool stable, wg_tensor **indices) {
     wg_value a[3] = {WG_VAL_I(dim), WG_VAL_B(descending), WG_VAL_B(stable)};
     wg_tensor *out[2];
@@ -163,14 +176,17 @@ wg_tensor *wg_argsort(wg_tensor *x, int64_t dim, bool descending, bool stable) {
 static wg_status stable_boxed(const wg_value *a, wg_tensor **out, int max, int *n) {
     return sorted(a[0].t, a[2].i, a[3].i, true, out, max, n);
 }
-static const wg_op op_sort_stable = {
-    .name = "sort.stable",
-    .schema = "sort.stable(Tensor self, *, bool? stable, int dim=-1, bool descending=False) -> (Tensor values, Tensor indices)",
-    .doc = "sort, which keeps the order of equals anyway", .nout = 2, .boxed_list = stable_boxed,
-    .formula = {"g where each element came from"}};
+static const wg_op op_sort_stable = {.name = "sort.stable",
+                                     .schema = "sort.stable(Tensor self, *, bool? stable, int dim=-1, bool "
+                                               "descending=False) -> (Tensor values, Tensor indices)",
+                                     .doc = "sort, which keeps the order of equals anyway",
+                                     .nout = 2,
+                                     .boxed_list = stable_boxed,
+                                     .formula = {"g where each element came from"}};
 WG_COMPOSED(argsort, "argsort", "(Tensor self, int dim=-1, bool descending=False) -> Tensor", "the indices of sort",
             wg_argsort(a[0].t, a[1].i, a[2].i, false), .traits = WG_NONDIFF)
-WG_COMPOSED(argsort_stable, "argsort.stable", "(Tensor self, *, bool stable, int dim=-1, bool descending=False) -> Tensor",
-            "the indices of sort", wg_argsort(a[0].t, a[2].i, a[3].i, a[1].i), .traits = WG_NONDIFF)
+WG_COMPOSED(argsort_stable, "argsort.stable",
+            "(Tensor self, *, bool stable, int dim=-1, bool descending=False) -> Tensor", "the indices of sort",
+            wg_argsort(a[0].t, a[2].i, a[3].i, a[1].i), .traits = WG_NONDIFF)
 
 const wg_op *const wg__ops_sort[] = {&op_sort, &op_sort_stable, &op_argsort, &op_argsort_stable, NULL};

@@ -5,7 +5,7 @@
 #include "core/apply.h"
 #include "wengert/ops.h"
 
-/* ---- helpers -------------------------------------------------------------------------------------------------------- */
+/* ---- helpers ----------------------------------------------------------------------------------------------------- */
 
 static void start_from(const wg_tensor *t, wg_geometry *g) {
     g->ndim = t->ndim;
@@ -22,7 +22,8 @@ static void drop_dim(wg_geometry *g, int d) {
     g->ndim--;
 }
 static wg_status add_dim(const char *op, wg_geometry *g, int d, int64_t stride) {
-    if (g->ndim == WG_MAX_DIMS) return wg__raise(WG_ERR_RUNTIME, op, "%s: only tensors with up to %d dims are supported", op, WG_MAX_DIMS);
+    if (g->ndim == WG_MAX_DIMS)
+        return wg__raise(WG_ERR_RUNTIME, op, "%s: only tensors with up to %d dims are supported", op, WG_MAX_DIMS);
     size_t rest = (size_t)(g->ndim - d) * 8;
     memmove(g->sizes + d + 1, g->sizes + d, rest);
     memmove(g->strides + d + 1, g->strides + d, rest);
@@ -58,16 +59,18 @@ static wg_tensor *zeros_like_input(const wg_call *c, wg_tensor *g) {
     return wg__zeros((wg_dtype)g->dtype, n, sizes);
 }
 
-/* ---- permute, transpose, t ---------------------------------------------------------------------------------------------- */
+/* ---- permute, transpose, t --------------------------------------------------------------------------------------- */
 
 static wg_status permute_shape(const wg_call *c, wg_geometry *g) {
     const wg_tensor *t = c->in[0];
     const wg_value *v = &c->attr[0];
     bool seen[WG_MAX_DIMS] = {false};
     if (v->tag != WG_V_INTS || (int)v->n != t->ndim)
-        return wg__raise(WG_ERR_RUNTIME, "permute", "permute(sparse_coo): number of dimensions in the tensor input does not match the "
-                         "length of the desired ordering of dimensions i.e. input.dim() = %d is not equal to len(dims) = %u",
-                         t->ndim, v->n);
+        return wg__raise(
+            WG_ERR_RUNTIME, "permute",
+            "permute(sparse_coo): number of dimensions in the tensor input does not match the "
+            "length of the desired ordering of dimensions i.e. input.dim() = %d is not equal to len(dims) = %u",
+            t->ndim, v->n);
     start_from(t, g);
     for (int i = 0; i < t->ndim; i++) {
         int d = wg__wrap_dim("permute", v->ints[i], t->ndim);
@@ -95,9 +98,15 @@ static wg_status permute_batch(const wg_call *c, const int *bdim, wg_tensor **ou
     for (int k = 0; k < n; k++) order[k + 1] = shifted(c->attr[0].ints[k], n);
     return batched(wg_permute(front(c, bdim), n + 1, order), out, out_bdim);
 }
-static const wg_op op_permute = {.name = "permute", .schema = "permute(Tensor self, int[] dims) -> Tensor",
-                                 .doc = "the dims in another order", .traits = WG_VIEW | WG_LINEAR, .nin = 1, .nout = 1,
-                                 .shape = permute_shape, .vjp = permute_vjp, .batch = permute_batch,
+static const wg_op op_permute = {.name = "permute",
+                                 .schema = "permute(Tensor self, int[] dims) -> Tensor",
+                                 .doc = "the dims in another order",
+                                 .traits = WG_VIEW | WG_LINEAR,
+                                 .nin = 1,
+                                 .nout = 1,
+                                 .shape = permute_shape,
+                                 .vjp = permute_vjp,
+                                 .batch = permute_batch,
                                  .formula = {"permuted back"}};
 wg_tensor *wg_permute(wg_tensor *x, int ndim, const int64_t *dims) {
     wg_value a = WG_VAL_INTS(dims, ndim);
@@ -126,12 +135,21 @@ static wg_status transpose_batch(const wg_call *c, const int *bdim, wg_tensor **
     if (n == 0) return batched(v, out, out_bdim);
     return batched(wg_transpose(v, shifted(c->attr[0].i, n), shifted(c->attr[1].i, n)), out, out_bdim);
 }
-static wg_tensor *transpose_boxed_(const wg_value *a) { return wg_take_geometry_(a[0].t, wg_transpose(a[0].t, a[1].i, a[2].i)); }
+static wg_tensor *transpose_boxed_(const wg_value *a) {
+    return wg_take_geometry_(a[0].t, wg_transpose(a[0].t, a[1].i, a[2].i));
+}
 static const wg_op op_transpose = {.name = "transpose",
-                                   .schema = "transpose(Tensor self, int dim0, int dim1) -> Tensor", .aliases = "swapdims",
-                                   .shown = WG_INPLACE, .boxed_ = transpose_boxed_,
-                                   .doc = "two dims exchanged", .traits = WG_VIEW | WG_LINEAR, .nin = 1, .nout = 1,
-                                   .shape = transpose_shape, .vjp = transpose_vjp, .batch = transpose_batch,
+                                   .schema = "transpose(Tensor self, int dim0, int dim1) -> Tensor",
+                                   .aliases = "swapdims",
+                                   .shown = WG_INPLACE,
+                                   .boxed_ = transpose_boxed_,
+                                   .doc = "two dims exchanged",
+                                   .traits = WG_VIEW | WG_LINEAR,
+                                   .nin = 1,
+                                   .nout = 1,
+                                   .shape = transpose_shape,
+                                   .vjp = transpose_vjp,
+                                   .batch = transpose_batch,
                                    .formula = {"exchanged back"}};
 wg_tensor *wg_transpose(wg_tensor *x, int64_t dim0, int64_t dim1) {
     wg_value a[2] = {WG_VAL_I(dim0), WG_VAL_I(dim1)};
@@ -141,8 +159,8 @@ wg_tensor *wg_mT(wg_tensor *x) {
     WG_COMPOSITE;
     if (x && wg__ok(x) && x->ndim == 0) return x;
     if (x && wg__ok(x) && x->ndim < 2)
-        return wg__fail(WG_ERR_RUNTIME, "mT", "tensor.mT is only supported on matrices or batches of matrices. Got %d-D tensor.",
-                        x->ndim);
+        return wg__fail(WG_ERR_RUNTIME, "mT",
+                        "tensor.mT is only supported on matrices or batches of matrices. Got %d-D tensor.", x->ndim);
     return wg_transpose(x, -2, -1);
 }
 
@@ -165,12 +183,21 @@ static wg_status t_batch(const wg_call *c, const int *bdim, wg_tensor **out, int
     return batched(v->ndim == 3 ? wg_transpose(v, 1, 2) : v, out, out_bdim);
 }
 static wg_tensor *t_boxed_(const wg_value *a) { return wg_take_geometry_(a[0].t, wg_t(a[0].t)); }
-static const wg_op op_t = {.name = "t", .shown = WG_INPLACE, .boxed_ = t_boxed_, .schema = "t(Tensor self) -> Tensor", .doc = "transpose of a matrix",
-                           .traits = WG_VIEW | WG_LINEAR, .nin = 1, .nout = 1, .shape = t_shape, .vjp = t_vjp,
-                           .batch = t_batch, .formula = {"transposed back"}};
+static const wg_op op_t = {.name = "t",
+                           .shown = WG_INPLACE,
+                           .boxed_ = t_boxed_,
+                           .schema = "t(Tensor self) -> Tensor",
+                           .doc = "transpose of a matrix",
+                           .traits = WG_VIEW | WG_LINEAR,
+                           .nin = 1,
+                           .nout = 1,
+                           .shape = t_shape,
+                           .vjp = t_vjp,
+                           .batch = t_batch,
+                           .formula = {"transposed back"}};
 wg_tensor *wg_t(wg_tensor *x) { return wg__apply(&op_t, &x, 1, NULL, 0, WG_SITE); }
 
-/* ---- view, reshape, flatten ------------------------------------------------------------------------------------------------- */
+/* ---- view, reshape, flatten -------------------------------------------------------------------------------------- */
 
 /* Fills in the one -1. */
 static wg_status infer_sizes(const char *op, int64_t numel, const wg_value *v, wg_geometry *g) {
@@ -178,24 +205,26 @@ static wg_status infer_sizes(const char *op, int64_t numel, const wg_value *v, w
     int64_t known = 1;
     int hole = -1;
     g->ndim = (int)v->n;
-    if (v->n > WG_MAX_DIMS) return wg__raise(WG_ERR_RUNTIME, op, "%s: only tensors with up to %d dims are supported", op, WG_MAX_DIMS);
+    if (v->n > WG_MAX_DIMS)
+        return wg__raise(WG_ERR_RUNTIME, op, "%s: only tensors with up to %d dims are supported", op, WG_MAX_DIMS);
     for (int i = 0; i < g->ndim; i++) {
         g->sizes[i] = v->ints[i];
         if (v->ints[i] == -1) {
             if (hole >= 0) return wg__raise(WG_ERR_RUNTIME, op, "only one dimension can be inferred");
             hole = i;
         } else if (v->ints[i] < 0) {
-            return wg__raise(WG_ERR_RUNTIME, op, "invalid shape dimension %lld at index %d of shape %s", (long long)v->ints[i], i,
-                             wg__sizes_text(text, sizeof(text), g->ndim, v->ints));
+            return wg__raise(WG_ERR_RUNTIME, op, "invalid shape dimension %lld at index %d of shape %s",
+                             (long long)v->ints[i], i, wg__sizes_text(text, sizeof(text), g->ndim, v->ints));
         } else if (__builtin_mul_overflow(known, v->ints[i], &known)) {
             known = -1;
             break;
         }
     }
     if (hole >= 0 && known == 0 && numel == 0)
-        return wg__raise(WG_ERR_RUNTIME, op, "cannot reshape tensor of %lld elements into shape %s because the unspecified "
-                         "dimension size -1 can be any value and is ambiguous", (long long)numel,
-                         wg__sizes_text(text, sizeof(text), g->ndim, v->ints));
+        return wg__raise(WG_ERR_RUNTIME, op,
+                         "cannot reshape tensor of %lld elements into shape %s because the unspecified "
+                         "dimension size -1 can be any value and is ambiguous",
+                         (long long)numel, wg__sizes_text(text, sizeof(text), g->ndim, v->ints));
     if (hole >= 0 && known > 0 && numel % known == 0) {
         g->sizes[hole] = numel / known;
         return WG_OK;
@@ -205,14 +234,16 @@ static wg_status infer_sizes(const char *op, int64_t numel, const wg_value *v, w
                      wg__sizes_text(text, sizeof(text), g->ndim, v->ints), (long long)numel);
 }
 
-/* Strides for the new sizes, if the old ones allow a view: runs of old dims that step as one are cut anew. Dims of size 1
- * get the strides that PyTorch gives them, also where the tensor counts as row-major whatever they are. */
+/* Strides for the new sizes, if the old ones allow a view: runs of old dims that step as one are cut anew. Dims of size
+ * 1 get the strides that PyTorch gives them, also where the tensor counts as row-major whatever they are. */
 static bool view_strides(const wg_tensor *t, wg_geometry *g) {
     const int64_t *strides = wg__strides(t);
     if (t->numel == 0 || t->ndim == 0) {
         bool same = t->ndim == g->ndim && memcmp(t->dims, g->sizes, (size_t)g->ndim * 8) == 0;
-        if (same) memcpy(g->strides, strides, (size_t)g->ndim * 8);
-        else wg__row_major(g->ndim, g->sizes, g->strides);
+        if (same)
+            memcpy(g->strides, strides, (size_t)g->ndim * 8);
+        else
+            wg__row_major(g->ndim, g->sizes, g->strides);
         return true;
     }
     int v = g->ndim - 1;
@@ -241,9 +272,10 @@ static wg_status view_shape(const wg_call *c, wg_geometry *g) {
     g->dtype = (wg_dtype)t->dtype;
     wg_status st = infer_sizes("view", t->numel, &c->attr[0], g);
     if (st != WG_OK || view_strides(t, g)) return st;
-    return wg__raise(WG_ERR_RUNTIME, "view",
-                     "view size is not compatible with input tensor's size and stride (at least one dimension spans across "
-                     "two contiguous subspaces). Use .reshape(...) instead.");
+    return wg__raise(
+        WG_ERR_RUNTIME, "view",
+        "view size is not compatible with input tensor's size and stride (at least one dimension spans across "
+        "two contiguous subspaces). Use .reshape(...) instead.");
 }
 static wg_tensor *view_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     int n;
@@ -257,14 +289,22 @@ static wg_status view_batch(const wg_call *c, const int *bdim, wg_tensor **out, 
     for (uint32_t k = 0; k < c->attr[0].n; k++) sizes[k + 1] = c->attr[0].ints[k];
     return batched(wg_reshape(v, (int)c->attr[0].n + 1, sizes), out, out_bdim);
 }
-#define VIEW_OP(op_, name_, shown_, also)                                                                             \
-    static const wg_op op_ = {.name = name_, .schema = name_ "(Tensor self, int[] size) -> Tensor",                   \
-                              .doc = "the same elements in another shape", .traits = WG_VIEW | WG_LINEAR | (also),    \
-                              .nin = 1, .nout = 1, .shape = view_shape, .vjp = view_vjp, .batch = view_batch,         \
-                              .shown = shown_, .formula = {"reshaped back"}};
+#define VIEW_OP(op_, name_, shown_, also)                                                                              \
+    static const wg_op op_ = {.name = name_,                                                                           \
+                              .schema = name_ "(Tensor self, int[] size) -> Tensor",                                   \
+                              .doc = "the same elements in another shape",                                             \
+                              .traits = WG_VIEW | WG_LINEAR | (also),                                                  \
+                              .nin = 1,                                                                                \
+                              .nout = 1,                                                                               \
+                              .shape = view_shape,                                                                     \
+                              .vjp = view_vjp,                                                                         \
+                              .batch = view_batch,                                                                     \
+                              .shown = shown_,                                                                         \
+                              .formula = {"reshaped back"}};
 VIEW_OP(op_view, "view", WG_METHOD, 0)
 VIEW_OP(op_unsafe_view, "_unsafe_view", WG_HIDDEN, WG_OF_TEMPORARY)
-VIEW_OP(op_reshape_alias, "_reshape_alias", WG_HIDDEN, 0) /* reshape's view of a tensor that is not contiguous: a name of its own */
+VIEW_OP(op_reshape_alias, "_reshape_alias", WG_HIDDEN,
+        0) /* reshape's view of a tensor that is not contiguous: a name of its own */
 
 wg_tensor *wg_view(wg_tensor *x, int ndim, const int64_t *sizes) {
     wg_value a = WG_VAL_INTS(sizes, ndim);
@@ -285,7 +325,8 @@ wg_tensor *wg_reshape(wg_tensor *x, int ndim, const int64_t *sizes) {
     if (x->flags & TF_BATCHED) return wg_view(x, ndim, sizes);
     if (infer_sizes("reshape", x->numel, &a, &g) != WG_OK) return WG_POISON;
     a = WG_VAL_INTS(g.sizes, g.ndim);
-    if (view_strides(x, &g)) return wg__apply(x->flags & TF_CONTIG ? &op_view : &op_reshape_alias, &x, 1, &a, 1, WG_SITE);
+    if (view_strides(x, &g))
+        return wg__apply(x->flags & TF_CONTIG ? &op_view : &op_reshape_alias, &x, 1, &a, 1, WG_SITE);
     return wg__unsafe_view(wg__clone_contiguous(x), g.ndim, g.sizes);
 }
 wg_tensor *wg_flatten(wg_tensor *x, int64_t start_dim, int64_t end_dim) {
@@ -293,45 +334,55 @@ wg_tensor *wg_flatten(wg_tensor *x, int64_t start_dim, int64_t end_dim) {
     if (!x) return wg__fail(WG_ERR_TYPE, "flatten", "flatten(): argument 1 must be Tensor, not None");
     if (!wg__ok(x)) return x;
     int64_t sizes[WG_MAX_DIMS], one = 1;
-    int a = wg__wrap_dim("flatten", start_dim, x->ndim), b = a < 0 ? -1 : wg__wrap_dim("flatten", end_dim, x->ndim), n = 0;
+    int a = wg__wrap_dim("flatten", start_dim, x->ndim), b = a < 0 ? -1 : wg__wrap_dim("flatten", end_dim, x->ndim),
+        n = 0;
     if (b < 0) return WG_POISON;
-    if (a > b) return wg__fail(WG_ERR_RUNTIME, "flatten", "flatten() has invalid args: start_dim cannot come after end_dim");
+    if (a > b)
+        return wg__fail(WG_ERR_RUNTIME, "flatten", "flatten() has invalid args: start_dim cannot come after end_dim");
     if (x->ndim == 0) return wg_reshape(x, 1, &one);
     if (a == b) return x;
     for (int i = 0; i < x->ndim; i++) {
-        if (i <= a || i > b) sizes[n++] = x->dims[i];
-        else sizes[n - 1] *= x->dims[i];
+        if (i <= a || i > b)
+            sizes[n++] = x->dims[i];
+        else
+            sizes[n - 1] *= x->dims[i];
     }
     return wg_reshape(x, n, sizes);
 }
 
-/* ---- expand --------------------------------------------------------------------------------------------------------------------- */
+/* ---- expand ------------------------------------------------------------------------------------------------------ */
 
 static wg_status expand_shape(const wg_call *c, wg_geometry *g) {
     const wg_tensor *t = c->in[0];
     const wg_value *v = &c->attr[0];
     char want[256], have[256];
     int lead = (int)v->n - t->ndim;
-    if (v->n > WG_MAX_DIMS) return wg__raise(WG_ERR_RUNTIME, "expand", "expand: only tensors with up to %d dims are supported", WG_MAX_DIMS);
+    if (v->n > WG_MAX_DIMS)
+        return wg__raise(WG_ERR_RUNTIME, "expand", "expand: only tensors with up to %d dims are supported",
+                         WG_MAX_DIMS);
     if (lead < 0)
-        return wg__raise(WG_ERR_RUNTIME, "expand",
-                         "expand(torch.%sTensor{%s}, size=%s): the number of sizes provided (%u) must be greater or equal to "
-                         "the number of dimensions in the tensor (%d)", wg__dtype_scalar_name((wg_dtype)t->dtype),
-                         wg__sizes_text(have, sizeof(have), t->ndim, t->dims),
-                         wg__sizes_text(want, sizeof(want), (int)v->n, v->ints), v->n, t->ndim);
+        return wg__raise(
+            WG_ERR_RUNTIME, "expand",
+            "expand(torch.%sTensor{%s}, size=%s): the number of sizes provided (%u) must be greater or equal to "
+            "the number of dimensions in the tensor (%d)",
+            wg__dtype_scalar_name((wg_dtype)t->dtype), wg__sizes_text(have, sizeof(have), t->ndim, t->dims),
+            wg__sizes_text(want, sizeof(want), (int)v->n, v->ints), v->n, t->ndim);
     *g = (wg_geometry){.ndim = (int)v->n, .dtype = (wg_dtype)t->dtype, .strided = true};
     for (int i = g->ndim; i-- > 0;) { /* the last dim that does not fit is named */
         int64_t size = v->ints[i], old = i < lead ? 1 : t->dims[i - lead];
         if (size == -1 && i >= lead) size = old;
         if (size < 0 && (old == 1 || i < lead))
-            return wg__raise(WG_ERR_RUNTIME, "expand", "The expanded size of the tensor (%lld) isn't allowed in a leading, "
-                             "non-existing dimension %d", (long long)size, i);
-        if (old != 1 && old != size)
             return wg__raise(WG_ERR_RUNTIME, "expand",
-                             "The expanded size of the tensor (%lld) must match the existing size (%lld) at non-singleton "
-                             "dimension %d.  Target sizes: %s.  Tensor sizes: %s", (long long)size, (long long)old, i,
-                             wg__sizes_text(want, sizeof(want), (int)v->n, v->ints),
-                             wg__sizes_text(have, sizeof(have), t->ndim, t->dims));
+                             "The expanded size of the tensor (%lld) isn't allowed in a leading, "
+                             "non-existing dimension %d",
+                             (long long)size, i);
+        if (old != 1 && old != size)
+            return wg__raise(
+                WG_ERR_RUNTIME, "expand",
+                "The expanded size of the tensor (%lld) must match the existing size (%lld) at non-singleton "
+                "dimension %d.  Target sizes: %s.  Tensor sizes: %s",
+                (long long)size, (long long)old, i, wg__sizes_text(want, sizeof(want), (int)v->n, v->ints),
+                wg__sizes_text(have, sizeof(have), t->ndim, t->dims));
         g->sizes[i] = size;
         g->strides[i] = i < lead || old != size ? 0 : wg__strides(t)[i - lead];
     }
@@ -351,9 +402,16 @@ static wg_status expand_batch(const wg_call *c, const int *bdim, wg_tensor **out
     for (int k = 0; k < n; k++) sizes[k + 1] = c->attr[0].ints[k];
     return batched(wg_expand(v, n + 1, sizes), out, out_bdim);
 }
-static const wg_op op_expand = {.name = "expand", .schema = "expand(Tensor self, int[] size, *, bool implicit=False) -> Tensor",
-                                .doc = "size-1 and new leading dims repeated, without copying", .traits = WG_VIEW | WG_LINEAR,
-                                .nin = 1, .nout = 1, .shown = WG_METHOD, .shape = expand_shape, .vjp = expand_vjp, .batch = expand_batch,
+static const wg_op op_expand = {.name = "expand",
+                                .schema = "expand(Tensor self, int[] size, *, bool implicit=False) -> Tensor",
+                                .doc = "size-1 and new leading dims repeated, without copying",
+                                .traits = WG_VIEW | WG_LINEAR,
+                                .nin = 1,
+                                .nout = 1,
+                                .shown = WG_METHOD,
+                                .shape = expand_shape,
+                                .vjp = expand_vjp,
+                                .batch = expand_batch,
                                 .formula = {"summed over the repeated dims"}};
 wg_tensor *wg_expand(wg_tensor *x, int ndim, const int64_t *sizes) {
     wg_value a[2] = {WG_VAL_INTS(sizes, ndim), WG_VAL_B(false)};
@@ -365,7 +423,7 @@ wg_tensor *wg_expand_as(wg_tensor *x, const wg_tensor *other) {
     return wg__ok(other) ? wg_expand(x, other->ndim, other->dims) : WG_POISON;
 }
 
-/* ---- squeeze, unsqueeze ------------------------------------------------------------------------------------------------------------ */
+/* ---- squeeze, unsqueeze ------------------------------------------------------------------------------------------ */
 
 /* attr: NONE (all size-1 dims), an int, or ints. */
 static wg_status squeeze_mask(const wg_call *c, const wg_tensor *t, bool *drop) {
@@ -412,30 +470,53 @@ static wg_status squeeze_batch(const wg_call *c, const int *bdim, wg_tensor **ou
 }
 static wg_tensor *squeeze_boxed(const wg_value *a) { return wg_squeeze(a[0].t); }
 static wg_tensor *squeeze_boxed_(const wg_value *a) { return wg_take_geometry_(a[0].t, wg_squeeze(a[0].t)); }
-static wg_tensor *squeeze_dim_boxed_(const wg_value *a) { return wg_take_geometry_(a[0].t, wg_squeeze_dim(a[0].t, a[1].i)); }
+static wg_tensor *squeeze_dim_boxed_(const wg_value *a) {
+    return wg_take_geometry_(a[0].t, wg_squeeze_dim(a[0].t, a[1].i));
+}
 static wg_tensor *squeeze_dims_boxed_(const wg_value *a) {
     return wg_take_geometry_(a[0].t, wg_squeeze_dims(a[0].t, (int)a[1].n, a[1].ints));
 }
-static const wg_op op_squeeze = {.name = "squeeze", .shown = WG_INPLACE, .boxed_ = squeeze_boxed_, .schema = "squeeze(Tensor self) -> Tensor", .boxed = squeeze_boxed,
-                                 .doc = "drops dims of size 1", .traits = WG_VIEW | WG_LINEAR, .nin = 1, .nout = 1,
-                                 .shape = squeeze_shape, .vjp = view_vjp, .batch = squeeze_batch,
-                                 .grad_name = squeeze_name, .formula = {"with the dims back"}};
+static const wg_op op_squeeze = {.name = "squeeze",
+                                 .shown = WG_INPLACE,
+                                 .boxed_ = squeeze_boxed_,
+                                 .schema = "squeeze(Tensor self) -> Tensor",
+                                 .boxed = squeeze_boxed,
+                                 .doc = "drops dims of size 1",
+                                 .traits = WG_VIEW | WG_LINEAR,
+                                 .nin = 1,
+                                 .nout = 1,
+                                 .shape = squeeze_shape,
+                                 .vjp = view_vjp,
+                                 .batch = squeeze_batch,
+                                 .grad_name = squeeze_name,
+                                 .formula = {"with the dims back"}};
 WG_COMPOSED(squeeze_dim, "squeeze.dim", "(Tensor self, int dim) -> Tensor", "drops a dim of size 1",
-            wg_squeeze_dim(a[0].t, a[1].i), .traits = WG_VIEW, .shown = WG_INPLACE, .boxed_ = squeeze_dim_boxed_, .formula = {"with the dim back"})
-WG_COMPOSED(squeeze_dims, "squeeze.dims", "(Tensor self, int[] dim) -> Tensor", "drops those of the dims that have size 1",
-            wg_squeeze_dims(a[0].t, (int)a[1].n, a[1].ints), .traits = WG_VIEW, .shown = WG_INPLACE,
-            .boxed_ = squeeze_dims_boxed_, .formula = {"with the dims back"})
+            wg_squeeze_dim(a[0].t, a[1].i), .traits = WG_VIEW, .shown = WG_INPLACE, .boxed_ = squeeze_dim_boxed_,
+            .formula = {"with the dim back"})
+WG_COMPOSED(squeeze_dims, "squeeze.dims", "(Tensor self, int[] dim) -> Tensor",
+            "drops those of the dims that have size 1", wg_squeeze_dims(a[0].t, (int)a[1].n, a[1].ints),
+            .traits = WG_VIEW, .shown = WG_INPLACE, .boxed_ = squeeze_dims_boxed_, .formula = {"with the dims back"})
 /* What matmul does to the row of a vector times a matrix; PyTorch numbers its node apart. */
 static const char *squeeze_row_name(const wg_call *c) { return c ? "SqueezeBackward4" : NULL; }
-static const wg_op op_squeeze_row = {.name = "squeeze_row", .schema = "squeeze_row(Tensor self, int dim) -> Tensor",
-                                     .doc = "drops a dim of size 1", .traits = WG_VIEW | WG_LINEAR | WG_OF_TEMPORARY, .nin = 1,
-                                     .nout = 1, .shown = WG_HIDDEN, .shape = squeeze_shape, .vjp = view_vjp, .batch = squeeze_batch,
-                                     .grad_name = squeeze_row_name, .formula = {"with the dim back"}};
+static const wg_op op_squeeze_row = {.name = "squeeze_row",
+                                     .schema = "squeeze_row(Tensor self, int dim) -> Tensor",
+                                     .doc = "drops a dim of size 1",
+                                     .traits = WG_VIEW | WG_LINEAR | WG_OF_TEMPORARY,
+                                     .nin = 1,
+                                     .nout = 1,
+                                     .shown = WG_HIDDEN,
+                                     .shape = squeeze_shape,
+                                     .vjp = view_vjp,
+                                     .batch = squeeze_batch,
+                                     .grad_name = squeeze_row_name,
+                                     .formula = {"with the dim back"}};
 wg_tensor *wg__squeeze_inplace_like(wg_tensor *x, int64_t dim) {
     return wg__apply(&op_squeeze_row, &x, 1, &WG_VAL_I(dim), 1, WG_SITE);
 }
 wg_tensor *wg_squeeze(wg_tensor *x) { return wg__apply(&op_squeeze, &x, 1, &WG_VAL_NONE, 1, WG_SITE); }
-wg_tensor *wg_squeeze_dim(wg_tensor *x, int64_t dim) { return wg__apply(&op_squeeze, &x, 1, &WG_VAL_I(dim), 1, WG_SITE); }
+wg_tensor *wg_squeeze_dim(wg_tensor *x, int64_t dim) {
+    return wg__apply(&op_squeeze, &x, 1, &WG_VAL_I(dim), 1, WG_SITE);
+}
 wg_tensor *wg_squeeze_dims(wg_tensor *x, int n, const int64_t *dims) {
     return wg__apply(&op_squeeze, &x, 1, &WG_VAL_INTS(dims, n), 1, WG_SITE);
 }
@@ -448,19 +529,33 @@ static wg_status unsqueeze_shape(const wg_call *c, wg_geometry *g) {
     int64_t stride = d < t->ndim ? t->dims[d] * wg__strides(t)[d] : 1;
     return add_dim("unsqueeze", g, d, stride);
 }
-static wg_tensor *unsqueeze_vjp(const wg_call *c, wg_tensor *const *g, int i) { return (void)i, wg_squeeze_dim(g[0], c->attr[0].i); }
+static wg_tensor *unsqueeze_vjp(const wg_call *c, wg_tensor *const *g, int i) {
+    return (void)i, wg_squeeze_dim(g[0], c->attr[0].i);
+}
 static wg_status unsqueeze_batch(const wg_call *c, const int *bdim, wg_tensor **out, int *out_bdim) {
     wg_tensor *v = front(c, bdim);
     return batched(wg_unsqueeze(v, shifted(c->attr[0].i, v->ndim)), out, out_bdim);
 }
-static wg_tensor *unsqueeze_boxed_(const wg_value *a) { return wg_take_geometry_(a[0].t, wg_unsqueeze(a[0].t, a[1].i)); }
-static const wg_op op_unsqueeze = {.name = "unsqueeze", .shown = WG_INPLACE, .boxed_ = unsqueeze_boxed_, .schema = "unsqueeze(Tensor self, int dim) -> Tensor",
-                                   .doc = "a new dim of size 1", .traits = WG_VIEW | WG_LINEAR, .nin = 1, .nout = 1,
-                                   .shape = unsqueeze_shape, .vjp = unsqueeze_vjp, .batch = unsqueeze_batch,
+static wg_tensor *unsqueeze_boxed_(const wg_value *a) {
+    return wg_take_geometry_(a[0].t, wg_unsqueeze(a[0].t, a[1].i));
+}
+static const wg_op op_unsqueeze = {.name = "unsqueeze",
+                                   .shown = WG_INPLACE,
+                                   .boxed_ = unsqueeze_boxed_,
+                                   .schema = "unsqueeze(Tensor self, int dim) -> Tensor",
+                                   .doc = "a new dim of size 1",
+                                   .traits = WG_VIEW | WG_LINEAR,
+                                   .nin = 1,
+                                   .nout = 1,
+                                   .shape = unsqueeze_shape,
+                                   .vjp = unsqueeze_vjp,
+                                   .batch = unsqueeze_batch,
                                    .formula = {"without the dim"}};
-wg_tensor *wg_unsqueeze(wg_tensor *x, int64_t dim) { return wg__apply(&op_unsqueeze, &x, 1, &WG_VAL_I(dim), 1, WG_SITE); }
+wg_tensor *wg_unsqueeze(wg_tensor *x, int64_t dim) {
+    return wg__apply(&op_unsqueeze, &x, 1, &WG_VAL_I(dim), 1, WG_SITE);
+}
 
-/* ---- select, slice, narrow ------------------------------------------------------------------------------------------------------------ */
+/* ---- select, slice, narrow --------------------------------------------------------------------------------------- */
 
 static wg_status select_shape(const wg_call *c, wg_geometry *g) {
     const wg_tensor *t = c->in[0];
@@ -469,8 +564,9 @@ static wg_status select_shape(const wg_call *c, wg_geometry *g) {
     if (d < 0) return WG_ERR_INDEX;
     int64_t index = c->attr[1].i, size = t->dims[d];
     if (index < -size || index >= size)
-        return wg__raise(WG_ERR_INDEX, "select", "select(): index %lld out of range for tensor of size %s at dimension %d",
-                         (long long)index, wg__sizes_text((char[256]){0}, 256, t->ndim, t->dims), d);
+        return wg__raise(WG_ERR_INDEX, "select",
+                         "select(): index %lld out of range for tensor of size %s at dimension %d", (long long)index,
+                         wg__sizes_text((char[256]){0}, 256, t->ndim, t->dims), d);
     start_from(t, g);
     g->offset = (index < 0 ? index + size : index) * wg__strides(t)[d];
     drop_dim(g, d);
@@ -491,9 +587,15 @@ static wg_status select_batch(const wg_call *c, const int *bdim, wg_tensor **out
     wg_tensor *v = front(c, bdim);
     return batched(wg_select(v, shifted(c->attr[0].i, v->ndim - 1), c->attr[1].i), out, out_bdim);
 }
-static const wg_op op_select = {.name = "select", .schema = "select(Tensor self, int dim, int index) -> Tensor",
-                                .doc = "one index of a dim; the dim goes", .traits = WG_VIEW | WG_LINEAR, .nin = 1, .nout = 1,
-                                .shape = select_shape, .vjp = select_vjp, .batch = select_batch,
+static const wg_op op_select = {.name = "select",
+                                .schema = "select(Tensor self, int dim, int index) -> Tensor",
+                                .doc = "one index of a dim; the dim goes",
+                                .traits = WG_VIEW | WG_LINEAR,
+                                .nin = 1,
+                                .nout = 1,
+                                .shape = select_shape,
+                                .vjp = select_vjp,
+                                .batch = select_batch,
                                 .formula = {"zeros with g at the index"}};
 wg_tensor *wg_select(wg_tensor *x, int64_t dim, int64_t index) {
     wg_value a[2] = {WG_VAL_I(dim), WG_VAL_I(index)};
@@ -545,13 +647,21 @@ static wg_tensor *slice_vjp(const wg_call *c, wg_tensor *const *g, int i) {
 static wg_status slice_batch(const wg_call *c, const int *bdim, wg_tensor **out, int *out_bdim) {
     wg_tensor *v = front(c, bdim);
     return batched(wg_slice(v, shifted(int_or(&c->attr[0], 0), v->ndim - 1), int_or(&c->attr[1], 0),
-                            int_or(&c->attr[2], INT64_MAX), int_or(&c->attr[3], 1)), out, out_bdim);
+                            int_or(&c->attr[2], INT64_MAX), int_or(&c->attr[3], 1)),
+                   out, out_bdim);
 }
-static const wg_op op_slice = {.name = "slice", .shown = WG_HIDDEN,
-                               .schema = "slice(Tensor self, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor",
-                               .doc = "Python's x[start:end:step] of one dim", .traits = WG_VIEW | WG_LINEAR, .nin = 1, .nout = 1,
-                               .shape = slice_shape, .vjp = slice_vjp, .batch = slice_batch,
-                               .formula = {"zeros with g in the slice"}};
+static const wg_op op_slice = {
+    .name = "slice",
+    .shown = WG_HIDDEN,
+    .schema = "slice(Tensor self, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor",
+    .doc = "Python's x[start:end:step] of one dim",
+    .traits = WG_VIEW | WG_LINEAR,
+    .nin = 1,
+    .nout = 1,
+    .shape = slice_shape,
+    .vjp = slice_vjp,
+    .batch = slice_batch,
+    .formula = {"zeros with g in the slice"}};
 wg_tensor *wg_slice(wg_tensor *x, int64_t dim, int64_t start, int64_t end, int64_t step) {
     wg_value a[4] = {WG_VAL_I(dim), WG_VAL_I(start), WG_VAL_I(end), WG_VAL_I(step)};
     return wg__apply(&op_slice, &x, 1, a, 4, WG_SITE);
@@ -566,16 +676,17 @@ wg_tensor *wg_narrow(wg_tensor *x, int64_t dim, int64_t start, int64_t length) {
     if (d < 0) return WG_POISON;
     int64_t size = x->dims[d];
     if (start < -size || start > size)
-        return wg__fail(WG_ERR_INDEX, "narrow", "start out of range (expected to be in range of [%lld, %lld], but got %lld)",
-                        (long long)-size, (long long)size, (long long)start);
+        return wg__fail(WG_ERR_INDEX, "narrow",
+                        "start out of range (expected to be in range of [%lld, %lld], but got %lld)", (long long)-size,
+                        (long long)size, (long long)start);
     if (start < 0) start += size;
     if (start > size - length)
-        return wg__fail(WG_ERR_RUNTIME, "narrow", "start (%lld) + length (%lld) exceeds dimension size (%lld).", (long long)start,
-                        (long long)length, (long long)size);
+        return wg__fail(WG_ERR_RUNTIME, "narrow", "start (%lld) + length (%lld) exceeds dimension size (%lld).",
+                        (long long)start, (long long)length, (long long)size);
     return wg_slice(x, d, start, start + length, 1);
 }
 
-/* ---- alias, as_strided ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- alias, as_strided ------------------------------------------------------------------------------------------- */
 
 static wg_status alias_shape(const wg_call *c, wg_geometry *g) {
     start_from(c->in[0], g);
@@ -585,9 +696,17 @@ static wg_tensor *alias_vjp(const wg_call *c, wg_tensor *const *g, int i) { retu
 static wg_status alias_batch(const wg_call *c, const int *bdim, wg_tensor **out, int *out_bdim) {
     return batched(wg_alias(front(c, bdim)), out, out_bdim);
 }
-static const wg_op op_alias = {.name = "alias", .shown = WG_HIDDEN, .schema = "alias(Tensor self) -> Tensor", .doc = "another handle on the same value",
-                               .traits = WG_VIEW | WG_LINEAR, .nin = 1, .nout = 1, .shape = alias_shape, .vjp = alias_vjp,
-                               .batch = alias_batch, .formula = {"1"}};
+static const wg_op op_alias = {.name = "alias",
+                               .shown = WG_HIDDEN,
+                               .schema = "alias(Tensor self) -> Tensor",
+                               .doc = "another handle on the same value",
+                               .traits = WG_VIEW | WG_LINEAR,
+                               .nin = 1,
+                               .nout = 1,
+                               .shape = alias_shape,
+                               .vjp = alias_vjp,
+                               .batch = alias_batch,
+                               .formula = {"1"}};
 wg_tensor *wg_alias(wg_tensor *x) { return wg__apply(&op_alias, &x, 1, NULL, 0, WG_SITE); }
 
 /* Elements from the start of the storage to the end of the view; 0 of nothing, -1: more than fits a number. */
@@ -596,39 +715,45 @@ static int64_t view_end(const wg_geometry *g, int64_t first) {
     for (int i = 0; i < g->ndim; i++)
         if (g->sizes[i] == 0) return 0;
     for (int i = 0; i < g->ndim; i++)
-        if (__builtin_mul_overflow(g->sizes[i] - 1, g->strides[i], &step) || __builtin_add_overflow(end, step, &end)) return -1;
+        if (__builtin_mul_overflow(g->sizes[i] - 1, g->strides[i], &step) || __builtin_add_overflow(end, step, &end))
+            return -1;
     return __builtin_add_overflow(end, 1, &end) ? -1 : end;
 }
 static wg_status as_strided_shape(const wg_call *c, wg_geometry *g) {
     const wg_tensor *t = c->in[0];
     const wg_value *size = &c->attr[0], *stride = &c->attr[1];
     if (size->n > WG_MAX_DIMS)
-        return wg__raise(WG_ERR_RUNTIME, "as_strided", "as_strided: only tensors with up to %d dims are supported", WG_MAX_DIMS);
-    if (size->n != stride->n)
-        return wg__raise(WG_ERR_RUNTIME, "as_strided", "mismatch in length of strides and shape");
+        return wg__raise(WG_ERR_RUNTIME, "as_strided", "as_strided: only tensors with up to %d dims are supported",
+                         WG_MAX_DIMS);
+    if (size->n != stride->n) return wg__raise(WG_ERR_RUNTIME, "as_strided", "mismatch in length of strides and shape");
     int64_t here = wg_storage_offset(t), first = c->attr[2].tag == WG_V_NONE || c->attr[2].i < 0 ? here : c->attr[2].i;
     *g = (wg_geometry){.ndim = (int)size->n, .dtype = (wg_dtype)t->dtype, .strided = true, .offset = first - here};
     for (int i = 0; i < g->ndim; i++) {
         g->sizes[i] = size->ints[i];
         g->strides[i] = stride->ints[i];
         if (g->strides[i] < 0)
-            return wg__raise(WG_ERR_RUNTIME, "as_strided", "as_strided: Negative strides are not supported at the moment, got strides: "
-                             "%s", wg__sizes_text((char[256]){0}, 256, g->ndim, stride->ints));
+            return wg__raise(WG_ERR_RUNTIME, "as_strided",
+                             "as_strided: Negative strides are not supported at the moment, got strides: "
+                             "%s",
+                             wg__sizes_text((char[256]){0}, 256, g->ndim, stride->ints));
     }
     char sizes[256], strides[256];
     wg__sizes_text(sizes, sizeof(sizes), g->ndim, g->sizes);
     wg__sizes_text(strides, sizeof(strides), g->ndim, g->strides);
     int64_t end = wg__numel(g->ndim, g->sizes) < 0 ? -1 : view_end(g, first), item = (int64_t)wg__itemsize(t), bytes;
     if (end < 0 || __builtin_mul_overflow(end, item, &bytes))
-        return wg__raise(WG_ERR_RUNTIME, "as_strided", "Storage size calculation overflowed with sizes=%s and strides=%s", sizes, strides);
+        return wg__raise(WG_ERR_RUNTIME, "as_strided",
+                         "Storage size calculation overflowed with sizes=%s and strides=%s", sizes, strides);
     if ((uint64_t)bytes > t->storage->bytes)
-        return wg__raise(WG_ERR_RUNTIME, "as_strided", "setStorage: sizes %s, strides %s, storage offset %lld, and itemsize %lld "
-                         "requiring a storage size of %lld are out of bounds for storage of size %zu", sizes, strides, (long long)first,
-                         (long long)item, (long long)bytes, t->storage->bytes);
+        return wg__raise(WG_ERR_RUNTIME, "as_strided",
+                         "setStorage: sizes %s, strides %s, storage offset %lld, and itemsize %lld "
+                         "requiring a storage size of %lld are out of bounds for storage of size %zu",
+                         sizes, strides, (long long)first, (long long)item, (long long)bytes, t->storage->bytes);
     return WG_OK;
 }
-/* The input's own geometry is in the node only as sizes: the rule takes it as row-major from its first element, which is
- * how as_strided's input looks unless it is itself a strided view; then the record keeps its geometry (attr 3 to 5). */
+/* The input's own geometry is in the node only as sizes: the rule takes it as row-major from its first element, which
+ * is how as_strided's input looks unless it is itself a strided view; then the record keeps its geometry (attr 3 to 5).
+ */
 static wg_tensor *as_strided_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     int n;
     const int64_t *sizes = wg__input_sizes(c, i, &n);
@@ -654,20 +779,30 @@ static wg_tensor *as_strided_boxed_(const wg_value *a) {
     return wg_take_geometry_(a[0].t, view);
 }
 static const wg_op op_as_strided = {
-    .name = "as_strided", .shown = WG_INPLACE, .boxed_ = as_strided_boxed_, .schema = "as_strided(Tensor self, int[] size, int[] stride, int? storage_offset=None) -> Tensor",
-    .doc = "a view with any geometry inside the storage", .traits = WG_VIEW | WG_LINEAR, .nin = 1, .nout = 1,
-    .shape = as_strided_shape, .vjp = as_strided_vjp, .boxed = as_strided_boxed,
+    .name = "as_strided",
+    .shown = WG_INPLACE,
+    .boxed_ = as_strided_boxed_,
+    .schema = "as_strided(Tensor self, int[] size, int[] stride, int? storage_offset=None) -> Tensor",
+    .doc = "a view with any geometry inside the storage",
+    .traits = WG_VIEW | WG_LINEAR,
+    .nin = 1,
+    .nout = 1,
+    .shape = as_strided_shape,
+    .vjp = as_strided_vjp,
+    .boxed = as_strided_boxed,
     .formula = {"g added at each place that was read"}};
 wg_tensor *wg_as_strided(wg_tensor *x, int ndim, const int64_t *sizes, const int64_t *strides, int64_t storage_offset) {
     if (!x || !wg__ok(x) || (x->flags & TF_BATCHED))
-        return x && !wg__ok(x) ? x : wg__fail(WG_ERR_RUNTIME, "as_strided", "as_strided needs a tensor with a storage of its own");
+        return x && !wg__ok(x)
+                   ? x
+                   : wg__fail(WG_ERR_RUNTIME, "as_strided", "as_strided needs a tensor with a storage of its own");
     wg_value a[5] = {WG_VAL_INTS(sizes, ndim), WG_VAL_INTS(strides, ndim),
                      storage_offset < 0 ? WG_VAL_I(wg_storage_offset(x)) : WG_VAL_I(storage_offset),
                      WG_VAL_INTS(wg__strides(x), x->ndim), WG_VAL_I(wg_storage_offset(x))};
     return wg__apply(&op_as_strided, &x, 1, a, 5, WG_SITE);
 }
 
-/* ---- several views at once: split, unbind, chunk ------------------------------------------------------------------------------------------------ */
+/* ---- several views at once: split, unbind, chunk ----------------------------------------------------------------- */
 
 static int unbind_count(wg_tensor *const *in, int nin, const wg_value *attr) {
     (void)nin;
@@ -699,9 +834,15 @@ static wg_tensor *unbind_vjp(const wg_call *c, wg_tensor *const *g, int i) {
         if (a != d) rest[k++] = sizes[a];
     return wg__join_cotangents(g, c->nout, d, true, wg__input_dtype(c, i), k, rest, NULL);
 }
-static const wg_op op_unbind = {.name = "unbind", .schema = "unbind(Tensor self, int dim=0) -> Tensor[]",
-                                .doc = "every index of a dim as a view", .traits = WG_MULTI_VIEW | WG_LINEAR, .nin = 1, .nout = 1,
-                                .shape = unbind_shape, .vjp = unbind_vjp, .count_out = unbind_count,
+static const wg_op op_unbind = {.name = "unbind",
+                                .schema = "unbind(Tensor self, int dim=0) -> Tensor[]",
+                                .doc = "every index of a dim as a view",
+                                .traits = WG_MULTI_VIEW | WG_LINEAR,
+                                .nin = 1,
+                                .nout = 1,
+                                .shape = unbind_shape,
+                                .vjp = unbind_vjp,
+                                .count_out = unbind_count,
                                 .formula = {"stacked again"}};
 
 /* Lengths of the pieces along the dim. attr 0: int (equal pieces) or ints. */
@@ -716,23 +857,28 @@ static wg_status pieces(const wg_tensor *t, const wg_value *attr, int *dim, int 
         for (uint32_t k = 0; k < attr[0].n; k++) {
             wraps |= __builtin_add_overflow(sum, attr[0].ints[k], &sum);
             if (attr[0].ints[k] < 0)
-                return wg__raise(WG_ERR_RUNTIME, "split_with_sizes",
-                                 "split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes=%s",
-                                 wg__sizes_text((char[256]){0}, 256, (int)attr[0].n, attr[0].ints));
+                return wg__raise(
+                    WG_ERR_RUNTIME, "split_with_sizes",
+                    "split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes=%s",
+                    wg__sizes_text((char[256]){0}, 256, (int)attr[0].n, attr[0].ints));
         }
         if (sum != size || wraps)
-            return wg__raise(WG_ERR_RUNTIME, "split_with_sizes",
-                             "split_with_sizes expects split_sizes to sum exactly to %lld (input tensor's size at dimension %lld), "
-                             "but got split_sizes=%s", (long long)size, (long long)int_or(&attr[1], 0),
-                             wg__sizes_text((char[256]){0}, 256, (int)attr[0].n, attr[0].ints));
+            return wg__raise(
+                WG_ERR_RUNTIME, "split_with_sizes",
+                "split_with_sizes expects split_sizes to sum exactly to %lld (input tensor's size at dimension %lld), "
+                "but got split_sizes=%s",
+                (long long)size, (long long)int_or(&attr[1], 0),
+                wg__sizes_text((char[256]){0}, 256, (int)attr[0].n, attr[0].ints));
         *count = (int)attr[0].n;
         return WG_OK;
     }
     int64_t each = attr[0].i;
     if (each < 0)
-        return wg__raise(WG_ERR_RUNTIME, "split", "split expects split_size be non-negative, but got split_size=%lld", (long long)each);
+        return wg__raise(WG_ERR_RUNTIME, "split", "split expects split_size be non-negative, but got split_size=%lld",
+                         (long long)each);
     if (each == 0 && size != 0)
-        return wg__raise(WG_ERR_RUNTIME, "split", "split_size can only be 0 if dimension size is 0, but got dimension size of %lld",
+        return wg__raise(WG_ERR_RUNTIME, "split",
+                         "split_size can only be 0 if dimension size is 0, but got dimension size of %lld",
                          (long long)size);
     *count = each == 0 || size == 0 ? 1 : (int)((size - 1) / each + 1);
     return WG_OK;
@@ -764,7 +910,8 @@ static wg_status split_shape(const wg_call *c, wg_geometry *g) {
 static wg_tensor *split_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     int n;
     const int64_t *sizes = wg__input_sizes(c, i, &n);
-    int64_t dim = int_or(&c->attr[1], 0), small[64], *lengths = c->nout <= 64 ? small : wg__malloc_array((size_t)c->nout, 8);
+    int64_t dim = int_or(&c->attr[1], 0), small[64],
+            *lengths = c->nout <= 64 ? small : wg__malloc_array((size_t)c->nout, 8);
     int d = (int)(dim < 0 ? dim + n : dim);
     if (!lengths) return wg__no_memory("split", (size_t)c->nout * 8), WG_POISON;
     for (int o = 0; o < c->nout; o++) lengths[o] = piece_length(c->attr, sizes[d], o);
@@ -772,15 +919,22 @@ static wg_tensor *split_vjp(const wg_call *c, wg_tensor *const *g, int i) {
     if (lengths != small) wg__free_array(lengths, (size_t)c->nout, 8);
     return r;
 }
-#define SPLIT_OP(op_, name_, schema_)                                                                                 \
-    static const wg_op op_ = {.name = name_, .schema = schema_, .doc = "consecutive pieces of a dim as views",        \
-                              .traits = WG_MULTI_VIEW | WG_LINEAR, .nin = 1, .nout = 1, .shape = split_shape,         \
-                              .vjp = split_vjp, .count_out = split_count, .formula = {"joined again"}};
+#define SPLIT_OP(op_, name_, schema_)                                                                                  \
+    static const wg_op op_ = {.name = name_,                                                                           \
+                              .schema = schema_,                                                                       \
+                              .doc = "consecutive pieces of a dim as views",                                           \
+                              .traits = WG_MULTI_VIEW | WG_LINEAR,                                                     \
+                              .nin = 1,                                                                                \
+                              .nout = 1,                                                                               \
+                              .shape = split_shape,                                                                    \
+                              .vjp = split_vjp,                                                                        \
+                              .count_out = split_count,                                                                \
+                              .formula = {"joined again"}};
 SPLIT_OP(op_split, "split", "split(Tensor self, int split_size, int dim=0) -> Tensor[]")
 SPLIT_OP(op_split_sizes, "split_with_sizes", "split_with_sizes(Tensor self, int[] split_sizes, int dim=0) -> Tensor[]")
 
-static wg_status several(const wg_op *op, wg_tensor *x, const wg_value *attr, int nattr, wg_tensor **out, int max, int *n,
-                         void *site) {
+static wg_status several(const wg_op *op, wg_tensor *x, const wg_value *attr, int nattr, wg_tensor **out, int max,
+                         int *n, void *site) {
     if (n) *n = 0;
     if (!x || !wg__ok(x)) return wg__sink_check(op->name, x);
     int count = op->count_out(&x, 1, attr);
@@ -809,13 +963,15 @@ wg_status wg_chunk(wg_tensor *x, int64_t chunks, int64_t dim, wg_tensor **out, i
     if (!x || !wg__ok(x)) return wg__sink_check("chunk", x);
     if (x->ndim == 0) return wg__raise(WG_ERR_RUNTIME, "chunk", "chunk expects at least a 1-dimensional tensor");
     if (chunks <= 0)
-        return wg__raise(WG_ERR_RUNTIME, "chunk", "chunk expects `chunks` to be greater than 0, got: %lld", (long long)chunks);
+        return wg__raise(WG_ERR_RUNTIME, "chunk", "chunk expects `chunks` to be greater than 0, got: %lld",
+                         (long long)chunks);
     int d = wg__wrap_dim("chunk", dim, x->ndim);
     if (d < 0) return WG_ERR_INDEX;
     int64_t size = x->dims[d];
     if (size > 0) return wg_split(x, (size - 1) / chunks + 1, d, out, max, n);
     if (chunks > max)
-        return wg__raise(WG_ERR_VALUE, "chunk", "chunk() gives %lld views; there is room for %d", (long long)chunks, max);
+        return wg__raise(WG_ERR_VALUE, "chunk", "chunk() gives %lld views; there is room for %d", (long long)chunks,
+                         max);
     int64_t *none = wg__malloc_array((size_t)chunks, 8); /* nothing to divide: as many empty pieces as were asked for */
     if (!none) return wg__no_memory("chunk", (size_t)chunks * 8);
     memset(none, 0, (size_t)chunks * 8);
@@ -830,17 +986,21 @@ static wg_status split_sizes_boxed(const wg_value *a, wg_tensor **out, int max, 
 static wg_status chunk_boxed(const wg_value *a, wg_tensor **out, int max, int *n) {
     return wg_chunk(a[0].t, a[1].i, a[2].i, out, max, n);
 }
-#define PIECES(op_, name_, args_, doc_, boxed_, f)                                                                    \
-    static const wg_op op_ = {.name = name_, .schema = name_ args_, .doc = doc_, .traits = WG_MULTI_VIEW,             \
-                              .boxed_list = boxed_, .formula = {f}};
+#define PIECES(op_, name_, args_, doc_, boxed_, f)                                                                     \
+    static const wg_op op_ = {.name = name_,                                                                           \
+                              .schema = name_ args_,                                                                   \
+                              .doc = doc_,                                                                             \
+                              .traits = WG_MULTI_VIEW,                                                                 \
+                              .boxed_list = boxed_,                                                                    \
+                              .formula = {f}};
 PIECES(op_split_list, "split.sizes", "(Tensor self, int[] split_size, int dim=0) -> Tensor[]",
        "consecutive pieces of these lengths as views", split_sizes_boxed, "joined again")
-PIECES(op_chunk, "chunk", "(Tensor self, int chunks, int dim=0) -> Tensor[]", "at most so many equal pieces as views", chunk_boxed,
-       "joined again")
+PIECES(op_chunk, "chunk", "(Tensor self, int chunks, int dim=0) -> Tensor[]", "at most so many equal pieces as views",
+       chunk_boxed, "joined again")
 
-/* ---- the family ---------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- the family -------------------------------------------------------------------------------------------------- */
 
-const wg_op *const wg__ops_view[] = {&op_permute,   &op_transpose, &op_t,     &op_view,  &op_unsafe_view,
-                                     &op_expand,    &op_squeeze,   &op_squeeze_dim, &op_squeeze_dims, &op_unsqueeze, &op_select, &op_slice,
-                                     &op_alias,     &op_as_strided, &op_unbind, &op_split, &op_split_list, &op_split_sizes,
-                                     &op_chunk, NULL};
+const wg_op *const wg__ops_view[] = {&op_permute, &op_transpose,  &op_t,           &op_view,         &op_unsafe_view,
+                                     &op_expand,  &op_squeeze,    &op_squeeze_dim, &op_squeeze_dims, &op_unsqueeze,
+                                     &op_select,  &op_slice,      &op_alias,       &op_as_strided,   &op_unbind,
+                                     &op_split,   &op_split_list, &op_split_sizes, &op_chunk,        NULL};

@@ -16,7 +16,7 @@
 
 #include "wengert/wengert.h"
 
-/* ---- a test has a scope of its own ------------------------------------------------------------------------------ */
+/* ---- a test has a scope of its own ------------------------------------------------------------------------------- */
 
 static int check_open(void **state) {
     wg_clear_error();
@@ -36,7 +36,7 @@ static int check_close(void **state) {
 }
 #define CHECK_TEST(f) cmocka_unit_test_setup_teardown(f, check_open, check_close)
 
-/* ---- tensors ---------------------------------------------------------------------------------------------------- */
+/* ---- tensors ----------------------------------------------------------------------------------------------------- */
 
 /* VEC(1, 2, 3): a float32 vector; LEAF(1, 2, 3): one that requires grad. */
 #define CHECK_LIST_(...) (const double[]){__VA_ARGS__}, (int64_t)(sizeof((double[]){__VA_ARGS__}) / sizeof(double))
@@ -67,7 +67,7 @@ static inline void check_values(wg_tensor *t, const double *want, int64_t n, con
             fail_msg("%s:%d: element %lld is %.9g, not %.9g", file, line, (long long)i, got[i], want[i]);
 }
 
-/* ---- calls that succeed, calls that fail ------------------------------------------------------------------------ */
+/* ---- calls that succeed, calls that fail ------------------------------------------------------------------------- */
 
 #define ASSERT_OK(call) check_ok((call), __FILE__, __LINE__)
 static inline void check_ok(wg_status s, const char *file, int line) {
@@ -88,18 +88,18 @@ static inline void check_error(wg_status code, const char *beginning, const char
                  wg_status_name(code), beginning);
     wg_clear_error();
 }
-#define ASSERT_POISON(t, code, beginning) \
-    do {                                  \
-        assert_true(wg_is_poison(t));     \
-        ASSERT_ERROR(code, beginning);    \
+#define ASSERT_POISON(t, code, beginning)                                                                              \
+    do {                                                                                                               \
+        assert_true(wg_is_poison(t));                                                                                  \
+        ASSERT_ERROR(code, beginning);                                                                                 \
     } while (0)
-#define ASSERT_FAILS(call, code, beginning) \
-    do {                                    \
-        assert_int_equal((call), (code));   \
-        ASSERT_ERROR(code, beginning);      \
+#define ASSERT_FAILS(call, code, beginning)                                                                            \
+    do {                                                                                                               \
+        assert_int_equal((call), (code));                                                                              \
+        ASSERT_ERROR(code, beginning);                                                                                 \
     } while (0)
 
-/* ---- graphs ----------------------------------------------------------------------------------------------------- */
+/* ---- graphs ------------------------------------------------------------------------------------------------------ */
 
 /* "MulBackward0(CloneBackward0(leaf), None)": names as PyTorch prints them, "leaf" for an AccumulateGrad. */
 static inline size_t check_write_graph(wg_node *n, char *text, size_t size, size_t at) {
@@ -113,11 +113,11 @@ static inline size_t check_write_graph(wg_node *n, char *text, size_t size, size
     }
     return at + (size_t)snprintf(text + at, size - at, ")");
 }
-#define ASSERT_GRAPH(t, want)                                        \
-    do {                                                             \
-        char graph_[2000] = "";                                      \
-        check_write_graph(wg_grad_fn(t), graph_, sizeof(graph_), 0); \
-        assert_string_equal(graph_, want);                           \
+#define ASSERT_GRAPH(t, want)                                                                                          \
+    do {                                                                                                               \
+        char graph_[2000] = "";                                                                                        \
+        check_write_graph(wg_grad_fn(t), graph_, sizeof(graph_), 0);                                                   \
+        assert_string_equal(graph_, want);                                                                             \
     } while (0)
 #define COPY_SLICES "torch::autograd::CopySlices"
 

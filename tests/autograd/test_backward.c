@@ -4,8 +4,8 @@
  */
 #include "checks.h"
 
-#define SECOND_TIME                                                                                                 \
-    "Trying to backward through the graph a second time (or directly access saved tensors after they have already " \
+#define SECOND_TIME                                                                                                    \
+    "Trying to backward through the graph a second time (or directly access saved tensors after they have already "    \
     "been freed)."
 
 static wg_tensor *ones(int64_t n) { return wg_ones(1, &n, NULL); }

@@ -20,25 +20,25 @@
 
 static int64_t length = 1000000;
 
-/* ---- a small thread ------------------------------------------------------------------------------------------------ */
+/* ---- a small thread ---------------------------------------------------------------------------------------------- */
 
 typedef struct job {
     void (*run)(void);
-    bool leave_open; /* the thread ends with its scope full */
+    bool leave_open;   /* the thread ends with its scope full */
     char failure[512]; /* "" when all went well: cmocka's assertions may not leave a thread */
 } job;
 static __thread job *current;
 
-#define CHECK(condition, ...)                                                                                         \
-    do {                                                                                                              \
-        if (!(condition) && !current->failure[0])                                                                     \
-            snprintf(current->failure, sizeof(current->failure), "line %d: " __VA_ARGS__);                            \
+#define CHECK(condition, ...)                                                                                          \
+    do {                                                                                                               \
+        if (!(condition) && !current->failure[0])                                                                      \
+            snprintf(current->failure, sizeof(current->failure), "line %d: " __VA_ARGS__);                             \
     } while (0)
 #define CHECK_OK(status) CHECK((status) == WG_OK, "%s", __LINE__, wg_last_message())
-#define CHECK_NEAR(value, expected, tolerance)                                                                        \
-    do {                                                                                                              \
-        double a_ = (value), b_ = (expected);                                                                         \
-        CHECK(fabs(a_ - b_) <= (tolerance) * fabs(b_), "%.17g, expected %.17g", __LINE__, a_, b_);                    \
+#define CHECK_NEAR(value, expected, tolerance)                                                                         \
+    do {                                                                                                               \
+        double a_ = (value), b_ = (expected);                                                                          \
+        CHECK(fabs(a_ - b_) <= (tolerance)*fabs(b_), "%.17g, expected %.17g", __LINE__, a_, b_);                       \
     } while (0)
 
 static void *start(void *arg) {
@@ -66,11 +66,12 @@ static int nothing_alive(void **state) {
     wg_memory_stats m = {.size = sizeof(m)};
     wg_memory_stats_get(&m);
     if (m.live_tensors || m.live_nodes)
-        print_error("%lld tensors and %lld nodes are still alive\n", (long long)m.live_tensors, (long long)m.live_nodes);
+        print_error("%lld tensors and %lld nodes are still alive\n", (long long)m.live_tensors,
+                    (long long)m.live_nodes);
     return m.live_tensors || m.live_nodes;
 }
 
-/* ---- helpers ------------------------------------------------------------------------------------------------------- */
+/* ---- helpers ----------------------------------------------------------------------------------------------------- */
 
 static wg_tensor *scalar(double value, bool requires_grad) {
     return wg_from_data(&value, WG_FLOAT64, WG_SCALAR_SHAPE,
@@ -127,7 +128,7 @@ static wg_tensor *chain_in_scope(step f, wg_tensor *x, wg_tensor *c, int64_t n) 
     return x;
 }
 
-/* ---- chains -------------------------------------------------------------------------------------------------------- */
+/* ---- chains ------------------------------------------------------------------------------------------------------ */
 
 static void run_add(void) {
     wg_tensor *x = scalar(0.5, true), *c = scalar(0.25, true), *y = chain(step_add, x, c, length);
@@ -175,7 +176,7 @@ static void run_views(void) {
     for (int i = 0; i < 6; i++) CHECK_NEAR(g[i], 2.0 * (i + 1), 0);
 }
 
-/* ---- with tangents ------------------------------------------------------------------------------------------------- */
+/* ---- with tangents ----------------------------------------------------------------------------------------------- */
 
 /* Runs the chain from x with tangent t, forward, and then back. Checks nothing; *tangent gets the output's. */
 static wg_tensor *dual_chain(step f, wg_tensor *x, wg_tensor *t, wg_tensor *c, wg_tensor **tangent) {
@@ -226,7 +227,7 @@ static void run_view_tangents(void) {
     CHECK_NEAR(number(wg_sum(wg_grad_of(x))), 6, 0);
 }
 
-/* ---- writes in place: each rewrites the history of its target ------------------------------------------------------ */
+/* ---- writes in place: each rewrites the history of its target ---------------------------------------------------- */
 
 static void run_inplace(void) {
     wg_tensor *x = scalar(0.5, true), *c = scalar(0.25, true), *y = wg_clone(x);
@@ -247,7 +248,7 @@ static void run_inplace_views(void) {
     CHECK_NEAR(number(wg_grad_of(c)), 3 * (double)n, 0);
 }
 
-/* ---- the gradient's own graph -------------------------------------------------------------------------------------- */
+/* ---- the gradient's own graph ------------------------------------------------------------------------------------ */
 
 /* x^n by n - 1 products, twice differentiated: the graph of the gradient is several times as long. */
 static void run_twice(void) {
@@ -258,13 +259,12 @@ static void run_twice(void) {
     CHECK_NEAR(number(wg_grad1(g, x, false)), m * (m - 1) * pow(v, m - 2), 1e-9);
 }
 
-/* ---- wide ---------------------------------------------------------------------------------------------------------- */
+/* ---- wide -------------------------------------------------------------------------------------------------------- */
 
 /* One leaf read by as many nodes as the chain is long, all under one sum of pairs. */
 static void run_wide_uses(void) {
     wg_tensor *x = scalar(0.5, true), *sum = wg_keep(wg_mul(x, wg_s(0)));
-    for (int64_t k = 0; k < length; k++)
-        WG_SCOPE {
+    for (int64_t k = 0; k < length; k++) WG_SCOPE {
             wg_tensor *next = wg_keep(wg_add(sum, wg_mul(x, wg_i(k % 3))));
             wg_release(sum);
             sum = next;
@@ -301,7 +301,7 @@ static void run_wide_roots(void) {
     free(many);
 }
 
-/* ---- dropped without a backward ------------------------------------------------------------------------------------ */
+/* ---- dropped without a backward ---------------------------------------------------------------------------------- */
 
 static void run_dropped(void) {
     wg_tensor *x = scalar(0.5, true), *c = scalar(1, true), *m = matrix(true);
@@ -348,12 +348,12 @@ static void run_failing(void) {
     wg_remove_hook(id);
 }
 
-/* ---- the list ------------------------------------------------------------------------------------------------------ */
+/* ---- the list ---------------------------------------------------------------------------------------------------- */
 
-#define TEST(name)                                                                                                    \
-    static void test_##name(void **state) {                                                                           \
-        (void)state;                                                                                                  \
-        on_small_stack(run_##name);                                                                                   \
+#define TEST(name)                                                                                                     \
+    static void test_##name(void **state) {                                                                            \
+        (void)state;                                                                                                   \
+        on_small_stack(run_##name);                                                                                    \
     }
 TEST(add)
 TEST(mul)

@@ -457,7 +457,8 @@ static void test_function_with_jvp(void **state) {
     ASSERT_OK(wg_gradgradcheck(call_cube, NULL, &x, 1, &forward));
 }
 
-/* The tangent of a part of a storage lies at the same place of as large a storage: as_strided past the part reads zeros. */
+/* The tangent of a part of a storage lies at the same place of as large a storage: as_strided past the part reads
+ * zeros. */
 static void test_a_part_of_a_storage(void **state) {
     (void)state;
     wg_tensor *whole = VEC(0, 1, 2, 3, 4, 5), *part = wg_detach(wg_slice(whole, 0, 2, 4, 1));

@@ -4,15 +4,15 @@
 #include "checks.h"
 #include "support/autograd_journal.h"
 
-#define SECOND_TIME                                                                                                 \
-    "Trying to backward through the graph a second time (or directly access saved tensors after they have already " \
-    "been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). "  \
-    "Specify retain_graph=True if you need to backward through the graph a second time or if you need to access "   \
+#define SECOND_TIME                                                                                                    \
+    "Trying to backward through the graph a second time (or directly access saved tensors after they have already "    \
+    "been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). "     \
+    "Specify retain_graph=True if you need to backward through the graph a second time or if you need to access "      \
     "saved tensors after calling backward."
 #define MODIFIED "one of the variables needed for gradient computation has been modified by an inplace operation: "
-#define VIEW_TAIL                                                                                                     \
-    "This view was created inside a custom Function (or because an input was returned as-is) and the autograd logic " \
-    "to handle view+inplace would override the custom backward associated with the custom Function, leading to "      \
+#define VIEW_TAIL                                                                                                      \
+    "This view was created inside a custom Function (or because an input was returned as-is) and the autograd logic "  \
+    "to handle view+inplace would override the custom backward associated with the custom Function, leading to "       \
     "incorrect gradients. This behavior is forbidden. You can fix this by cloning the output of the custom Function."
 
 typedef wg_status forward_fn(wg_context *c, wg_tensor *const *in, int nin, wg_tensor **out, int nout);

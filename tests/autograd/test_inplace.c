@@ -12,14 +12,14 @@ static wg_tensor *first_two(wg_tensor *b) { return wg_slice(b, 0, 0, 2, 1); }
 static wg_tensor *first(wg_tensor *b) { return wg_select(b, 0, 0); }
 
 typedef wg_tensor *(*two)(wg_tensor *, wg_tensor *);
-#define PAIR(name, written, fresh)                                 \
-    static wg_tensor *name##_written(wg_tensor *y, wg_tensor *b) { \
-        (void)b;                                                   \
-        return written;                                            \
-    }                                                              \
-    static wg_tensor *name##_fresh(wg_tensor *y, wg_tensor *b) {   \
-        (void)b;                                                   \
-        return fresh;                                              \
+#define PAIR(name, written, fresh)                                                                                     \
+    static wg_tensor *name##_written(wg_tensor *y, wg_tensor *b) {                                                     \
+        (void)b;                                                                                                       \
+        return written;                                                                                                \
+    }                                                                                                                  \
+    static wg_tensor *name##_fresh(wg_tensor *y, wg_tensor *b) {                                                       \
+        (void)b;                                                                                                       \
+        return fresh;                                                                                                  \
     }
 PAIR(add, wg_add_(y, b), wg_add(y, b))
 PAIR(add_alpha, wg_add_alpha_(y, b, 2), wg_add_alpha(y, b, 2))
@@ -54,7 +54,7 @@ typedef struct write_case {
     const char *name, *graph; /* beginning of the graph's text */
     two written, fresh;
 } write_case;
-#define CASE(name, graph) \
+#define CASE(name, graph)                                                                                              \
     { #name, graph, name##_written, name##_fresh }
 static const write_case cases[] = {
     CASE(add, "AddBackward0" BOTH),
@@ -192,8 +192,8 @@ static void test_own_operand(void **state) {
                  "[torch.FloatTensor [3]], which is output 0 of Mul, is at version 1; expected version 0 instead.");
 }
 
-#define MODIFIED(type, by)                                                                             \
-    "one of the variables needed for gradient computation has been modified by an inplace operation: " \
+#define MODIFIED(type, by)                                                                                             \
+    "one of the variables needed for gradient computation has been modified by an inplace operation: "                 \
     "[torch.FloatTensor " type "], which is output 0 of " by ", is at version 1; expected version 0 instead."
 
 /* A write that leads to a node which saved the target: a cycle, were the node to keep its handle. CHECK_TEST sees that
@@ -359,8 +359,8 @@ static void test_sinks_fail_while_an_error_is_unread(void **state) {
 
 /* ---- memory that overlaps ---------------------------------------------------------------------------------------- */
 
-#define PARTIAL                                                                                                    \
-    "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory " \
+#define PARTIAL                                                                                                        \
+    "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory "     \
     "location. Please clone() the tensor before performing the operation."
 static wg_tensor *four(void) { return VEC(0, 1, 2, 3); }
 static wg_tensor *part(wg_tensor *t, int64_t a, int64_t b, int64_t step) { return wg_slice(t, 0, a, b, step); }

@@ -35,23 +35,23 @@ static void place_text(char *text, size_t size, const char *function, int line) 
     else
         snprintf(text, size, "autograd_test_sites+0x");
 }
-#define ASSERT_PLACE(site, function, line)                         \
-    do {                                                           \
-        char got_[300], want_[300];                                \
-        wg_site_text((site), got_, sizeof(got_));                  \
-        place_text(want_, sizeof(want_), (function), (line));      \
-        if (have_libdw())                                          \
-            assert_string_equal(got_, want_);                      \
-        else                                                       \
-            assert_true(strncmp(got_, want_, strlen(want_)) == 0); \
+#define ASSERT_PLACE(site, function, line)                                                                             \
+    do {                                                                                                               \
+        char got_[300], want_[300];                                                                                    \
+        wg_site_text((site), got_, sizeof(got_));                                                                      \
+        place_text(want_, sizeof(want_), (function), (line));                                                          \
+        if (have_libdw())                                                                                              \
+            assert_string_equal(got_, want_);                                                                          \
+        else                                                                                                           \
+            assert_true(strncmp(got_, want_, strlen(want_)) == 0);                                                     \
     } while (0)
 /* The unread message says before that place; reads it. */
-#define ASSERT_MESSAGE_PLACE(before, function, line)                                                          \
-    do {                                                                                                      \
-        char place_[300], want_[400];                                                                         \
-        place_text(place_, sizeof(place_), (function), (line));                                               \
-        snprintf(want_, sizeof(want_), "%s%s", (before), place_);                                             \
-        if (!strstr(wg_last_message(), want_)) fail_msg("\"%s\" is not in \"%s\"", want_, wg_last_message()); \
+#define ASSERT_MESSAGE_PLACE(before, function, line)                                                                   \
+    do {                                                                                                               \
+        char place_[300], want_[400];                                                                                  \
+        place_text(place_, sizeof(place_), (function), (line));                                                        \
+        snprintf(want_, sizeof(want_), "%s%s", (before), place_);                                                      \
+        if (!strstr(wg_last_message(), want_)) fail_msg("\"%s\" is not in \"%s\"", want_, wg_last_message());          \
     } while (0)
 
 /* ---- nodes ------------------------------------------------------------------------------------------------------- */

@@ -1,5 +1,5 @@
-/* Threads: graphs built and walked at once on shared leaves and on shared nodes, tensors that pass from thread to thread,
- * what a thread leaves behind when it ends, fork. Meant to be run under ThreadSanitizer too.
+/* Threads: graphs built and walked at once on shared leaves and on shared nodes, tensors that pass from thread to
+ * thread, what a thread leaves behind when it ends, fork. Meant to be run under ThreadSanitizer too.
  *
  * Numbers are small integers in float64, so that sums are exact in any order and can be compared with ==.
  */
@@ -31,7 +31,7 @@
 
 enum { THREADS = 4, ROUNDS = 200 };
 
-/* ---- threads that report instead of asserting ---------------------------------------------------------------------- */
+/* ---- threads that report instead of asserting -------------------------------------------------------------------- */
 
 typedef struct worker {
     int number;
@@ -40,9 +40,9 @@ typedef struct worker {
     bool in_no_scope; /* run keeps its own scopes */
 } worker;
 
-#define CHECK(w, condition, ...)                                                                                      \
-    do {                                                                                                              \
-        if (!(condition) && !(w)->failure[0]) snprintf((w)->failure, sizeof((w)->failure), __VA_ARGS__);              \
+#define CHECK(w, condition, ...)                                                                                       \
+    do {                                                                                                               \
+        if (!(condition) && !(w)->failure[0]) snprintf((w)->failure, sizeof((w)->failure), __VA_ARGS__);               \
     } while (0)
 #define CHECK_OK(w, status) CHECK(w, (status) == WG_OK, "line %d: %s: %s", __LINE__, wg_last_op(), wg_last_message())
 
@@ -87,7 +87,7 @@ static int nothing_alive(void **state) {
     return m.live_tensors || m.live_nodes || m.live_bytes;
 }
 
-/* ---- data ---------------------------------------------------------------------------------------------------------- */
+/* ---- data -------------------------------------------------------------------------------------------------------- */
 
 /* n x m small integers. */
 static wg_tensor *integers(int seed, int64_t n, int64_t m, bool requires_grad) {
@@ -100,7 +100,7 @@ static void values(wg_tensor *t, double *out, int n) {
     if (wg_copy_out(t, WG_FLOAT64, out, (size_t)n * sizeof(*out)) != WG_OK) out[0] = -1e300;
 }
 
-/* ---- shared leaves ------------------------------------------------------------------------------------------------- */
+/* ---- shared leaves ----------------------------------------------------------------------------------------------- */
 
 static wg_tensor *weight, *bias, *turned; /* 4 x 4, 1 x 4 (broadcast), 4 x 4 stored column by column */
 
@@ -122,8 +122,9 @@ static wg_tensor *loss(int thread, int round) {
     return wg_add(wg_sum(wg_mul(k, x)), wg_sum(row));
 }
 static void build_and_walk(worker *w) {
-    for (int round = 0; round < ROUNDS; round++)
-        WG_SCOPE { CHECK_OK(w, wg_backward(loss(w->number, round))); }
+    for (int round = 0; round < ROUNDS; round++) WG_SCOPE {
+            CHECK_OK(w, wg_backward(loss(w->number, round)));
+        }
 }
 
 static void test_shared_leaves(void **state) {
@@ -135,8 +136,9 @@ static void test_shared_leaves(void **state) {
             make_leaves();
             if (pass == 0) run_threads(build_and_walk, THREADS, true);
             for (int t = 0; pass == 1 && t < THREADS; t++)
-                for (int round = 0; round < ROUNDS; round++)
-                    WG_SCOPE { assert_int_equal(wg_backward(loss(t, round)), WG_OK); }
+                for (int round = 0; round < ROUNDS; round++) WG_SCOPE {
+                        assert_int_equal(wg_backward(loss(t, round)), WG_OK);
+                    }
             values(wg_grad_of(weight), to, 16);
             values(wg_grad_of(bias), to + 16, 4);
             values(wg_grad_of(turned), to + 20, 16);
@@ -152,8 +154,9 @@ static void test_shared_leaves(void **state) {
 /* The first use of a leaf makes its node, the first gradient its place: both raced for, many times. */
 static wg_tensor *fresh[ROUNDS];
 static void first_uses(worker *w) {
-    for (int i = 0; i < ROUNDS; i++)
-        WG_SCOPE { CHECK_OK(w, wg_backward(wg_sum(wg_mul(fresh[i], wg_i(w->number + 1))))); }
+    for (int i = 0; i < ROUNDS; i++) WG_SCOPE {
+            CHECK_OK(w, wg_backward(wg_sum(wg_mul(fresh[i], wg_i(w->number + 1)))));
+        }
 }
 static void test_first_use_of_a_leaf(void **state) {
     (void)state;
@@ -168,13 +171,12 @@ static void test_first_use_of_a_leaf(void **state) {
     }
 }
 
-/* ---- shared nodes -------------------------------------------------------------------------------------------------- */
+/* ---- shared nodes ------------------------------------------------------------------------------------------------ */
 
 static wg_tensor *trunk; /* tanh-like depth, but exact: products and sums */
 
 static void walk_through_the_trunk(worker *w) {
-    for (int round = 0; round < ROUNDS; round++)
-        WG_SCOPE {
+    for (int round = 0; round < ROUNDS; round++) WG_SCOPE {
             wg_tensor *out = wg_sum(wg_mul(trunk, wg_i(w->number + 1)));
             CHECK_OK(w, wg_backward_opt(&out, 1, NULL, WG_WALK(.retain_graph = true, .has_retain_graph = true)));
         }
@@ -186,7 +188,8 @@ static void test_shared_nodes(void **state) {
         for (int i = 0; i < 5; i++) y = wg_add(wg_mul(y, wg_i(2)), wg_transpose(y, 0, 1));
         trunk = wg_mul(y, y);
         wg_tensor *once = wg_sum(trunk), *g;
-        assert_int_equal(wg_grad(&once, 1, &x, 1, NULL, WG_WALK(.retain_graph = true, .has_retain_graph = true), &g), WG_OK);
+        assert_int_equal(wg_grad(&once, 1, &x, 1, NULL, WG_WALK(.retain_graph = true, .has_retain_graph = true), &g),
+                         WG_OK);
         run_threads(walk_through_the_trunk, THREADS, true);
         double all[9], one[9];
         values(g, one, 9);
@@ -200,16 +203,17 @@ static wg_tensor *contested;
 static atomic_int walked, refused;
 static void walk_once(worker *w) {
     wg_status st = wg_backward(contested);
-    if (st == WG_OK) atomic_fetch_add(&walked, 1);
-    else atomic_fetch_add(&refused, 1);
+    if (st == WG_OK)
+        atomic_fetch_add(&walked, 1);
+    else
+        atomic_fetch_add(&refused, 1);
     CHECK(w, st == WG_OK || strstr(wg_last_message(), "second time"), "%s", wg_last_message());
 }
 static void test_contested_graph(void **state) {
     (void)state;
     atomic_store(&walked, 0);
     atomic_store(&refused, 0);
-    for (int round = 0; round < ROUNDS / 4; round++)
-        WG_SCOPE {
+    for (int round = 0; round < ROUNDS / 4; round++) WG_SCOPE {
             wg_tensor *x = integers(round, 3, 3, true), *y = x;
             for (int i = 0; i < 20; i++) y = wg_mul(y, x);
             contested = wg_sum(wg_mul(y, y));
@@ -240,7 +244,7 @@ static void test_shared_hooks(void **state) {
     }
 }
 
-/* ---- a shared constant --------------------------------------------------------------------------------------------- */
+/* ---- a shared constant ------------------------------------------------------------------------------------------- */
 
 static wg_tensor *constant;
 
@@ -258,8 +262,7 @@ static double read_constant(int number, int round) {
     return v + w * 1000;
 }
 static void read_often(worker *w) {
-    for (int round = 0; round < ROUNDS; round++)
-        WG_SCOPE {
+    for (int round = 0; round < ROUNDS; round++) WG_SCOPE {
             double a = read_constant(w->number, round), b = read_constant(w->number, round);
             CHECK(w, a == b && a > -1e200, "round %d: %g and %g: %s", round, a, b, wg_last_message());
         }
@@ -274,7 +277,7 @@ static void test_shared_constant(void **state) {
     }
 }
 
-/* ---- from hand to hand --------------------------------------------------------------------------------------------- */
+/* ---- from hand to hand ------------------------------------------------------------------------------------------- */
 
 /* A ring of places: each thread puts what it made where the next one takes it. */
 static struct {
@@ -290,8 +293,7 @@ static wg_tensor *swap_at(int place, wg_tensor *t) {
     return before;
 }
 static void hand_on(worker *w) {
-    for (int round = 0; round < ROUNDS; round++)
-        WG_SCOPE {
+    for (int round = 0; round < ROUNDS; round++) WG_SCOPE {
             int n = 1 + round % 5;
             wg_tensor *x = integers(round, n, n, true), *y = wg_sum(wg_mul(wg_t(x), x));
             for (int i = 0; i < 50; i++) y = wg_mul(y, wg_i(1));
@@ -307,11 +309,10 @@ static void test_made_here_released_there(void **state) {
     for (int i = 0; i < THREADS; i++) wg_release(swap_at(i, NULL));
 }
 
-/* ---- errors, modes, levels are a thread's own ---------------------------------------------------------------------- */
+/* ---- errors, modes, levels are a thread's own -------------------------------------------------------------------- */
 
 static void own_state(worker *w) {
-    for (int round = 0; round < ROUNDS; round++)
-        WG_SCOPE {
+    for (int round = 0; round < ROUNDS; round++) WG_SCOPE {
             wg_tensor *x = integers(round, 2, 2, true);
             if (w->number == 0) {
                 wg_tensor *bad = wg_view(x, WG_SHAPE(3, 3));
@@ -339,14 +340,13 @@ static void test_own_state(void **state) {
     wg_release(weight);
 }
 
-/* ---- the default generator: every number is drawn once ------------------------------------------------------------- */
+/* ---- the default generator: every number is drawn once ----------------------------------------------------------- */
 
 enum { DRAWS = 100, AT_ONCE = 10 };
 static float drawn[THREADS * DRAWS * AT_ONCE];
 
 static void draw(worker *w) {
-    for (int i = 0; i < DRAWS; i++)
-        WG_SCOPE {
+    for (int i = 0; i < DRAWS; i++) WG_SCOPE {
             float *to = drawn + (w->number * DRAWS + i) * AT_ONCE;
             CHECK_OK(w, wg_copy_out(wg_rand(WG_SHAPE(AT_ONCE), NULL, NULL), WG_FLOAT32, to, AT_ONCE * sizeof(float)));
         }
@@ -362,21 +362,22 @@ static void test_generator(void **state) {
     wg_manual_seed(7);
     run_threads(draw, THREADS, true);
     wg_manual_seed(7);
-    for (int i = 0; i < N; i += AT_ONCE)
-        WG_SCOPE {
-            assert_int_equal(wg_copy_out(wg_rand(WG_SHAPE(AT_ONCE), NULL, NULL), WG_FLOAT32, serial + i, AT_ONCE * sizeof(float)), WG_OK);
+    for (int i = 0; i < N; i += AT_ONCE) WG_SCOPE {
+            assert_int_equal(
+                wg_copy_out(wg_rand(WG_SHAPE(AT_ONCE), NULL, NULL), WG_FLOAT32, serial + i, AT_ONCE * sizeof(float)),
+                WG_OK);
         }
     qsort(drawn, N, sizeof(float), by_value);
     qsort(serial, N, sizeof(float), by_value);
     assert_memory_equal(drawn, serial, sizeof(serial));
 }
 
-/* ---- large ops: the pool serves several callers -------------------------------------------------------------------- */
+/* ---- large ops: the pool serves several callers ------------------------------------------------------------------ */
 
 static void large_ops(worker *w) {
-    for (int round = 0; round < 10; round++)
-        WG_SCOPE {
-            wg_tensor *x = wg_set_requires_grad(wg_full(WG_SHAPE(400, 500), wg_s(w->number + 1), WG_DTYPE(WG_FLOAT64)), true);
+    for (int round = 0; round < 10; round++) WG_SCOPE {
+            wg_tensor *x =
+                wg_set_requires_grad(wg_full(WG_SHAPE(400, 500), wg_s(w->number + 1), WG_DTYPE(WG_FLOAT64)), true);
             double v = 0;
             CHECK_OK(w, wg_backward(wg_sum(wg_mul(x, x))));
             CHECK_OK(w, wg_item(wg_sum(wg_grad_of(x)), &v));
@@ -391,7 +392,7 @@ static void test_large_ops(void **state) {
     assert_int_equal(wg_set_num_threads(before), WG_OK);
 }
 
-/* ---- the end of a thread ------------------------------------------------------------------------------------------- */
+/* ---- the end of a thread ----------------------------------------------------------------------------------------- */
 
 static atomic_llong blocks;
 static void *count_allocate(void *user, size_t bytes, size_t alignment) {
@@ -442,19 +443,20 @@ static void use_own_key(worker *w) {
 }
 static void test_released_by_a_destructor(void **state) {
     (void)state;
-    WG_SCOPE { wg_view(wg_ones(WG_SHAPE(2), NULL), WG_SHAPE(7)); } /* the library's keys exist: their destructors come first */
+    WG_SCOPE {
+        wg_view(wg_ones(WG_SHAPE(2), NULL), WG_SHAPE(7));
+    } /* the library's keys exist: their destructors come first */
     wg_clear_error();
     assert_int_equal(pthread_key_create(&own_key, release_at_exit), 0);
     run_threads(use_own_key, THREADS, false);
     pthread_key_delete(own_key);
 }
 
-/* ---- fork ---------------------------------------------------------------------------------------------------------- */
+/* ---- fork -------------------------------------------------------------------------------------------------------- */
 
 static atomic_bool stop;
 static void work_until_stopped(worker *w) {
-    for (int round = 0; !atomic_load(&stop); round++)
-        WG_SCOPE {
+    for (int round = 0; !atomic_load(&stop); round++) WG_SCOPE {
             CHECK_OK(w, wg_backward(loss(w->number, round)));
             wg_rand(WG_SHAPE(100), NULL, NULL);
         }

@@ -14,8 +14,8 @@ static void test_every_write_counts_one(void **state) {
     float row[3] = {1, 2, 3};
     uint32_t n = 0;
     assert_int_equal(wg_version_of(x), n);
-#define COUNTS(call)   \
-    ASSERT_GOOD(call); \
+#define COUNTS(call)                                                                                                   \
+    ASSERT_GOOD(call);                                                                                                 \
     assert_int_equal(wg_version_of(x), ++n)
     COUNTS(wg_add_(x, ones));
     COUNTS(wg_add_alpha_(x, ones, 2));

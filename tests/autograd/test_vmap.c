@@ -148,8 +148,8 @@ static void test_values_of_a_sample_are_not_read(void **state) {
                   "vmap: It looks like you're attempting to use a Tensor in some data-dependent control flow.");
 }
 
-#define RANDOM                                                                                                   \
-    "vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' " \
+#define RANDOM                                                                                                         \
+    "vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' "       \
     "randomness flags on vmap or perform the randomness operation out of vmap"
 static wg_tensor *draws(void *user, wg_tensor *const *in, int nin) {
     (void)nin;

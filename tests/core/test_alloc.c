@@ -37,7 +37,7 @@ static counters stats(void) {
     return s;
 }
 
-/* ---- a host that counts and can refuse -------------------------------------------------------------------------- */
+/* ---- a host that counts and can refuse --------------------------------------------------------------------------- */
 
 static struct {
     size_t bytes;
@@ -83,11 +83,10 @@ static int stop_counting(void **state) {
     return counting.blocks != 0 || counting.bytes != 0 || counting.wrong_alignment != 0;
 }
 
-/* ---- blocks ----------------------------------------------------------------------------------------------------- */
+/* ---- blocks ------------------------------------------------------------------------------------------------------ */
 
-static const size_t sizes[] = {0,    1,    63,   64,   65,     127,    512,     513,     640,     641,    1000,
-                               4095, 4096, 4097, 5120, 5121,   65536,  1 << 20, 1500000, 2097151, 2097152, 2097153,
-                               5000000};
+static const size_t sizes[] = {0,    1,    63,   64,   65,    127,     512,     513,     640,     641,     1000,   4095,
+                               4096, 4097, 5120, 5121, 65536, 1 << 20, 1500000, 2097151, 2097152, 2097153, 5000000};
 enum { NSIZES = sizeof(sizes) / sizeof(*sizes) };
 
 static void test_blocks_are_aligned_and_do_not_overlap(void **state) {
@@ -136,7 +135,7 @@ static void test_waste_is_bounded(void **state) {
     }
 }
 
-/* ---- counters --------------------------------------------------------------------------------------------------- */
+/* ---- counters ---------------------------------------------------------------------------------------------------- */
 
 static void test_counters(void **state) {
     (void)state;
@@ -182,7 +181,7 @@ static void test_cache_is_limited(void **state) {
     assert_true(stats().cached >= (size_t)50 << 20);
 }
 
-/* ---- refusals --------------------------------------------------------------------------------------------------- */
+/* ---- refusals ---------------------------------------------------------------------------------------------------- */
 
 static void test_injected_failure(void **state) {
     (void)state;
@@ -244,7 +243,7 @@ static void test_refusing_host_gets_the_cache_first(void **state) {
     assert_int_equal(counting.blocks, 0);
 }
 
-/* ---- threads and fork ------------------------------------------------------------------------------------------- */
+/* ---- threads and fork -------------------------------------------------------------------------------------------- */
 
 enum { SLOTS = 64, STEPS = 20000 };
 static _Atomic(void *) slots[SLOTS];

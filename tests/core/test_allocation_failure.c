@@ -1,6 +1,6 @@
-/* Every allocation fails once, in turn: in the tutorial, in 20 training steps, and in every op of the registry, forward,
- * backward, with tangents and mapped. Expected: a status, no crash, nothing left alive, each block given back with the
- * size it was asked for, and the same program run again at once gives what it always gave.
+/* Every allocation fails once, in turn: in the tutorial, in 20 training steps, and in every op of the registry,
+ * forward, backward, with tangents and mapped. Expected: a status, no crash, nothing left alive, each block given back
+ * with the size it was asked for, and the same program run again at once gives what it always gave.
  *
  * Three ways to fail: one request is refused by the library's own door (wg__alloc_fail_at), one is refused by the
  * host's allocator, or all from one on are. And one way to start: in a process that has not used the library yet, so
@@ -23,7 +23,7 @@
 #include "support/samples.h"
 #include "wengert/wengert.h"
 
-/* ---- the tutorial, as it stands in examples/; its exit comes back here, its output goes to a file ------------------ */
+/* ---- the tutorial, as it stands in examples/; its exit comes back here, its output goes to a file ---------------- */
 
 static FILE *screen;
 static jmp_buf stopped;
@@ -46,7 +46,7 @@ int tutorial_main(int argc, char **argv);
 #undef puts
 #undef printf
 
-/* ---- programs: each writes what it found into text; false when a call of the library failed ------------------------ */
+/* ---- programs: each writes what it found into text; false when a call of the library failed ---------------------- */
 
 #define TEXT_BYTES 8192
 typedef bool (*program)(char *text);
@@ -111,8 +111,7 @@ static bool run_training(char *text) {
     wg_manual_seed(5);
     WG_SCOPE {
         model m = make_model();
-        for (int step = 0; step < 20 && st == WG_OK; step++)
-            WG_SCOPE {
+        for (int step = 0; step < 20 && st == WG_OK; step++) WG_SCOPE {
                 double loss = NAN;
                 st = train_step(&m, &loss);
                 used += (size_t)snprintf(text + used, TEXT_BYTES - used, "%.9g\n", loss);
@@ -121,7 +120,7 @@ static bool run_training(char *text) {
     return st == WG_OK;
 }
 
-/* ---- one sample of an op, in every mode ---------------------------------------------------------------------------- */
+/* ---- one sample of an op, in every mode -------------------------------------------------------------------------- */
 
 static const sample *current; /* made before anything fails */
 
@@ -185,7 +184,7 @@ static bool run_sample(char *text) {
     return done;
 }
 
-/* ---- a host that counts -------------------------------------------------------------------------------------------- */
+/* ---- a host that counts ------------------------------------------------------------------------------------------ */
 
 /* Before each block: what was asked for. */
 typedef struct header {
@@ -206,7 +205,8 @@ static void *host_allocate(void *user, size_t bytes, size_t alignment) {
     if (host.fail_at >= 0 && (k == host.fail_at || (host.and_all_after && k > host.fail_at))) return NULL;
     size_t space = (sizeof(header) + alignment - 1) / alignment * alignment;
     char *p;
-    if (posix_memalign((void **)&p, alignment < sizeof(void *) ? sizeof(void *) : alignment, space + bytes)) return NULL;
+    if (posix_memalign((void **)&p, alignment < sizeof(void *) ? sizeof(void *) : alignment, space + bytes))
+        return NULL;
     header *h = (header *)(void *)(p + space) - 1;
     *h = (header){.bytes = bytes, .space = space, .magic = MAGIC};
     memset(p + space, 0xA5, bytes); /* nothing may rely on zeros */
@@ -223,10 +223,10 @@ static void host_deallocate(void *user, void *p, size_t bytes) {
     host.bytes -= (int64_t)bytes;
     free((char *)p - h->space);
 }
-static const wg_host counting_host = {.size = sizeof(wg_host), .allocate = host_allocate,
-                                      .deallocate = host_deallocate};
+static const wg_host counting_host = {
+    .size = sizeof(wg_host), .allocate = host_allocate, .deallocate = host_deallocate};
 
-/* ---- the three ways ------------------------------------------------------------------------------------------------ */
+/* ---- the three ways ---------------------------------------------------------------------------------------------- */
 
 enum way { DOOR, HOST_ONCE, HOST_FROM_NOW_ON, WAYS };
 
@@ -259,7 +259,8 @@ static const char *disorder(const balance *before) {
     if (host.wrong_size) return "a block was given back with another size than it was asked for";
     if (!wg_grad_enabled()) return "gradients are off";
     if (memcmp(&now, before, sizeof(now)) == 0) return NULL;
-    snprintf(message, sizeof(message), "%lld tensors, %lld nodes, %lld bytes of elements, %lld blocks were not given back",
+    snprintf(message, sizeof(message),
+             "%lld tensors, %lld nodes, %lld bytes of elements, %lld blocks were not given back",
              (long long)(now.tensors - before->tensors), (long long)(now.nodes - before->nodes),
              (long long)(now.bytes - before->bytes), (long long)(now.blocks - before->blocks));
     return message;
@@ -276,7 +277,8 @@ static bool fail_one(program run, enum way way, int64_t k, const balance *before
     bool done = run(text);
     bool happened = way == DOOR ? wg__alloc_requests() - before > k : host.requests > k;
     disarm();
-    if (done && strcmp(text, reference) != 0) fail_msg("request %lld: no error, but another result:\n%s", (long long)k, text);
+    if (done && strcmp(text, reference) != 0)
+        fail_msg("request %lld: no error, but another result:\n%s", (long long)k, text);
     if (!done && !wg_last_status()) fail_msg("request %lld: failed without a status", (long long)k);
     if (!done && wg_last_status() != WG_ERR_MEMORY)
         fail_msg("request %lld: %s: %s", (long long)k, wg_last_op(), wg_last_message());
@@ -286,7 +288,8 @@ static bool fail_one(program run, enum way way, int64_t k, const balance *before
     if (!happened) return false;
     memset(text, 0, sizeof(text));
     if (!run(text)) fail_msg("request %lld: the run after it failed: %s", (long long)k, wg_last_message());
-    if (strcmp(text, reference) != 0) fail_msg("request %lld: the run after it gave another result:\n%s", (long long)k, text);
+    if (strcmp(text, reference) != 0)
+        fail_msg("request %lld: the run after it gave another result:\n%s", (long long)k, text);
     wrong = disorder(before_all);
     if (wrong) fail_msg("the run after request %lld was refused: %s", (long long)k, wrong);
     return true;
@@ -339,14 +342,14 @@ static void test_every_op(void **state) {
     assert_true(samples >= 100);
 }
 
-/* ---- in a fresh process -------------------------------------------------------------------------------------------- */
+/* ---- in a fresh process ------------------------------------------------------------------------------------------ */
 
 /* What a child tells: this memory is shared with it. */
 static struct report {
     int64_t requests;
     bool happened;
     char reference[TEXT_BYTES], message[TEXT_BYTES + 200];
-} *report;
+} * report;
 
 static void child(program run, int64_t k) {
     wg__alloc_fail_at(k);

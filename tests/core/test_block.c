@@ -49,7 +49,7 @@ static void shuffle(wg_tensor **t) {
 }
 
 static int by_address(const void *a, const void *b) {
-    uintptr_t x = (uintptr_t)*(wg_tensor *const *)a, y = (uintptr_t)*(wg_tensor *const *)b;
+    uintptr_t x = (uintptr_t) * (wg_tensor *const *)a, y = (uintptr_t) * (wg_tensor *const *)b;
     return (x > y) - (x < y);
 }
 static void sort(wg_tensor **t) {

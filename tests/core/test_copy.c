@@ -14,7 +14,7 @@
 #include "wengert/wengert.h"
 
 enum { DTYPES = 10 };
-#define L(...) \
+#define L(...)                                                                                                         \
     (const int64_t[]) { __VA_ARGS__ }
 
 /* ---- helpers -------------------------------------------------------------------------------------------------------
@@ -32,11 +32,11 @@ static void check_refused(const wg_tensor *t, wg_status status, const char *sent
                  sentence);
 }
 #define refused(t, status, sentence) (line = __LINE__, check_refused(t, status, sentence))
-#define sink_refused(call, status, sentence)       \
-    do {                                           \
-        line = __LINE__;                           \
-        assert_int_equal((call), (status));        \
-        check_refused(NULL, (status), (sentence)); \
+#define sink_refused(call, status, sentence)                                                                           \
+    do {                                                                                                               \
+        line = __LINE__;                                                                                               \
+        assert_int_equal((call), (status));                                                                            \
+        check_refused(NULL, (status), (sentence));                                                                     \
     } while (0)
 
 /* 0, 1, 2, ... */

@@ -12,7 +12,7 @@
 #include "wengert/wengert.h"
 
 enum { DTYPES = 10 };
-#define L(...) \
+#define L(...)                                                                                                         \
     (const int64_t[]) { __VA_ARGS__ }
 
 /* ---- helpers -------------------------------------------------------------------------------------------------------
@@ -39,8 +39,8 @@ static void check_values(const wg_tensor *t, wg_dtype dtype, int n, const double
     for (int i = 0; i < n; i++)
         if (got[i] != values[i]) fail_msg("line %d: element %d is %g, not %g", line, i, got[i], values[i]);
 }
-#define VALUES(t, dtype, ...) \
-    (line = __LINE__,         \
+#define VALUES(t, dtype, ...)                                                                                          \
+    (line = __LINE__,                                                                                                  \
      check_values(t, dtype, (int)(sizeof((double[]){__VA_ARGS__}) / sizeof(double)), (const double[]){__VA_ARGS__}))
 
 /* ---- from data

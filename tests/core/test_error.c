@@ -426,11 +426,11 @@ static void sizes_not_set(void **state) {
         const wg_function f = {0};
         wg_memory_stats stats = {.live_tensors = -1};
         wg_op_info info = {0};
-#define REFUSED(call, type)                                                  \
-    do {                                                                     \
-        assert_true(call);                                                   \
-        assert_int_equal(wg_last_status(), WG_ERR_VALUE);                    \
-        assert_non_null(strstr(wg_last_message(), type ".size is not set")); \
+#define REFUSED(call, type)                                                                                            \
+    do {                                                                                                               \
+        assert_true(call);                                                                                             \
+        assert_int_equal(wg_last_status(), WG_ERR_VALUE);                                                              \
+        assert_non_null(strstr(wg_last_message(), type ".size is not set"));                                           \
     } while (0)
         REFUSED(wg_is_poison(wg_zeros_like(x, &(wg_options){0})), "wg_options");
         REFUSED(wg_is_poison(wg_randint(0, 3, WG_SHAPE(2), &(wg_options){0}, NULL)), "wg_options");

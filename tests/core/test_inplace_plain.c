@@ -15,7 +15,7 @@
 #include "wengert/wengert.h"
 
 #define COUNT(a) (sizeof(a) / sizeof(*(a)))
-#define L(...) \
+#define L(...)                                                                                                         \
     (const int64_t[]) { __VA_ARGS__ }
 
 static bool equal(wg_tensor *a, wg_tensor *b) {
@@ -140,10 +140,10 @@ static void refused(wg_tensor *t, wg_status status, const char *sentence) {
     if (strncmp(message, sentence, strlen(sentence)) != 0) assert_string_equal(message, sentence);
     wg_clear_error();
 }
-#define PARTIAL                                                                                                    \
-    "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory " \
+#define PARTIAL                                                                                                        \
+    "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory "     \
     "location."
-#define REPEATED \
+#define REPEATED                                                                                                       \
     "unsupported operation: more than one element of the written-to tensor refers to a single memory location."
 
 static void operands_may_share_the_target(void **state) {
@@ -211,8 +211,10 @@ static void indexed_writes_may_repeat(void **state) {
         assert_true(equal(one, wg_from_data((float[]){1, 0}, WG_FLOAT32, WG_SHAPE(2, 1), NULL)));
         assert_ptr_equal(wg_index_put_(wide, &first, 1, wg_s(1), true), wide);
         assert_true(equal(one, wg_from_data((float[]){4, 0}, WG_FLOAT32, WG_SHAPE(2, 1), NULL)));
-        wg_arg args[4] = {{.tag = WG_TAG_TENSOR, .v.t = wide}, {.tag = WG_TAG_INT, .v.i = 0},
-                          {.tag = WG_TAG_TENSOR, .v.t = first}, {.tag = WG_TAG_TENSOR, .v.t = wg_s(2)}};
+        wg_arg args[4] = {{.tag = WG_TAG_TENSOR, .v.t = wide},
+                          {.tag = WG_TAG_INT, .v.i = 0},
+                          {.tag = WG_TAG_TENSOR, .v.t = first},
+                          {.tag = WG_TAG_TENSOR, .v.t = wg_s(2)}};
         wg_tensor *out;
         int n;
         assert_int_equal(wg_call_op("index_fill_", args, 4, &out, 1, &n), WG_OK);

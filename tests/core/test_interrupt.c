@@ -168,7 +168,7 @@ static const struct work {
     const char *name;
     wg_tensor *(*call)(void);
 } all_work[] = {
-#define WORK(name) \
+#define WORK(name)                                                                                                     \
     { #name, call_##name }
     WORK(exp),
     WORK(exp_strided),

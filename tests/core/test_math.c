@@ -17,7 +17,7 @@
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
-/* ---- a small generator: tests repeat ------------------------------------------------------------------------------- */
+/* ---- a small generator: tests repeat ----------------------------------------------------------------------------- */
 
 static uint64_t seed = 1;
 static uint64_t next(void) {
@@ -42,8 +42,8 @@ static double any_double(void) {
 static int soak(void) { return getenv("WG_SOAK") ? 100 : 1; }
 
 /* Calls body for every ISA that this machine has; says which it lacks. */
-#define FOR_EACH_ISA(table)                                                                                           \
-    for (const char *const *isa = wg__isa_names; *isa; isa++)                                                         \
+#define FOR_EACH_ISA(table)                                                                                            \
+    for (const char *const *isa = wg__isa_names; *isa; isa++)                                                          \
         for (const struct wg_cpu_table *table = wg__cpu_table_for(*isa), *once_ = table; once_; once_ = NULL)
 
 static void says_what_is_missing(void **state) {
@@ -61,7 +61,7 @@ static void says_what_is_missing(void **state) {
     assert_non_null(wg__cpu_table_for(wg__isa_name()));
 }
 
-/* ---- accuracy ------------------------------------------------------------------------------------------------------ */
+/* ---- accuracy ---------------------------------------------------------------------------------------------------- */
 
 static long double sigmoid_ref(long double x) { return 1 / (1 + expl(-x)); }
 static long double rsqrt_ref(long double x) { return 1 / sqrtl(x); }
@@ -91,10 +91,14 @@ static const struct accurate {
     double lo, hi; /* where most of its life is */
     double most;   /* units in the last place: as cpu/math.h promises */
 } accurate[] = {
-    {"exp", OP(wg_exp), expl, -20, 20, 1.5},    {"log", OP(wg_log), logl, 0.5, 2, 1.5},
-    {"sin", OP(wg_sin), sinl, -10, 10, 1.6},    {"cos", OP(wg_cos), cosl, -10, 10, 1.6},
-    {"tanh", OP(wg_tanh), tanhl, -1, 1, 2.6},   {"sigmoid", OP(wg_sigmoid), sigmoid_ref, -5, 5, 2.6},
-    {"sqrt", OP(wg_sqrt), sqrtl, 0, 100, 0.5},  {"rsqrt", OP(wg_rsqrt), rsqrt_ref, 0, 100, 1.5},
+    {"exp", OP(wg_exp), expl, -20, 20, 1.5},
+    {"log", OP(wg_log), logl, 0.5, 2, 1.5},
+    {"sin", OP(wg_sin), sinl, -10, 10, 1.6},
+    {"cos", OP(wg_cos), cosl, -10, 10, 1.6},
+    {"tanh", OP(wg_tanh), tanhl, -1, 1, 2.6},
+    {"sigmoid", OP(wg_sigmoid), sigmoid_ref, -5, 5, 2.6},
+    {"sqrt", OP(wg_sqrt), sqrtl, 0, 100, 0.5},
+    {"rsqrt", OP(wg_rsqrt), rsqrt_ref, 0, 100, 1.5},
     {"reciprocal", OP(wg_reciprocal), reciprocal_ref, -2, 2, 0.5},
 };
 
@@ -150,8 +154,8 @@ static void functions_are_accurate(void **state) {
         float x32 = 0;
         double x64 = 0, u32 = worst_f32(kernel_of(t, f->op, WG_FLOAT32), f, &x32),
                u64 = worst_f64(kernel_of(t, f->op, WG_FLOAT64), f, &x64);
-        print_message("%-9s %-11s float32 %.3f ulp (%a)   float64 %.3f ulp (%a)\n", *isa, f->name, u32, (double)x32, u64,
-                      x64);
+        print_message("%-9s %-11s float32 %.3f ulp (%a)   float64 %.3f ulp (%a)\n", *isa, f->name, u32, (double)x32,
+                      u64, x64);
         bad += u32 > f->most || u64 > f->most;
     }
     assert_int_equal(bad, 0);
@@ -180,24 +184,57 @@ static void pow_is_accurate(void **state) {
     assert_true(worst <= 1);
 }
 
-/* ---- special values -------------------------------------------------------------------------------------------------- */
+/* ---- special values ---------------------------------------------------------------------------------------------- */
 
-static const double specials[] = {0.0, -0.0, 1, -1, 0.5, -0.5, 1.5, 2, -2, 2.5, 3, -3, INFINITY, -INFINITY, NAN, 1e-45,
-                                  -1e-45, 1e-310, 1e30, -1e30, 88.8, 104, -104, 710, -746, 16777217, 4503599627370497.0,
-                                  0x1p-126, 0x1.fffffep127};
+static const double specials[] = {0.0,
+                                  -0.0,
+                                  1,
+                                  -1,
+                                  0.5,
+                                  -0.5,
+                                  1.5,
+                                  2,
+                                  -2,
+                                  2.5,
+                                  3,
+                                  -3,
+                                  INFINITY,
+                                  -INFINITY,
+                                  NAN,
+                                  1e-45,
+                                  -1e-45,
+                                  1e-310,
+                                  1e30,
+                                  -1e30,
+                                  88.8,
+                                  104,
+                                  -104,
+                                  710,
+                                  -746,
+                                  16777217,
+                                  4503599627370497.0,
+                                  0x1p-126,
+                                  0x1.fffffep127};
 
 static bool same_value(double a, double b) { return (isnan(a) && isnan(b)) || (a == b && !signbit(a) == !signbit(b)); }
 
 /* C's own functions are the oracle where the answer is exact. */
 static double exact_unary(size_t op, double x) {
-    return op == OP(wg_neg) ? -x : op == OP(wg_abs) ? fabs(x) : op == OP(wg_sign) ? (x > 0) - (x < 0)
-         : op == OP(wg_floor) ? floor(x) : op == OP(wg_ceil) ? ceil(x) : op == OP(wg_round) ? rint(x)
-         : op == OP(wg_trunc) ? trunc(x) : op == OP(wg_relu) ? (x < 0 ? 0 : x) : op == OP(wg_sqrt) ? sqrt(x) : NAN;
+    return op == OP(wg_neg)     ? -x
+           : op == OP(wg_abs)   ? fabs(x)
+           : op == OP(wg_sign)  ? (x > 0) - (x < 0)
+           : op == OP(wg_floor) ? floor(x)
+           : op == OP(wg_ceil)  ? ceil(x)
+           : op == OP(wg_round) ? rint(x)
+           : op == OP(wg_trunc) ? trunc(x)
+           : op == OP(wg_relu)  ? (x < 0 ? 0 : x)
+           : op == OP(wg_sqrt)  ? sqrt(x)
+                                : NAN;
 }
 static void exact_functions(void **state) {
     (void)state;
-    const size_t ops[] = {OP(wg_neg), OP(wg_abs), OP(wg_sign), OP(wg_floor), OP(wg_ceil), OP(wg_round), OP(wg_trunc),
-                          OP(wg_relu), OP(wg_sqrt)};
+    const size_t ops[] = {OP(wg_neg),   OP(wg_abs),   OP(wg_sign), OP(wg_floor), OP(wg_ceil),
+                          OP(wg_round), OP(wg_trunc), OP(wg_relu), OP(wg_sqrt)};
     FOR_EACH_ISA(t)
     for (size_t o = 0; o < COUNT(ops); o++)
         for (size_t i = 0; i < COUNT(specials); i++) {
@@ -248,28 +285,50 @@ struct binary_case {
 };
 /* As PyTorch 2.15 answers. */
 static const struct binary_case binary_cases[] = {
-    {OP(wg_maximum), 0.0, -0.0, 0.0},      {OP(wg_maximum), -0.0, 0.0, -0.0},
-    {OP(wg_maximum), NAN, 1, NAN},         {OP(wg_maximum), 1, NAN, NAN},
-    {OP(wg_minimum), 0.0, -0.0, 0.0},      {OP(wg_minimum), 1, NAN, NAN},
-    {OP(wg_minimum), NAN, 1, NAN},         {OP(wg_floor_divide), 1, 0, INFINITY},
-    {OP(wg_floor_divide), -1, 0, -INFINITY}, {OP(wg_floor_divide), 0, 0, NAN},
-    {OP(wg_floor_divide), INFINITY, 1, NAN}, {OP(wg_floor_divide), 1, INFINITY, 0},
-    {OP(wg_floor_divide), -1, INFINITY, -1}, {OP(wg_floor_divide), 1, -INFINITY, -1},
-    {OP(wg_floor_divide), -1, -INFINITY, 0}, {OP(wg_floor_divide), 1, -3, -1},
-    {OP(wg_floor_divide), -0.0, 3, -0.0},  {OP(wg_floor_divide), 0, -3, -0.0},
-    {OP(wg_floor_divide), 7, 2, 3},        {OP(wg_floor_divide), -7, 2, -4},
-    {OP(wg_remainder), 0, 0, NAN},         {OP(wg_remainder), -1, 0, NAN},
-    {OP(wg_remainder), INFINITY, 1, NAN},  {OP(wg_remainder), 1, INFINITY, 1},
-    {OP(wg_remainder), -1, INFINITY, INFINITY}, {OP(wg_remainder), 1, -INFINITY, -INFINITY},
-    {OP(wg_remainder), -1, -INFINITY, -1}, {OP(wg_remainder), -0.0, 3, -0.0},
-    {OP(wg_remainder), 6, -3, 0},          {OP(wg_remainder), -6, 3, -0.0},
-    {OP(wg_remainder), -7, 3, 2},          {OP(wg_remainder), 7, -3, -2},
-    {OP(wg_fmod), -7, 3, -1},              {OP(wg_fmod), 7, -3, 1},
-    {OP(wg_fmod), 1, 0, NAN},              {OP(wg_atan2), 0, 0, 0},
-    {OP(wg_atan2), -0.0, 1, -0.0},         {OP(wg_pow), 0, 0, 1},
-    {OP(wg_pow), NAN, 0, 1},               {OP(wg_pow), 1, NAN, 1},
-    {OP(wg__threshold_backward), 3, 0, 0}, {OP(wg__threshold_backward), 3, NAN, 3},
-    {OP(wg__threshold_backward), NAN, 0, 0}, {OP(wg__threshold_backward), INFINITY, -1, 0},
+    {OP(wg_maximum), 0.0, -0.0, 0.0},
+    {OP(wg_maximum), -0.0, 0.0, -0.0},
+    {OP(wg_maximum), NAN, 1, NAN},
+    {OP(wg_maximum), 1, NAN, NAN},
+    {OP(wg_minimum), 0.0, -0.0, 0.0},
+    {OP(wg_minimum), 1, NAN, NAN},
+    {OP(wg_minimum), NAN, 1, NAN},
+    {OP(wg_floor_divide), 1, 0, INFINITY},
+    {OP(wg_floor_divide), -1, 0, -INFINITY},
+    {OP(wg_floor_divide), 0, 0, NAN},
+    {OP(wg_floor_divide), INFINITY, 1, NAN},
+    {OP(wg_floor_divide), 1, INFINITY, 0},
+    {OP(wg_floor_divide), -1, INFINITY, -1},
+    {OP(wg_floor_divide), 1, -INFINITY, -1},
+    {OP(wg_floor_divide), -1, -INFINITY, 0},
+    {OP(wg_floor_divide), 1, -3, -1},
+    {OP(wg_floor_divide), -0.0, 3, -0.0},
+    {OP(wg_floor_divide), 0, -3, -0.0},
+    {OP(wg_floor_divide), 7, 2, 3},
+    {OP(wg_floor_divide), -7, 2, -4},
+    {OP(wg_remainder), 0, 0, NAN},
+    {OP(wg_remainder), -1, 0, NAN},
+    {OP(wg_remainder), INFINITY, 1, NAN},
+    {OP(wg_remainder), 1, INFINITY, 1},
+    {OP(wg_remainder), -1, INFINITY, INFINITY},
+    {OP(wg_remainder), 1, -INFINITY, -INFINITY},
+    {OP(wg_remainder), -1, -INFINITY, -1},
+    {OP(wg_remainder), -0.0, 3, -0.0},
+    {OP(wg_remainder), 6, -3, 0},
+    {OP(wg_remainder), -6, 3, -0.0},
+    {OP(wg_remainder), -7, 3, 2},
+    {OP(wg_remainder), 7, -3, -2},
+    {OP(wg_fmod), -7, 3, -1},
+    {OP(wg_fmod), 7, -3, 1},
+    {OP(wg_fmod), 1, 0, NAN},
+    {OP(wg_atan2), 0, 0, 0},
+    {OP(wg_atan2), -0.0, 1, -0.0},
+    {OP(wg_pow), 0, 0, 1},
+    {OP(wg_pow), NAN, 0, 1},
+    {OP(wg_pow), 1, NAN, 1},
+    {OP(wg__threshold_backward), 3, 0, 0},
+    {OP(wg__threshold_backward), 3, NAN, 3},
+    {OP(wg__threshold_backward), NAN, 0, 0},
+    {OP(wg__threshold_backward), INFINITY, -1, 0},
 };
 static void binary_special_cases(void **state) {
     (void)state;
@@ -286,7 +345,7 @@ static void binary_special_cases(void **state) {
     }
 }
 
-/* ---- every row, every dtype: one value, whatever the loop -------------------------------------------------------------- */
+/* ---- every row, every dtype: one value, whatever the loop -------------------------------------------------------- */
 
 static const struct row {
     const char *name;
@@ -324,7 +383,8 @@ static void fill(char *data, wg_dtype d, ptrdiff_t n) {
 
 enum { LONG = 1100 };
 struct buffers {
-    _Alignas(64) char a[LONG * 8 + 64], b[LONG * 8 + 64], want[LONG * 8], got[LONG * 8 * 3 + 64], spread[2][LONG * 8 * 3];
+    _Alignas(64) char a[LONG * 8 + 64], b[LONG * 8 + 64], want[LONG * 8], got[LONG * 8 * 3 + 64],
+        spread[2][LONG * 8 * 3];
 };
 
 static void spread_out(char *to, const char *from, size_t size, ptrdiff_t n) {
@@ -428,7 +488,7 @@ static void output_stride_zero_reduces(void **state) {
     }
 }
 
-/* ---- integers --------------------------------------------------------------------------------------------------------- */
+/* ---- integers ---------------------------------------------------------------------------------------------------- */
 
 static __int128 floor_quotient(__int128 x, __int128 y) { return x / y - ((x % y != 0) && ((x < 0) != (y < 0))); }
 static __int128 power(__int128 x, __int128 y) {
@@ -464,10 +524,23 @@ static int64_t load_integer(const char *p, wg_dtype d) {
 
 static void integers_agree_with_wide_arithmetic(void **state) {
     (void)state;
-    const size_t ops[] = {OP(wg_add), OP(wg_sub), OP(wg_mul), OP(wg_floor_divide), OP(wg_remainder), OP(wg_fmod),
-                          OP(wg_pow), OP(wg_maximum), OP(wg_minimum), OP(wg_bitwise_and), OP(wg_bitwise_or),
-                          OP(wg_bitwise_xor), OP(wg_bitwise_left_shift), OP(wg_bitwise_right_shift), OP(wg_eq),
-                          OP(wg_lt), OP(wg_ge)};
+    const size_t ops[] = {OP(wg_add),
+                          OP(wg_sub),
+                          OP(wg_mul),
+                          OP(wg_floor_divide),
+                          OP(wg_remainder),
+                          OP(wg_fmod),
+                          OP(wg_pow),
+                          OP(wg_maximum),
+                          OP(wg_minimum),
+                          OP(wg_bitwise_and),
+                          OP(wg_bitwise_or),
+                          OP(wg_bitwise_xor),
+                          OP(wg_bitwise_left_shift),
+                          OP(wg_bitwise_right_shift),
+                          OP(wg_eq),
+                          OP(wg_lt),
+                          OP(wg_ge)};
     const struct wg_cpu_table *t = wg__cpu_table_for(wg__isa_name());
     for (int d = WG_UINT8; d <= WG_INT64; d++)
         for (size_t o = 0; o < COUNT(ops); o++)
@@ -476,7 +549,7 @@ static void integers_agree_with_wide_arithmetic(void **state) {
                 fill(x, (wg_dtype)d, 1);
                 fill(y, (wg_dtype)d, 1);
                 if (i % 8 == 0) memset(x, 0, 8), x[item[d] - 1] = (char)0x80; /* the least of a signed type */
-                if (i % 8 < 2) memset(y, 0xff, 8);                           /* -1 */
+                if (i % 8 < 2) memset(y, 0xff, 8);                            /* -1 */
                 const ptrdiff_t s = (ptrdiff_t)item[d];
                 kernel_of(t, ops[o], (wg_dtype)d)((char *[]){z, x, y}, (ptrdiff_t[]){s, s, s}, 1);
                 int64_t xv = load_integer(x, (wg_dtype)d), yv = load_integer(y, (wg_dtype)d);
@@ -487,7 +560,7 @@ static void integers_agree_with_wide_arithmetic(void **state) {
             }
 }
 
-/* ---- 16-bit floats ------------------------------------------------------------------------------------------------------ */
+/* ---- 16-bit floats ----------------------------------------------------------------------------------------------- */
 
 static float half_value(uint16_t h) {
     int e = (h >> 10) & 31, m = h & 1023;
@@ -532,8 +605,8 @@ static void half_precision_rounds_to_even(void **state) {
     const uint16_t want[] = {0x7bff, 0x7c00, 0x7c00, 0xfc00};
     for (int i = 0; i < 4; i++) {
         uint16_t out;
-        wg__cast_kernel(WG_FLOAT32, WG_FLOAT16)((char *[]){(char *)&out, (char *)(uintptr_t)&big[i]}, (ptrdiff_t[]){2, 4},
-                                                1);
+        wg__cast_kernel(WG_FLOAT32, WG_FLOAT16)((char *[]){(char *)&out, (char *)(uintptr_t)&big[i]},
+                                                (ptrdiff_t[]){2, 4}, 1);
         assert_int_equal(out, want[i]);
     }
 }
@@ -568,7 +641,7 @@ static void half_kernels_are_float_kernels_rounded(void **state) {
         }
 }
 
-/* ---- casts -------------------------------------------------------------------------------------------------------------- */
+/* ---- casts ------------------------------------------------------------------------------------------------------- */
 
 static void casts_of_what_does_not_fit(void **state) {
     (void)state;
@@ -587,7 +660,8 @@ static void casts_of_what_does_not_fit(void **state) {
         for (int d = WG_UINT8; d <= WG_INT64; d++) {
             char from32[8], from64[8];
             wg__cast_kernel(WG_FLOAT32, (wg_dtype)d)((char *[]){from32, (char *)&f}, (ptrdiff_t[]){8, 8}, 1);
-            wg__cast_kernel(WG_FLOAT64, (wg_dtype)d)((char *[]){from64, (char *)(uintptr_t)&in[i]}, (ptrdiff_t[]){8, 8}, 1);
+            wg__cast_kernel(WG_FLOAT64, (wg_dtype)d)((char *[]){from64, (char *)(uintptr_t)&in[i]}, (ptrdiff_t[]){8, 8},
+                                                     1);
             assert_int_equal(load_integer(from32, (wg_dtype)d), want[d - WG_UINT8][i]);
             assert_int_equal(load_integer(from64, (wg_dtype)d), want[d - WG_UINT8][i]);
         }
@@ -608,10 +682,12 @@ static void casts_of_all_pairs(void **state) {
                 k((char *[]){m->want + i * out, m->a + i * in}, (ptrdiff_t[]){3 * out, 3 * in}, 1);
             const struct row r = {"cast", 0, 1, false};
             k((char *[]){m->got, m->a}, (ptrdiff_t[]){out, in}, LONG);
-            expect(&r, wg_dtype_name((wg_dtype)from), (wg_dtype)to, "contiguous", m->got, out, m->want, (size_t)out, LONG);
+            expect(&r, wg_dtype_name((wg_dtype)from), (wg_dtype)to, "contiguous", m->got, out, m->want, (size_t)out,
+                   LONG);
             spread_out(m->spread[0], m->a, (size_t)in, LONG);
             k((char *[]){m->got, m->spread[0]}, (ptrdiff_t[]){2 * out, 3 * in}, LONG);
-            expect(&r, wg_dtype_name((wg_dtype)from), (wg_dtype)to, "strided", m->got, 2 * out, m->want, (size_t)out, LONG);
+            expect(&r, wg_dtype_name((wg_dtype)from), (wg_dtype)to, "strided", m->got, 2 * out, m->want, (size_t)out,
+                   LONG);
         }
     for (int i = 0; i < 1000; i++) {
         int64_t v = (int64_t)next(), back;
@@ -629,7 +705,7 @@ static void casts_of_all_pairs(void **state) {
     free(m);
 }
 
-/* ---- where, clamp, scaled ------------------------------------------------------------------------------------------------- */
+/* ---- where, clamp, scaled ---------------------------------------------------------------------------------------- */
 
 static void ternary_kernels(void **state) {
     (void)state;
@@ -670,14 +746,14 @@ static void scaled_kernels(void **state) {
         int64_t xi[20], yi[20], zi[20];
         uint16_t h[2] = {0x4000, 0x4200}, hz; /* 2, 3 */
         for (int i = 0; i < 20; i++) x[i] = (float)i, y[i] = (float)(i * i), xi[i] = i, yi[i] = i * i;
-        t->add_scaled[WG_FLOAT32]((char *[]){(char *)z, (char *)x, (char *)y, (char *)&alpha}, (ptrdiff_t[]){4, 4, 4, 0},
-                                  20);
+        t->add_scaled[WG_FLOAT32]((char *[]){(char *)z, (char *)x, (char *)y, (char *)&alpha},
+                                  (ptrdiff_t[]){4, 4, 4, 0}, 20);
         for (int i = 0; i < 20; i++) assert_true(z[i] == (float)(i + 3 * i * i));
-        t->sub_scaled[WG_FLOAT32]((char *[]){(char *)z, (char *)x, (char *)y, (char *)&minus}, (ptrdiff_t[]){4, 4, 4, 0},
-                                  20);
+        t->sub_scaled[WG_FLOAT32]((char *[]){(char *)z, (char *)x, (char *)y, (char *)&minus},
+                                  (ptrdiff_t[]){4, 4, 4, 0}, 20);
         for (int i = 0; i < 20; i++) assert_true(z[i] == (float)(i + 2 * i * i));
-        t->sub_scaled[WG_INT64]((char *[]){(char *)zi, (char *)xi, (char *)yi, (char *)&minus}, (ptrdiff_t[]){8, 8, 8, 0},
-                                20);
+        t->sub_scaled[WG_INT64]((char *[]){(char *)zi, (char *)xi, (char *)yi, (char *)&minus},
+                                (ptrdiff_t[]){8, 8, 8, 0}, 20);
         for (int i = 0; i < 20; i++) assert_int_equal(zi[i], i + 2 * i * i);
         t->add_scaled[WG_FLOAT16]((char *[]){(char *)&hz, (char *)h, (char *)(h + 1), (char *)&alpha},
                                   (ptrdiff_t[]){2, 2, 2, 0}, 1);

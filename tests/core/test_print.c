@@ -89,7 +89,8 @@ static void read_case(recorded *r, print_case *c) {
     memcpy(c->name, recorded_take(r, n), n);
     if (n) c->view.grad_fn = c->name;
     if (flags & TANGENT) {
-        c->tangent = (wg__print_view){c->view.dtype, c->view.ndim, c->sizes, c->row_major, NULL, NULL, false, NULL, NULL};
+        c->tangent =
+            (wg__print_view){c->view.dtype, c->view.ndim, c->sizes, c->row_major, NULL, NULL, false, NULL, NULL};
         c->tangent.data = c->tangent_bytes = copy_bytes(r, (size_t)numel * wg_dtype_size(c->view.dtype));
         c->view.tangent = &c->tangent;
     }

@@ -125,16 +125,16 @@ CALL(randint_3000) { return wg_randint(-70, 3000, 1, &n, WG_DTYPE(d), NULL); }
 CALL(transposed) { return wg_empty_strided(2, (int64_t[]){3, n}, (int64_t[]){1, 3}, WG_DTYPE(d)); }
 CALL(columns) { return wg_empty_strided(2, (int64_t[]){3, n}, (int64_t[]){2 * n, 2}, WG_DTYPE(d)); }
 CALL(permuted) { return wg_empty_strided(3, (int64_t[]){3, 2, (n + 1) / 2}, (int64_t[]){1, 3 * n, 6}, WG_DTYPE(d)); }
-#define LAYOUT(layout)                                                                 \
-    CALL(uniform_##layout) { return wg_uniform_(layout(n, d), 0, 1, NULL); }           \
-    CALL(normal_##layout) { return wg_normal_(layout(n, d), 0, 1, NULL); }             \
-    CALL(exponential_##layout) { return wg_exponential_(layout(n, d), 1, NULL); }      \
-    CALL(bernoulli_##layout) { return wg_bernoulli_(layout(n, d), 0.5, NULL); }        \
-    CALL(random_##layout) { return wg_random_(layout(n, d), NULL); }                   \
-    CALL(randn_like_##layout) { return wg_randn_like(layout(n, d), NULL, NULL); }      \
-    CALL(bernoulli_each_##layout) {                                                    \
-        wg_tensor *t = layout(n, d);                                                   \
-        return wg_bernoulli_tensor_(t, fraction(wg_size(t, -1), WG_FLOAT32, 0), NULL); \
+#define LAYOUT(layout)                                                                                                 \
+    CALL(uniform_##layout) { return wg_uniform_(layout(n, d), 0, 1, NULL); }                                           \
+    CALL(normal_##layout) { return wg_normal_(layout(n, d), 0, 1, NULL); }                                             \
+    CALL(exponential_##layout) { return wg_exponential_(layout(n, d), 1, NULL); }                                      \
+    CALL(bernoulli_##layout) { return wg_bernoulli_(layout(n, d), 0.5, NULL); }                                        \
+    CALL(random_##layout) { return wg_random_(layout(n, d), NULL); }                                                   \
+    CALL(randn_like_##layout) { return wg_randn_like(layout(n, d), NULL, NULL); }                                      \
+    CALL(bernoulli_each_##layout) {                                                                                    \
+        wg_tensor *t = layout(n, d);                                                                                   \
+        return wg_bernoulli_tensor_(t, fraction(wg_size(t, -1), WG_FLOAT32, 0), NULL);                                 \
     }
 LAYOUT(transposed)
 LAYOUT(columns)
@@ -180,12 +180,12 @@ static const entry entries[] = {
     {"randint -9223372036854775808 9223372036854775807", randint_all, 0},
     {"randint 0 1073741824", randint_30, 0},
     {"randint -70 3000", randint_3000, 0},
-#define LAYOUT_ENTRIES(layout)                                                                                    \
-    {"uniform_ " #layout, uniform_##layout, 0}, {"normal_ " #layout, normal_##layout, 0},                         \
-        {"exponential_ " #layout, exponential_##layout, WG_FLOAT32},                                              \
-        {"bernoulli_ " #layout, bernoulli_##layout, WG_FLOAT32}, {"random_ " #layout, random_##layout, WG_INT64}, \
-        {"randn_like " #layout, randn_like_##layout, WG_FLOAT32}, {                                               \
-        "bernoulli_ tensor " #layout, bernoulli_each_##layout, WG_FLOAT32                                         \
+#define LAYOUT_ENTRIES(layout)                                                                                         \
+    {"uniform_ " #layout, uniform_##layout, 0}, {"normal_ " #layout, normal_##layout, 0},                              \
+        {"exponential_ " #layout, exponential_##layout, WG_FLOAT32},                                                   \
+        {"bernoulli_ " #layout, bernoulli_##layout, WG_FLOAT32}, {"random_ " #layout, random_##layout, WG_INT64},      \
+        {"randn_like " #layout, randn_like_##layout, WG_FLOAT32}, {                                                    \
+        "bernoulli_ tensor " #layout, bernoulli_each_##layout, WG_FLOAT32                                              \
     }
     LAYOUT_ENTRIES(transposed),
     LAYOUT_ENTRIES(columns),
@@ -355,12 +355,12 @@ static void expect_floats(wg_tensor *t, const double *expected, int64_t n) {
     for (int64_t i = 0; i < n; i++)
         if (got[i] != expected[i]) fail_msg("element %d: %.17g is not %.17g", (int)i, got[i], expected[i]);
 }
-#define EXPECT(t, ...) \
+#define EXPECT(t, ...)                                                                                                 \
     expect_floats((t), (const double[]){__VA_ARGS__}, (int64_t)(sizeof((double[]){__VA_ARGS__}) / sizeof(double)))
-#define EXPECT_SEED(seed, t, ...) \
-    WG_SCOPE {                    \
-        wg_manual_seed(seed);     \
-        EXPECT(t, __VA_ARGS__);   \
+#define EXPECT_SEED(seed, t, ...)                                                                                      \
+    WG_SCOPE {                                                                                                         \
+        wg_manual_seed(seed);                                                                                          \
+        EXPECT(t, __VA_ARGS__);                                                                                        \
     }
 
 static void known_answers(void **state) {
@@ -417,10 +417,10 @@ static void expect_sha256(wg_tensor *t, const char *expected) {
     free(p);
     assert_string_equal(hex, expected);
 }
-#define EXPECT_HASH(t, hash)    \
-    WG_SCOPE {                  \
-        wg_manual_seed(0);      \
-        expect_sha256(t, hash); \
+#define EXPECT_HASH(t, hash)                                                                                           \
+    WG_SCOPE {                                                                                                         \
+        wg_manual_seed(0);                                                                                             \
+        expect_sha256(t, hash);                                                                                        \
     }
 
 static void known_hashes(void **state) {

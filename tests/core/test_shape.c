@@ -40,7 +40,7 @@ static void check_too_large(const wg_tensor *t) {
     wg_clear_error();
 }
 #define too_large(t) (line = __LINE__, check_too_large(t))
-#define OUT_OF_RANGE(low, high, dim) \
+#define OUT_OF_RANGE(low, high, dim)                                                                                   \
     "Dimension out of range (expected to be in range of [" #low ", " #high "], but got " #dim ")"
 
 static wg_tensor *six(void) { return wg_view(wg_arange(wg_i(0), wg_i(6), wg_i(1), NULL), 2, (int64_t[]){2, 3}); }
@@ -61,7 +61,7 @@ static void is(wg_tensor *t, int ndim, const int64_t *sizes, const int64_t *stri
     assert_int_equal(wg_copy_out(t, WG_INT64, got, sizeof(int64_t) * (size_t)numel), WG_OK);
     for (int64_t i = 0; i < numel; i++) assert_int_equal(got[i], values[i]);
 }
-#define L(...) \
+#define L(...)                                                                                                         \
     (const int64_t[]) { __VA_ARGS__ }
 #define IS(t, ndim, sizes, strides, ...) is(t, ndim, sizes, strides, L(__VA_ARGS__))
 

@@ -15,7 +15,7 @@
 #include "wengert/wengert.h"
 
 #define COUNT(a) (sizeof(a) / sizeof(*(a)))
-#define L(...) \
+#define L(...)                                                                                                         \
     (const int64_t[]) { __VA_ARGS__ }
 
 static int released;
@@ -38,12 +38,12 @@ static bool equal(wg_tensor *a, wg_tensor *b) {
     return wg_equal(a, b, &same) == WG_OK && same;
 }
 #define HOLDS(t, ...) assert_true(holds(t, (const double[]){__VA_ARGS__}))
-#define RAISES(call, code, part)                                                            \
-    do {                                                                                    \
-        assert_true(wg_is_poison(call));                                                    \
-        assert_string_equal(wg_status_name(wg_last_status()), wg_status_name(code));        \
-        if (!strstr(wg_last_message(), part)) assert_string_equal(wg_last_message(), part); \
-        wg_clear_error();                                                                   \
+#define RAISES(call, code, part)                                                                                       \
+    do {                                                                                                               \
+        assert_true(wg_is_poison(call));                                                                               \
+        assert_string_equal(wg_status_name(wg_last_status()), wg_status_name(code));                                   \
+        if (!strstr(wg_last_message(), part)) assert_string_equal(wg_last_message(), part);                            \
+        wg_clear_error();                                                                                              \
     } while (0)
 
 /* ---- borrowed memory --------------------------------------------------------------------------------------------- */
@@ -300,7 +300,7 @@ static const struct {
     const char *name;
     wg_tensor *(*call)(void);
 } writes[] = {
-#define W(name) \
+#define W(name)                                                                                                        \
     { #name, write_##name }
     W(add),          W(add_alpha),
     W(sub),          W(sub_alpha),

@@ -19,7 +19,7 @@
 
 #include "support/program.h"
 
-/* ---- pointwise ----------------------------------------------------------------------------------------------- */
+/* ---- pointwise --------------------------------------------------------------------------------------------------- */
 
 typedef wg_tensor *(*call1)(wg_tensor *);
 typedef wg_tensor *(*call2)(wg_tensor *, wg_tensor *);
@@ -129,7 +129,7 @@ static void cast(program *p) {
         differ(p, "to its own dtype is another tensor");
 }
 
-/* ---- writes -------------------------------------------------------------------------------------------------- */
+/* ---- writes ------------------------------------------------------------------------------------------------------ */
 
 static const struct {
     const char *name, *op;
@@ -219,7 +219,7 @@ static void masked_fill(program *p) {
         take_result(p, r, m, seen, 2, true);
 }
 
-/* ---- reductions ---------------------------------------------------------------------------------------------- */
+/* ---- reductions -------------------------------------------------------------------------------------------------- */
 
 static int any_dims(program *p, const nt *x, int64_t *dims, int most) {
     int n = 0;
@@ -316,7 +316,7 @@ static void sort(program *p) {
     compare(p, "the indices", where_r, at);
 }
 
-/* ---- views --------------------------------------------------------------------------------------------------- */
+/* ---- views ------------------------------------------------------------------------------------------------------- */
 
 static void done_view(program *p, const item *x, unsigned wrong, nt *m, wg_tensor *r) {
     if (settle(p, wrong, r)) take_view(p, r, m, x);
@@ -497,7 +497,7 @@ static void copies(program *p) {
     if (way == 1 && !wg_is_contiguous(r)) differ(p, "contiguous is not");
 }
 
-/* ---- several views, and joins -------------------------------------------------------------------------------- */
+/* ---- several views, and joins ------------------------------------------------------------------------------------ */
 
 static void take_pieces(program *p, const item *x, unsigned wrong, wg_status st, wg_tensor **out, int n, nt **m,
                         int expected) {
@@ -568,7 +568,7 @@ static void join(program *p) {
     if (settle(p, wrong, r)) take_result(p, r, m, in, n, true);
 }
 
-/* ---- products ------------------------------------------------------------------------------------------------ */
+/* ---- products ---------------------------------------------------------------------------------------------------- */
 
 static void matmul(program *p) {
     item x = *any_item(p), y;
@@ -596,7 +596,7 @@ static void matmul(program *p) {
     if (settle(p, wrong, r)) take_result(p, r, m, in, 2, true);
 }
 
-/* ---- the rest ------------------------------------------------------------------------------------------------ */
+/* ---- the rest ---------------------------------------------------------------------------------------------------- */
 
 static void add_new(program *p) {
     int64_t sizes[NT_DIMS];
@@ -672,7 +672,7 @@ static void any_step(program *p) {
     steps[at].step(p);
 }
 
-/* ---- running ------------------------------------------------------------------------------------------------- */
+/* ---- running ----------------------------------------------------------------------------------------------------- */
 
 static program now; /* large */
 static long calls, refusals;

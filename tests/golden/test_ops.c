@@ -31,7 +31,7 @@ typedef struct call {
     bool needs_grad[MAX_IN];
     int64_t ints[MAX_ARGS][MAX_DIM];
     wg_arg args[MAX_ARGS];
-    uint64_t shapes; /* a hash of the inputs' sizes */
+    uint64_t shapes;    /* a hash of the inputs' sizes */
     bool wrong, failed; /* complained about; raised where PyTorch did not */
 } call;
 
@@ -222,8 +222,11 @@ static wg_tensor *do_norm(const wg_arg *a) {
 static wg_tensor *truth(wg_status st, bool value) { return st == WG_OK ? wg_b(value) : wg_neg(NULL); }
 static wg_tensor *do_prod(const wg_arg *a) {
     int64_t dim = INT(1);
-    wg_reduce o = {.size = sizeof o, .keepdim = INT(2), .dims = {a[1].tag != WG_TAG_NONE, &dim},
-                   .has_dtype = a[3].tag == WG_TAG_DTYPE, .dtype = (wg_dtype)INT(3)};
+    wg_reduce o = {.size = sizeof o,
+                   .keepdim = INT(2),
+                   .dims = {a[1].tag != WG_TAG_NONE, &dim},
+                   .has_dtype = a[3].tag == WG_TAG_DTYPE,
+                   .dtype = (wg_dtype)INT(3)};
     return wg_prod_opt(A(0), &o);
 }
 static wg_tensor *do_equal(const wg_arg *a) {
@@ -272,12 +275,36 @@ static const struct {
     const char *name;
     direct_fn fn;
 } direct[] = {
-    {"norm", do_norm}, {"prod", do_prod}, {"equal", do_equal}, {"allclose", do_allclose}, {"isclose", do_isclose}, {"square", do_square},
-    {"conj", do_conj}, {"reshape", do_reshape}, {"narrow", do_narrow}, {"flatten", do_flatten}, {"mT", do_mT},
-    {"expand_as", do_expand_as}, {"contiguous", do_contiguous}, {"to", do_to}, {"add_", do_add_}, {"sub_", do_sub_},
-    {"mul_", do_mul_}, {"div_", do_div_}, {"pow_", do_pow_}, {"copy_", do_copy_}, {"fill_", do_fill_},
-    {"zero_", do_zero_}, {"relu_", do_relu_}, {"exp_", do_exp_}, {"tanh_", do_tanh_}, {"sigmoid_", do_sigmoid_},
-    {"neg_", do_neg_}, {"clamp_", do_clamp_}, {"masked_fill_", do_masked_fill_}, {"index_put_", do_index_put_},
+    {"norm", do_norm},
+    {"prod", do_prod},
+    {"equal", do_equal},
+    {"allclose", do_allclose},
+    {"isclose", do_isclose},
+    {"square", do_square},
+    {"conj", do_conj},
+    {"reshape", do_reshape},
+    {"narrow", do_narrow},
+    {"flatten", do_flatten},
+    {"mT", do_mT},
+    {"expand_as", do_expand_as},
+    {"contiguous", do_contiguous},
+    {"to", do_to},
+    {"add_", do_add_},
+    {"sub_", do_sub_},
+    {"mul_", do_mul_},
+    {"div_", do_div_},
+    {"pow_", do_pow_},
+    {"copy_", do_copy_},
+    {"fill_", do_fill_},
+    {"zero_", do_zero_},
+    {"relu_", do_relu_},
+    {"exp_", do_exp_},
+    {"tanh_", do_tanh_},
+    {"sigmoid_", do_sigmoid_},
+    {"neg_", do_neg_},
+    {"clamp_", do_clamp_},
+    {"masked_fill_", do_masked_fill_},
+    {"index_put_", do_index_put_},
 };
 
 /* ---- making the call --------------------------------------------------------------------------------------------- */
@@ -450,8 +477,10 @@ static void say_graph(line *l, const call *c, wg_node *node) {
     for (int i = 0; i < wg_node_inputs(node); i++) {
         wg_node *next = wg_node_next(node, i, NULL);
         say(l, said++ ? "," : "(");
-        if (next) say_graph(l, c, next);
-        else say(l, "-");
+        if (next)
+            say_graph(l, c, next);
+        else
+            say(l, "-");
     }
     if (said) say(l, ")");
 }
@@ -490,8 +519,10 @@ static void check_gradient(recorded *r, call *c, int k, wg_tensor *g, bool ran) 
     if (given) read_wanted(r, &w);
     if (!ran) return;
     total.gradients++;
-    if (given != (g != NULL)) complain(c, "%s is %s", what, g ? "there, not in PyTorch" : "not there, but in PyTorch");
-    else if (g) compare_tensor(c, &w, g, COMPARE_NORM, what);
+    if (given != (g != NULL))
+        complain(c, "%s is %s", what, g ? "there, not in PyTorch" : "not there, but in PyTorch");
+    else if (g)
+        compare_tensor(c, &w, g, COMPARE_NORM, what);
 }
 
 /* What wg_grad takes: outputs with a cotangent, inputs that require grad. */
@@ -517,8 +548,8 @@ static void check_backward(recorded *r, call *c, wg_tensor *const *out, const wa
     for (int i = 0; i < c->nin; i++)
         if (c->needs_grad[i]) p.number[p.nleaf] = i, p.leaf[p.nleaf++] = c->in[i];
     bool skip = c->wrong || c->failed;
-    wg_status st = skip ? WG_OK
-                        : wg_grad(p.out, p.nout, p.leaf, p.nleaf, p.cotangent, WG_WALK(.allow_unused = true), p.grad);
+    wg_status st =
+        skip ? WG_OK : wg_grad(p.out, p.nout, p.leaf, p.nleaf, p.cotangent, WG_WALK(.allow_unused = true), p.grad);
     const char *ours = st == WG_OK ? "" : wg_status_name(st);
     if (!skip && strcmp(ours, error) != 0)
         complain(c, "backward raises %s (%s), PyTorch's %s", ours, st == WG_OK ? "" : wg_last_message(), error);

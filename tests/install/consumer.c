@@ -1,4 +1,5 @@
-/* consumer.c - what a user's first program looks like: ones, add, mul, mean, backward. Built against an installed tree. */
+/* consumer.c - what a user's first program looks like: ones, add, mul, mean, backward. Built against an installed tree.
+ */
 #include <stdio.h>
 #include <wengert/wengert.h>
 

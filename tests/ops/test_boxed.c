@@ -9,9 +9,11 @@
 
 #include "wengert/wengert.h"
 
-#define T(x) {.tag = WG_TAG_TENSOR, .v.t = (x)}
-#define CALL(name, result, ...)                                                                                       \
-    wg_call_op(name, (const wg_arg[]){__VA_ARGS__}, sizeof((const wg_arg[]){__VA_ARGS__}) / sizeof(wg_arg), &(result), 1, &n)
+#define T(x)                                                                                                           \
+    { .tag = WG_TAG_TENSOR, .v.t = (x) }
+#define CALL(name, result, ...)                                                                                        \
+    wg_call_op(name, (const wg_arg[]){__VA_ARGS__}, sizeof((const wg_arg[]){__VA_ARGS__}) / sizeof(wg_arg), &(result), \
+               1, &n)
 
 static double first(wg_tensor *t) {
     double v = 0;

@@ -21,25 +21,25 @@ static void open_inputs(void) {
     j = wg_from_data((const int64_t[]){2, 2, -4}, WG_INT64, WG_SHAPE(3), NULL);
 }
 
-#define T(tensor_) \
+#define T(tensor_)                                                                                                     \
     { .tag = WG_TAG_TENSOR, .v.t = (tensor_) }
-#define INT(k) \
+#define INT(k)                                                                                                         \
     { .tag = WG_TAG_INT, .v.i = (k) }
-#define NUM(d_) \
+#define NUM(d_)                                                                                                        \
     { .tag = WG_TAG_DOUBLE, .v.d = (d_) }
-#define YES \
+#define YES                                                                                                            \
     { .tag = WG_TAG_BOOL, .v.i = 1 }
-#define NO \
+#define NO                                                                                                             \
     { .tag = WG_TAG_BOOL, .v.i = 0 }
-#define STR(s_) \
+#define STR(s_)                                                                                                        \
     { .tag = WG_TAG_STRING, .v.s = (s_) }
-#define NONE \
+#define NONE                                                                                                           \
     { .tag = WG_TAG_NONE }
-#define INTS(...)                                                                                                  \
-    {                                                                                                              \
-        .tag = WG_TAG_INTS, .n = sizeof((int64_t[]){__VA_ARGS__}) / 8, .v.ints = (const int64_t[]) { __VA_ARGS__ } \
+#define INTS(...)                                                                                                      \
+    {                                                                                                                  \
+        .tag = WG_TAG_INTS, .n = sizeof((int64_t[]){__VA_ARGS__}) / 8, .v.ints = (const int64_t[]) { __VA_ARGS__ }     \
     }
-#define NO_INTS \
+#define NO_INTS                                                                                                        \
     { .tag = WG_TAG_INTS }
 
 static wg_tensor *out[8];
@@ -67,9 +67,9 @@ static void check(const char *name, wg_tensor *r, const char *sizes, wg_dtype dt
         if (!(fabs(v - want[k]) <= 1e-14)) fail_msg("%s: element %d is %.17g, not %.17g", name, (int)k, v, want[k]);
     }
 }
-#define IS(k, sizes, dtype, node, values, name, ...) \
+#define IS(k, sizes, dtype, node, values, name, ...)                                                                   \
     check(name, done(name, ARGS(__VA_ARGS__), k), sizes, WG_##dtype, node, (const double[])values)
-#define V(...) \
+#define V(...)                                                                                                         \
     { __VA_ARGS__ }
 
 static void arithmetic(void **state) {
@@ -192,13 +192,13 @@ static void some_give_their_input_back(void **state) {
 }
 
 /* On a clone w of x. */
-#define WRITES(node, values, name, ...)                                 \
-    do {                                                                \
-        wg_tensor *w = wg_clone(x);                                     \
-        wg_tensor *r = done(name, ARGS(T(w), __VA_ARGS__), 0);          \
-        assert_ptr_equal(r, w);                                         \
-        assert_int_equal(wg_version_of(w), 1);                          \
-        check(name, w, "22", WG_FLOAT64, node, (const double[])values); \
+#define WRITES(node, values, name, ...)                                                                                \
+    do {                                                                                                               \
+        wg_tensor *w = wg_clone(x);                                                                                    \
+        wg_tensor *r = done(name, ARGS(T(w), __VA_ARGS__), 0);                                                         \
+        assert_ptr_equal(r, w);                                                                                        \
+        assert_int_equal(wg_version_of(w), 1);                                                                         \
+        check(name, w, "22", WG_FLOAT64, node, (const double[])values);                                                \
     } while (0)
 static void in_place_forms(void **state) {
     (void)state;
@@ -278,8 +278,10 @@ static void refusals(void **state) {
         refused("clamp", ARGS(T(x)), WG_ERR_RUNTIME, "torch.clamp: At least one of 'min' or 'max' must not be None");
         refused("add_", ARGS(T(x), T(y)), WG_ERR_RUNTIME,
                 "a leaf Variable that requires grad is being used in an in-place operation");
-        refused("as_strided", ARGS(T(x), INTS(2), INTS(1), INT(-1)), WG_ERR_RUNTIME, "Tensor: invalid storage offset -1");
-        refused("as_strided", ARGS(T(x), INTS(2), INTS(1, 1)), WG_ERR_RUNTIME, "mismatch in length of strides and shape");
+        refused("as_strided", ARGS(T(x), INTS(2), INTS(1), INT(-1)), WG_ERR_RUNTIME,
+                "Tensor: invalid storage offset -1");
+        refused("as_strided", ARGS(T(x), INTS(2), INTS(1, 1)), WG_ERR_RUNTIME,
+                "mismatch in length of strides and shape");
         refused("embedding", ARGS(T(x), T(wg_zeros(WG_SHAPE(1), WG_DTYPE(WG_INT64))), NONE, YES),
                 WG_ERR_NOT_IMPLEMENTED, "not implemented");
     }
@@ -321,7 +323,8 @@ static void shapes_in_place(void **state) {
         double g[4];
         assert_int_equal(wg_copy_out(wg_grad_of(x), WG_FLOAT64, g, sizeof(g)), WG_OK);
         assert_true(g[0] == 3 * 8 * 1.5 && g[3] == 3 * 8 * -0.5);
-        refused("t_", ARGS(T(x)), WG_ERR_RUNTIME, "a leaf Variable that requires grad is being used in an in-place operation");
+        refused("t_", ARGS(T(x)), WG_ERR_RUNTIME,
+                "a leaf Variable that requires grad is being used in an in-place operation");
         assert_true(wg_is_poison(wg_take_geometry_(z, wg_t(x))));
         wg_clear_error();
     }
@@ -329,10 +332,10 @@ static void shapes_in_place(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(arithmetic),     cmocka_unit_test(reductions),
-        cmocka_unit_test(views),          cmocka_unit_test(some_give_their_input_back),
-        cmocka_unit_test(in_place_forms), cmocka_unit_test(none_is_none),
-        cmocka_unit_test(refusals),       cmocka_unit_test(comparisons_in_place),
+        cmocka_unit_test(arithmetic),      cmocka_unit_test(reductions),
+        cmocka_unit_test(views),           cmocka_unit_test(some_give_their_input_back),
+        cmocka_unit_test(in_place_forms),  cmocka_unit_test(none_is_none),
+        cmocka_unit_test(refusals),        cmocka_unit_test(comparisons_in_place),
         cmocka_unit_test(shapes_in_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -403,10 +403,10 @@ static void put_into_expanded(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        FACT_TEST(index_values),    FACT_TEST(index_masks), FACT_TEST(index_of_nothing), FACT_TEST(index_refusals),
-        FACT_TEST(index_gradients), FACT_TEST(put_values),  FACT_TEST(put_in_place),     FACT_TEST(put_refusals),
-        FACT_TEST(select_rows),     FACT_TEST(add_rows),    FACT_TEST(fill_rows),        FACT_TEST(gathers),
-        FACT_TEST(scatters),        FACT_TEST(nonzeros),    FACT_TEST(masked_fills),     FACT_TEST(embeddings),
+        FACT_TEST(index_values),      FACT_TEST(index_masks), FACT_TEST(index_of_nothing), FACT_TEST(index_refusals),
+        FACT_TEST(index_gradients),   FACT_TEST(put_values),  FACT_TEST(put_in_place),     FACT_TEST(put_refusals),
+        FACT_TEST(select_rows),       FACT_TEST(add_rows),    FACT_TEST(fill_rows),        FACT_TEST(gathers),
+        FACT_TEST(scatters),          FACT_TEST(nonzeros),    FACT_TEST(masked_fills),     FACT_TEST(embeddings),
         FACT_TEST(put_into_expanded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

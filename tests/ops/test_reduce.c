@@ -119,9 +119,9 @@ static bounds logsumexp_naive(const double *v, int64_t n, double p, wg_dtype d) 
 /* ---- the ops ----------------------------------------------------------------------------------------------------- */
 
 typedef wg_tensor *reduce_fn(wg_tensor *x, double p, const wg_reduce *o);
-#define PLAIN(name) \
+#define PLAIN(name)                                                                                                    \
     static wg_tensor *call_##name(wg_tensor *x, double p, const wg_reduce *o) { return (void)p, wg_##name##_opt(x, o); }
-#define NUMBERED(name) \
+#define NUMBERED(name)                                                                                                 \
     static wg_tensor *call_##name(wg_tensor *x, double p, const wg_reduce *o) { return wg_##name##_opt(x, p, o); }
 PLAIN(sum)
 PLAIN(mean)
@@ -436,49 +436,49 @@ static void softmaxes(void **state) {
 
 /* ---- the kernels of every ISA ------------------------------------------------------------------------------------ */
 
-#define KERNELS(T, S, D)                                                                                           \
-    static void kernels_##S(const char *isa, const struct wg_reduce_table *k) {                                    \
-        static const int64_t lengths[] = {1, 2, 15, 16, 17, 63, 64, 65, 127, 1000, 1023, 1024, 1025, 2049, 70001}; \
-        for (size_t l = 0; l < sizeof(lengths) / sizeof(*lengths); l++)                                            \
-            for (int special = 0; special < 2; special++) {                                                        \
-                int64_t n = lengths[l];                                                                            \
-                T *x = malloc((size_t)n * sizeof(T)); /* exactly: a step outside is a sanitizer's */               \
-                double *v = malloc((size_t)n * sizeof(double));                                                    \
-                for (int64_t i = 0; i < n; i++) x[i] = (T)naive_uniform(-1, 1);                                    \
-                if (special) x[naive_below(n)] = naive_below(2) ? (T)NAN : (T)-INFINITY;                           \
-                for (int64_t i = 0; i < n; i++) v[i] = x[i];                                                       \
-                T mean = (T)0.25;                                                                                  \
-                bool good = within(D, k->sum_##S(x, n), sum_naive(v, n, 0, D));                                    \
-                good &= within(D, k->max_##S(x, n), amax_naive(v, n, 0, D));                                       \
-                good &= within(D, k->min_##S(x, n), amin_naive(v, n, 0, D));                                       \
-                for (int64_t i = 0; i < n; i++) v[i] = (double)(((long double)x[i] - mean) * (x[i] - mean));       \
-                bounds squares = sum_naive(v, n, 0, D);                                                            \
-                squares.tolerance += isfinite(squares.want) ? squares.want * 4 * unit(D) : 0;                      \
-                good &= within(D, k->sum_abs2_##S(x, mean, n), squares);                                           \
-                if (!good) print_error("%s %s: n = %lld\n", isa, #S, (long long)n);                                \
-                assert_true(good);                                                                                 \
-                free(x), free(v);                                                                                  \
-                checks++;                                                                                          \
-            }                                                                                                      \
-    }                                                                                                              \
-    static void columns_##S(const char *isa, const struct wg_reduce_table *k) {                                    \
-        static const int64_t shapes[][3] = {                                                                       \
-            {1, 1, 1},    {3, 7, 5},       {127, 64, 64}, {128, 65, 65}, {129, 130, 64},                           \
-            {1000, 3, 2}, {257, 256, 256}, {0, 4, 4},     {5000, 66, 63}};                                         \
-        for (size_t l = 0; l < sizeof(shapes) / sizeof(*shapes); l++) {                                            \
-            int64_t n = shapes[l][0], inner = shapes[l][1], width = shapes[l][2];                                  \
-            T *x = malloc((size_t)(n * inner) * sizeof(T) + 1), *out = malloc((size_t)width * sizeof(T));          \
-            double *v = malloc((size_t)n * sizeof(double) + 1);                                                    \
-            for (int64_t i = 0; i < n * inner; i++) x[i] = (T)naive_uniform(-1, 1);                                \
-            k->column_sum_##S(x, n, inner, width, out);                                                            \
-            for (int64_t c = 0; c < width; c++) {                                                                  \
-                for (int64_t i = 0; i < n; i++) v[i] = x[i * inner + c];                                           \
-                if (!within(D, out[c], sum_naive(v, n, 0, D))) print_error("%s column_sum_%s\n", isa, #S);         \
-                assert_true(within(D, out[c], sum_naive(v, n, 0, D)));                                             \
-            }                                                                                                      \
-            free(x), free(out), free(v);                                                                           \
-            checks++;                                                                                              \
-        }                                                                                                          \
+#define KERNELS(T, S, D)                                                                                               \
+    static void kernels_##S(const char *isa, const struct wg_reduce_table *k) {                                        \
+        static const int64_t lengths[] = {1, 2, 15, 16, 17, 63, 64, 65, 127, 1000, 1023, 1024, 1025, 2049, 70001};     \
+        for (size_t l = 0; l < sizeof(lengths) / sizeof(*lengths); l++)                                                \
+            for (int special = 0; special < 2; special++) {                                                            \
+                int64_t n = lengths[l];                                                                                \
+                T *x = malloc((size_t)n * sizeof(T)); /* exactly: a step outside is a sanitizer's */                   \
+                double *v = malloc((size_t)n * sizeof(double));                                                        \
+                for (int64_t i = 0; i < n; i++) x[i] = (T)naive_uniform(-1, 1);                                        \
+                if (special) x[naive_below(n)] = naive_below(2) ? (T)NAN : (T)-INFINITY;                               \
+                for (int64_t i = 0; i < n; i++) v[i] = x[i];                                                           \
+                T mean = (T)0.25;                                                                                      \
+                bool good = within(D, k->sum_##S(x, n), sum_naive(v, n, 0, D));                                        \
+                good &= within(D, k->max_##S(x, n), amax_naive(v, n, 0, D));                                           \
+                good &= within(D, k->min_##S(x, n), amin_naive(v, n, 0, D));                                           \
+                for (int64_t i = 0; i < n; i++) v[i] = (double)(((long double)x[i] - mean) * (x[i] - mean));           \
+                bounds squares = sum_naive(v, n, 0, D);                                                                \
+                squares.tolerance += isfinite(squares.want) ? squares.want * 4 * unit(D) : 0;                          \
+                good &= within(D, k->sum_abs2_##S(x, mean, n), squares);                                               \
+                if (!good) print_error("%s %s: n = %lld\n", isa, #S, (long long)n);                                    \
+                assert_true(good);                                                                                     \
+                free(x), free(v);                                                                                      \
+                checks++;                                                                                              \
+            }                                                                                                          \
+    }                                                                                                                  \
+    static void columns_##S(const char *isa, const struct wg_reduce_table *k) {                                        \
+        static const int64_t shapes[][3] = {                                                                           \
+            {1, 1, 1},    {3, 7, 5},       {127, 64, 64}, {128, 65, 65}, {129, 130, 64},                               \
+            {1000, 3, 2}, {257, 256, 256}, {0, 4, 4},     {5000, 66, 63}};                                             \
+        for (size_t l = 0; l < sizeof(shapes) / sizeof(*shapes); l++) {                                                \
+            int64_t n = shapes[l][0], inner = shapes[l][1], width = shapes[l][2];                                      \
+            T *x = malloc((size_t)(n * inner) * sizeof(T) + 1), *out = malloc((size_t)width * sizeof(T));              \
+            double *v = malloc((size_t)n * sizeof(double) + 1);                                                        \
+            for (int64_t i = 0; i < n * inner; i++) x[i] = (T)naive_uniform(-1, 1);                                    \
+            k->column_sum_##S(x, n, inner, width, out);                                                                \
+            for (int64_t c = 0; c < width; c++) {                                                                      \
+                for (int64_t i = 0; i < n; i++) v[i] = x[i * inner + c];                                               \
+                if (!within(D, out[c], sum_naive(v, n, 0, D))) print_error("%s column_sum_%s\n", isa, #S);             \
+                assert_true(within(D, out[c], sum_naive(v, n, 0, D)));                                                 \
+            }                                                                                                          \
+            free(x), free(out), free(v);                                                                               \
+            checks++;                                                                                                  \
+        }                                                                                                              \
     }
 KERNELS(float, f32, WG_FLOAT32)
 KERNELS(double, f64, WG_FLOAT64)

@@ -1,5 +1,5 @@
-/* Every op of the registry in every mode: reverse and forward mode against finite differences, second order, forward over
- * reverse, batch = loop, strided = contiguous, every dtype, poison. Counts what it ran.
+/* Every op of the registry in every mode: reverse and forward mode against finite differences, second order, forward
+ * over reverse, batch = loop, strided = contiguous, every dtype, poison. Counts what it ran.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -19,7 +19,7 @@ static void say(const sample *s, int k, const char *what) {
     print_error("%s sample %d: %s: %s\n", s->op->name, k, what, wg_last_message());
 }
 
-/* ---- the op as a function of its differentiable inputs ----------------------------------------------------------------- */
+/* ---- the op as a function of its differentiable inputs ----------------------------------------------------------- */
 
 static bool takes_gradient(const sample *s, int i) {
     const wg_op *op = s->op;
@@ -54,7 +54,7 @@ static int leaves(const sample *s, wg_tensor **in) {
     return n;
 }
 
-/* ---- tests ---------------------------------------------------------------------------------------------------------------- */
+/* ---- tests ------------------------------------------------------------------------------------------------------- */
 
 static void test_every_op_has_a_sample(void **state) {
     (void)state;
@@ -80,8 +80,7 @@ static int each(bool (*body)(sample *s, int k)) {
         const wg_op *op = wg__op_at(i);
         if (!op->shape && !(op->traits & WG_POINTWISE)) continue;
         bool more = true;
-        for (int k = 0; more; k++)
-            WG_SCOPE {
+        for (int k = 0; more; k++) WG_SCOPE {
                 sample s;
                 more = sample_make(op, k, &s);
                 if (!more) break;
@@ -98,7 +97,8 @@ static bool forward_works(sample *s, int k) {
     wg_tensor *out[8];
     if (sample_call(s, s->in, out) == WG_OK) return true;
     const wg_op *op = s->op;
-    if ((op->traits & WG_POINTWISE) && (op->kind == WG_K_INT || op->kind == WG_K_WHOLE)) return true; /* floats are refused */
+    if ((op->traits & WG_POINTWISE) && (op->kind == WG_K_INT || op->kind == WG_K_WHOLE))
+        return true; /* floats are refused */
     say(s, k, "forward");
     return false;
 }
@@ -108,7 +108,8 @@ static bool first_order(sample *s, int k) {
     wg_tensor *in[MAX_SAMPLE_IN];
     if (!differentiable(s)) return true;
     int n = leaves(s, in);
-    if (wg_gradcheck(call, s, in, n, &(wg_check_opts){.size = sizeof(wg_check_opts), .check_forward = true}) == WG_OK) return true;
+    if (wg_gradcheck(call, s, in, n, &(wg_check_opts){.size = sizeof(wg_check_opts), .check_forward = true}) == WG_OK)
+        return true;
     say(s, k, "gradcheck");
     return false;
 }
@@ -118,13 +119,17 @@ static bool second_order(sample *s, int k) {
     wg_tensor *in[MAX_SAMPLE_IN];
     if (!differentiable(s)) return true;
     int n = leaves(s, in);
-    if (wg_gradgradcheck(call, s, in, n, &(wg_check_opts){.size = sizeof(wg_check_opts), .check_forward = true}) == WG_OK) return true;
+    if (wg_gradgradcheck(call, s, in, n, &(wg_check_opts){.size = sizeof(wg_check_opts), .check_forward = true}) ==
+        WG_OK)
+        return true;
     say(s, k, "gradgradcheck");
     return false;
 }
-static void test_second_order_and_forward_over_reverse(void **state) { (void)state, assert_int_equal(each(second_order), 0); }
+static void test_second_order_and_forward_over_reverse(void **state) {
+    (void)state, assert_int_equal(each(second_order), 0);
+}
 
-/* ---- batch = loop --------------------------------------------------------------------------------------------------------------- */
+/* ---- batch = loop ------------------------------------------------------------------------------------------------ */
 
 static wg_tensor *mapped(void *user, wg_tensor *const *in, int nin) {
     const sample *s = user;
@@ -153,13 +158,14 @@ static bool batch_is_loop(sample *s, int k) {
         batches[i] = wg_stack(parts, 3, dims[i]);
     }
     wg_tensor *got = wg_vmap(mapped, s, batches, dims, n, 0), *want = wg_stack(loop, 3, 0);
-    if (!wg_is_poison(got) && !wg_is_poison(want) && wg_allclose(got, want, 1e-12, 1e-12, true, &same) == WG_OK && same) return true;
+    if (!wg_is_poison(got) && !wg_is_poison(want) && wg_allclose(got, want, 1e-12, 1e-12, true, &same) == WG_OK && same)
+        return true;
     say(s, k, "vmap differs from the loop");
     return false;
 }
 static void test_batch_is_loop(void **state) { (void)state, assert_int_equal(each(batch_is_loop), 0); }
 
-/* ---- strided = contiguous ------------------------------------------------------------------------------------------------------------ */
+/* ---- strided = contiguous ---------------------------------------------------------------------------------------- */
 
 /* The same elements, every other one of a larger tensor, dims reversed in memory. */
 static wg_tensor *strided_copy(wg_tensor *t) {
@@ -175,7 +181,9 @@ static wg_tensor *strided_copy(wg_tensor *t) {
 }
 static bool strided_is_contiguous(sample *s, int k) {
     wg_tensor *in[MAX_SAMPLE_IN], *a[8], *b[8];
-    if (strstr(s->op->name, "as_strided") || strcmp(s->op->name, "view") == 0 || strcmp(s->op->name, "_unsafe_view") == 0) return true;
+    if (strstr(s->op->name, "as_strided") || strcmp(s->op->name, "view") == 0 ||
+        strcmp(s->op->name, "_unsafe_view") == 0)
+        return true;
     for (int i = 0; i < s->nin; i++) in[i] = s->in[i] ? strided_copy(s->in[i]) : NULL;
     if (sample_call(s, s->in, a) != WG_OK) return true;
     if (sample_call(s, in, b) != WG_OK) {
@@ -193,13 +201,14 @@ static bool strided_is_contiguous(sample *s, int k) {
 }
 static void test_strided_is_contiguous(void **state) { (void)state, assert_int_equal(each(strided_is_contiguous), 0); }
 
-/* ---- dtypes: each either computes what float64 does, or says that it does not take the dtype --------------------------------------------- */
+/* ---- dtypes: each either computes what float64 does, or says that it does not take the dtype --------------------- */
 
 static double eps_of(wg_dtype d) {
     return d == WG_FLOAT16 ? 0x1p-8 : d == WG_BFLOAT16 ? 0x1p-5 : d == WG_FLOAT32 ? 1e-5 : 1e-12;
 }
 static bool dtypes(sample *s, int k) {
-    static const wg_dtype all[] = {WG_FLOAT32, WG_FLOAT16, WG_BFLOAT16, WG_INT64, WG_INT32, WG_INT16, WG_INT8, WG_UINT8, WG_BOOL};
+    static const wg_dtype all[] = {WG_FLOAT32, WG_FLOAT16, WG_BFLOAT16, WG_INT64, WG_INT32,
+                                   WG_INT16,   WG_INT8,    WG_UINT8,    WG_BOOL};
     bool backward_op = strstr(s->op->name, "backward") != NULL;
     for (size_t d = 0; d < sizeof(all) / sizeof(*all); d++) {
         wg_tensor *low[MAX_SAMPLE_IN], *high[MAX_SAMPLE_IN], *a[8], *b[8];
@@ -221,7 +230,8 @@ static bool dtypes(sample *s, int k) {
         bool same = false;
         if (!wg_dtype_is_floating(all[d]) || backward_op || strcmp(s->op->name, "_to_copy") == 0) continue;
         if (sample_call(s, high, b) != WG_OK || !b[0]) continue;
-        bool close = wg_allclose(wg_to(a[0], WG_FLOAT64), wg_to(b[0], WG_FLOAT64), 4 * eps_of(all[d]), 4 * eps_of(all[d]), true, &same) == WG_OK;
+        bool close = wg_allclose(wg_to(a[0], WG_FLOAT64), wg_to(b[0], WG_FLOAT64), 4 * eps_of(all[d]),
+                                 4 * eps_of(all[d]), true, &same) == WG_OK;
         if (!close || !same) {
             say(s, k, wg_dtype_name(all[d]));
             return false;
@@ -231,7 +241,7 @@ static bool dtypes(sample *s, int k) {
 }
 static void test_dtypes(void **state) { (void)state, assert_int_equal(each(dtypes), 0); }
 
-/* ---- poison in, poison out ------------------------------------------------------------------------------------------------------------------ */
+/* ---- poison in, poison out --------------------------------------------------------------------------------------- */
 
 static bool poison(sample *s, int k) {
     for (int i = 0; i < s->nin; i++) {
@@ -251,7 +261,7 @@ static bool poison(sample *s, int k) {
 }
 static void test_poison(void **state) { (void)state, assert_int_equal(each(poison), 0); }
 
-/* ---- the records themselves ------------------------------------------------------------------------------------------------------------------- */
+/* ---- the records themselves -------------------------------------------------------------------------------------- */
 
 static void test_records_are_complete(void **state) {
     (void)state;
@@ -259,19 +269,20 @@ static void test_records_are_complete(void **state) {
     for (int i = 0; wg__op_at(i); i++) {
         const wg_op *op = wg__op_at(i);
         bool pointwise = op->traits & WG_POINTWISE;
-        const char *lack = !op->name || !op->name[0]                          ? "name"
-                           : !op->schema || strncmp(op->schema, op->name, strlen(op->name)) ? "schema that begins with its name"
-                           : !strstr(op->schema, "->")                        ? "schema with a result"
-                           : !op->doc || !op->doc[0]                          ? "document line"
-                           : !pointwise && !op->shape && !op->boxed && !op->boxed_list ? "shape rule"
-                           : !pointwise && op->shape && !op->run[0] && !(op->traits & (WG_VIEW | WG_MULTI_VIEW)) ? "kernel"
-                           : !pointwise && op->shape && !op->vjp && !(op->traits & WG_NONDIFF) ? "vjp or an explicit none"
-                           : !pointwise && op->vjp && !op->jvp && !(op->traits & (WG_LINEAR | WG_MULTILINEAR)) ? "forward rule"
-                           : !(op->traits & WG_NONDIFF) && wg__op_differentiable(op) && !op->formula[0] && !op->formula[1] &&
-                                     strcmp(op->name, "floor_divide")
-                               ? "formula"
-                           : wg__op_find(op->name) != op ? "name of its own"
-                                                         : NULL;
+        const char *lack =
+            !op->name || !op->name[0]                                        ? "name"
+            : !op->schema || strncmp(op->schema, op->name, strlen(op->name)) ? "schema that begins with its name"
+            : !strstr(op->schema, "->")                                      ? "schema with a result"
+            : !op->doc || !op->doc[0]                                        ? "document line"
+            : !pointwise && !op->shape && !op->boxed && !op->boxed_list      ? "shape rule"
+            : !pointwise && op->shape && !op->run[0] && !(op->traits & (WG_VIEW | WG_MULTI_VIEW)) ? "kernel"
+            : !pointwise && op->shape && !op->vjp && !(op->traits & WG_NONDIFF) ? "vjp or an explicit none"
+            : !pointwise && op->vjp && !op->jvp && !(op->traits & (WG_LINEAR | WG_MULTILINEAR)) ? "forward rule"
+            : !(op->traits & WG_NONDIFF) && wg__op_differentiable(op) && !op->formula[0] && !op->formula[1] &&
+                    strcmp(op->name, "floor_divide")
+                ? "formula"
+            : wg__op_find(op->name) != op ? "name of its own"
+                                          : NULL;
         if (lack) {
             print_error("%s lacks a %s\n", op->name ? op->name : "?", lack);
             bad++;
@@ -284,7 +295,9 @@ static int live(void **state) {
     (void)state;
     wg_memory_stats m = {.size = sizeof(m)};
     wg_memory_stats_get(&m);
-    if (m.live_tensors || m.live_nodes) print_error("%lld tensors and %lld nodes are still alive\n", (long long)m.live_tensors, (long long)m.live_nodes);
+    if (m.live_tensors || m.live_nodes)
+        print_error("%lld tensors and %lld nodes are still alive\n", (long long)m.live_tensors,
+                    (long long)m.live_nodes);
     return m.live_tensors || m.live_nodes;
 }
 

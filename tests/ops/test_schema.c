@@ -267,11 +267,11 @@ static void wrong_types_are_type_errors(void **state) {
     assert_int_equal(failed, 0);
 }
 
-#define T(x) \
+#define T(x)                                                                                                           \
     { .tag = WG_TAG_TENSOR, .v.t = (x) }
-#define INT(x) \
+#define INT(x)                                                                                                         \
     { .tag = WG_TAG_INT, .v.i = (x) }
-#define CALL(name, ...) \
+#define CALL(name, ...)                                                                                                \
     wg_call_op(name, (const wg_arg[]){__VA_ARGS__}, sizeof((const wg_arg[]){__VA_ARGS__}) / sizeof(wg_arg), out, 8, &n)
 static void refused(const char *part) {
     if (!strstr(wg_last_message(), part)) fail_msg("expected '%s', got '%s'", part, wg_last_message());

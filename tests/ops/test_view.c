@@ -4,13 +4,13 @@
  */
 #include "support/facts.h"
 
-#define L(...) \
+#define L(...)                                                                                                         \
     (const int64_t[]) { __VA_ARGS__ }
 #define HUGE_ ((int64_t)1 << 62)
 
 static wg_tensor *m34(void) { return COUNT(WG_FLOAT64, 3, 4); }
 static wg_tensor *empty03(void) { return wg_zeros(WG_SHAPE(0, 3), WG_DTYPE(WG_FLOAT64)); }
-#define RANGE(low, high, dim) \
+#define RANGE(low, high, dim)                                                                                          \
     "Dimension out of range (expected to be in range of [" #low ", " #high "], but got " #dim ")"
 
 /* Sizes and strides: "(2, 3) (3, 1)". */
@@ -261,10 +261,10 @@ static void pieces_are(int line, wg_tensor **out, int n, int dim, const char *wa
     print_error("line %d:\n  want %s\n  got  %s\n", line, want, text);
     facts_wrong++;
 }
-#define PIECES(call, dim, want)                  \
-    do {                                         \
-        assert_int_equal((call), WG_OK);         \
-        pieces_are(__LINE__, out, n, dim, want); \
+#define PIECES(call, dim, want)                                                                                        \
+    do {                                                                                                               \
+        assert_int_equal((call), WG_OK);                                                                               \
+        pieces_are(__LINE__, out, n, dim, want);                                                                       \
     } while (0)
 
 static void pieces(void **state) {

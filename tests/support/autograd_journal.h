@@ -26,10 +26,10 @@ static inline void journal_clear(void) {
     journal_text[0] = 0;
 }
 /* The calls since the last look, separated by "; ". */
-#define ASSERT_JOURNAL(want)                       \
-    do {                                           \
-        assert_string_equal(journal_text, (want)); \
-        journal_clear();                           \
+#define ASSERT_JOURNAL(want)                                                                                           \
+    do {                                                                                                               \
+        assert_string_equal(journal_text, (want));                                                                     \
+        journal_clear();                                                                                               \
     } while (0)
 
 /* "(1 2)", or "None" for a gradient that is undefined. */

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- memory: one arena, emptied between programs ------------------------------------------------------------- */
+/* ---- memory: one arena, emptied between programs ----------------------------------------------------------------- */
 
 static _Alignas(16) char arena[64 << 20];
 static size_t used;
@@ -24,7 +24,7 @@ void *nt_alloc(size_t bytes) {
     return memset(p, 0, bytes);
 }
 
-/* ---- elements ------------------------------------------------------------------------------------------------ */
+/* ---- elements ---------------------------------------------------------------------------------------------------- */
 
 bool nt_floating(wg_dtype d) { return d >= WG_FLOAT16 && d <= WG_FLOAT64; }
 static bool half(wg_dtype d) { return d == WG_FLOAT16 || d == WG_BFLOAT16; }
@@ -97,7 +97,7 @@ cell nt_cell(wg_dtype d, double v) {
     return nt_floating(d) ? (cell){.v = nt_held(d, v)} : (cell){.i = wrapped(d, (int64_t)v)};
 }
 
-/* ---- tensors ------------------------------------------------------------------------------------------------- */
+/* ---- tensors ----------------------------------------------------------------------------------------------------- */
 
 int64_t nt_numel(const nt *t) {
     int64_t n = 1;
@@ -218,7 +218,7 @@ nt *nt_spread(const nt *t, int ndim, const int64_t *sizes) {
     return r;
 }
 
-/* ---- promotion ----------------------------------------------------------------------------------------------- */
+/* ---- promotion --------------------------------------------------------------------------------------------------- */
 
 static int category(wg_dtype d) { return d == WG_DTYPE_NONE ? -1 : d == WG_BOOL ? 0 : nt_floating(d) ? 2 : 1; }
 static wg_dtype promote(wg_dtype a, wg_dtype b) {
@@ -243,28 +243,28 @@ wg_dtype nt_result_type(nt *const *in, int n) {
 }
 bool nt_can_cast(wg_dtype from, wg_dtype to) { return category(from) <= category(to); }
 
-/* ---- what each op computes ----------------------------------------------------------------------------------- */
+/* ---- what each op computes --------------------------------------------------------------------------------------- */
 
 /* F: of floats, v from x and y, the tangent from them, their tangents p and q, and v. I: of integers and bools. */
 #define UNUSED (void)d, (void)x, (void)y, (void)p, (void)q
-#define FN(name, value, tangent, whole)                                   \
-    static cell do_##name(wg_dtype d, const cell *c) {                    \
-        if (!nt_floating(d)) {                                            \
-            int64_t x = c[0].i, y = c[1].i, p = 0, q = 0;                 \
-            UNUSED;                                                       \
-            return (cell){.i = wrapped(d, whole)};                        \
-        }                                                                 \
-        double x = c[0].v, y = c[1].v, p = c[0].t, q = c[1].t, v = value; \
-        UNUSED;                                                           \
-        return (cell){.v = v, .t = tangent};                              \
+#define FN(name, value, tangent, whole)                                                                                \
+    static cell do_##name(wg_dtype d, const cell *c) {                                                                 \
+        if (!nt_floating(d)) {                                                                                         \
+            int64_t x = c[0].i, y = c[1].i, p = 0, q = 0;                                                              \
+            UNUSED;                                                                                                    \
+            return (cell){.i = wrapped(d, whole)};                                                                     \
+        }                                                                                                              \
+        double x = c[0].v, y = c[1].v, p = c[0].t, q = c[1].t, v = value;                                              \
+        UNUSED;                                                                                                        \
+        return (cell){.v = v, .t = tangent};                                                                           \
     }
 /* to a bool */
-#define TEST(name, value, whole)                                \
-    static cell do_##name(wg_dtype d, const cell *c) {          \
-        double x = c[0].v, y = c[1].v;                          \
-        int64_t p = c[0].i, q = c[1].i;                         \
-        UNUSED;                                                 \
-        return (cell){.i = nt_floating(d) ? (value) : (whole)}; \
+#define TEST(name, value, whole)                                                                                       \
+    static cell do_##name(wg_dtype d, const cell *c) {                                                                 \
+        double x = c[0].v, y = c[1].v;                                                                                 \
+        int64_t p = c[0].i, q = c[1].i;                                                                                \
+        UNUSED;                                                                                                        \
+        return (cell){.i = nt_floating(d) ? (value) : (whole)};                                                        \
     }
 static int64_t plus(int64_t x, int64_t y) { return (int64_t)((uint64_t)x + (uint64_t)y); }
 static int64_t minus(int64_t x, int64_t y) { return (int64_t)((uint64_t)x - (uint64_t)y); }
@@ -371,7 +371,7 @@ static cell do_clamp(wg_dtype d, const cell *c) {
 }
 
 #define CALL(f) (void *)(uintptr_t)f
-#define ROW(name, nin, kind, ulps, fn, smooth) \
+#define ROW(name, nin, kind, ulps, fn, smooth)                                                                         \
     { #name, nin, kind, ulps, do_##fn, CALL(wg_##name), smooth }
 const nt_op nt_ops[] = {
     ROW(neg, 1, NUM, 0, neg, true),
@@ -426,7 +426,7 @@ const nt_op nt_ops[] = {
     {.name = NULL},
 };
 
-/* ---- running them -------------------------------------------------------------------------------------------- */
+/* ---- running them ------------------------------------------------------------------------------------------------ */
 
 static bool is(const nt_op *op, const char *name) { return strcmp(op->name, name) == 0; }
 
@@ -523,7 +523,7 @@ unsigned nt_cast(nt *x, wg_dtype d, nt **out) {
     return 0;
 }
 
-/* ---- writes -------------------------------------------------------------------------------------------------- */
+/* ---- writes ------------------------------------------------------------------------------------------------------ */
 
 /* Both dense over shared memory, but not element by element: PyTorch refuses. */
 static bool half_shared(const nt *a, const nt *b) {

@@ -58,7 +58,7 @@ typedef struct nt {
 void nt_reset(void);
 void *nt_alloc(size_t bytes); /* zeroed */
 
-/* ---- elements ------------------------------------------------------------------------------------------------ */
+/* ---- elements ---------------------------------------------------------------------------------------------------- */
 
 double nt_held(wg_dtype d, double v);           /* v as a float dtype holds it */
 cell nt_as(cell c, wg_dtype from, wg_dtype to); /* converted */
@@ -67,7 +67,7 @@ double nt_unit(wg_dtype d);                     /* the distance from 1 to the ne
 double nt_greatest(wg_dtype d);
 bool nt_floating(wg_dtype d);
 
-/* ---- tensors ------------------------------------------------------------------------------------------------- */
+/* ---- tensors ----------------------------------------------------------------------------------------------------- */
 
 nt *nt_new(wg_dtype d, int ndim, const int64_t *sizes); /* row-major zeros, no history */
 nt *nt_number(wg_dtype d, double v);
@@ -86,7 +86,7 @@ nt *nt_spread(const nt *t, int ndim, const int64_t *sizes); /* expanded, no ques
 wg_dtype nt_result_type(nt *const *in, int n);
 bool nt_can_cast(wg_dtype from, wg_dtype to);
 
-/* ---- pointwise ops ------------------------------------------------------------------------------------------- */
+/* ---- pointwise ops ----------------------------------------------------------------------------------------------- */
 
 typedef enum nt_kind { FLT, NUM, ANY, INT, WHOLE, FLAG } nt_kind;
 /* Computes in the dtype d from cells of d. */
@@ -106,7 +106,7 @@ unsigned nt_where(nt *const in[3], nt **out);
 unsigned nt_masked_fill(nt *const in[3], nt **out);
 unsigned nt_cast(nt *x, wg_dtype d, nt **out);
 
-/* ---- writes -------------------------------------------------------------------------------------------------- */
+/* ---- writes ------------------------------------------------------------------------------------------------------ */
 
 /* How a write meets a target that repeats its places: most are refused; filling with one number is fine; writes at
  * indices and masks only warn. A 0-d value that fills is read first. */
@@ -117,7 +117,7 @@ unsigned nt_may_cast(const nt *target, const nt *result);
 /* result, of a shape that broadcasts to target's, goes there. tangents: and its tangents. */
 void nt_write(nt *target, const nt *result, bool tangents);
 
-/* ---- views: interpreter_views.c ------------------------------------------------------------------------------ */
+/* ---- views: interpreter_views.c ---------------------------------------------------------------------------------- */
 
 unsigned nt_transpose(nt *x, int64_t a, int64_t b, nt **out);
 unsigned nt_permute(nt *x, int n, const int64_t *dims, nt **out);
@@ -132,7 +132,7 @@ unsigned nt_reshape(nt *x, int n, const int64_t *sizes, bool copies, nt **out, b
 nt *nt_copy(const nt *x);   /* fresh, row-major */
 nt *nt_detach(const nt *x); /* shares values, not tangents */
 
-/* ---- the rest: interpreter_ops.c ----------------------------------------------------------------------------- */
+/* ---- the rest: interpreter_ops.c --------------------------------------------------------------------------------- */
 
 typedef enum nt_reduction {
     SUM,

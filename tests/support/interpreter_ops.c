@@ -21,7 +21,7 @@ static double order_slack(wg_dtype d, int64_t n, double size, double result) {
 /* The size of a term; infinities and nans come out the same in any order. */
 static double size_of(double v) { return v - v == 0 ? fabs(v) : 0; }
 
-/* ---- reductions of a list ------------------------------------------------------------------------------------ */
+/* ---- reductions of a list ---------------------------------------------------------------------------------------- */
 
 typedef struct list {
     int64_t n;
@@ -170,7 +170,7 @@ static cell reduce_list(nt_reduction kind, list l) {
     }
 }
 
-/* ---- reductions of a tensor ---------------------------------------------------------------------------------- */
+/* ---- reductions of a tensor -------------------------------------------------------------------------------------- */
 
 static bool needs_elements(nt_reduction k) {
     return k == AMAX || k == AMIN || k == ARGMAX || k == ARGMIN || k == FIRST_MAX || k == FIRST_MIN;
@@ -240,7 +240,7 @@ unsigned nt_reduce(nt_reduction kind, nt *x, int n, const int64_t *dims, bool ke
     return 0;
 }
 
-/* ---- along one dim: every line in turn ----------------------------------------------------------------------- */
+/* ---- along one dim: every line in turn --------------------------------------------------------------------------- */
 
 /* The k-th element of the line-th line along dim, as a flat index. */
 static int64_t on_line(const nt *x, int64_t dim, int64_t line, int64_t k) {
@@ -308,7 +308,7 @@ unsigned nt_sort(nt *x, int64_t dim, bool descending, nt **values, nt **indices)
     return 0;
 }
 
-/* ---- joins --------------------------------------------------------------------------------------------------- */
+/* ---- joins ------------------------------------------------------------------------------------------------------- */
 
 static bool skipped(const nt *t) { return t->ndim == 1 && t->sizes[0] == 0; } /* cat's old rule */
 
@@ -367,7 +367,7 @@ unsigned nt_stack(nt *const *in, int n, int64_t dim, nt **out) {
     return 0;
 }
 
-/* ---- matmul -------------------------------------------------------------------------------------------------- */
+/* ---- matmul ------------------------------------------------------------------------------------------------------ */
 
 /* Row r, column c of a dot product. */
 static cell dot(const nt *a, const nt *b, int64_t at_a, int64_t step_a, int64_t at_b, int64_t step_b, int64_t k) {
@@ -412,7 +412,7 @@ unsigned nt_matmul(nt *a, nt *b, nt **out) {
     return 0;
 }
 
-/* ---- index, index_put: numpy's rules ------------------------------------------------------------------------- */
+/* ---- index, index_put: numpy's rules ----------------------------------------------------------------------------- */
 
 /* Which element of x the f-th of the result is: coordinates of the result are the broadcast positions, in the place of
  * the indexed dims when they stand together and else in front, and those of the other dims in order. */
@@ -560,7 +560,7 @@ unsigned nt_index_put(nt *x, nt *const *index, int n, nt *values, bool accumulat
     return 0;
 }
 
-/* ---- along one dim: index_select and its kin ----------------------------------------------------------------- */
+/* ---- along one dim: index_select and its kin --------------------------------------------------------------------- */
 
 /* far: what an index out of range is. */
 static unsigned check_vector(const nt *x, int64_t *dim, const nt *index, bool fill, unsigned far) {

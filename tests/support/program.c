@@ -10,7 +10,7 @@
 
 #include "support/naive.h"
 
-/* ---- listing ------------------------------------------------------------------------------------------------- */
+/* ---- listing ----------------------------------------------------------------------------------------------------- */
 
 static void add_text(program *p, const char *format, va_list list) {
     if (p->written >= LISTING - 2) return;
@@ -47,7 +47,7 @@ static const char *shape_text(const nt *m) {
     return t;
 }
 
-/* ---- drawing ------------------------------------------------------------------------------------------------- */
+/* ---- drawing ----------------------------------------------------------------------------------------------------- */
 
 static uint64_t bits(program *p) {
     uint64_t z = p->stream += 0x9e3779b97f4a7c15u;
@@ -93,7 +93,7 @@ int mate_shape(program *p, const nt *t, int64_t *sizes) {
     return ndim;
 }
 
-/* ---- new tensors --------------------------------------------------------------------------------------------- */
+/* ---- new tensors ------------------------------------------------------------------------------------------------- */
 
 static double whole_number(program *p, wg_dtype d) {
     static const double ends[] = {-0x1p63, 0x1p62, -0x1p31, 0x1p31 - 1, -32768, 32767, -128, 127, 255};
@@ -265,7 +265,7 @@ static void keep(program *p, wg_tensor *r, nt *m) {
     p->pool[p->n++] = x;
 }
 
-/* ---- after a call -------------------------------------------------------------------------------------------- */
+/* ---- after a call ------------------------------------------------------------------------------------------------ */
 
 bool settle_status(program *p, unsigned wrong, wg_status st) {
     p->steps++;
@@ -427,7 +427,7 @@ void take_write(program *p, const item *target, const nt *r, nt *const *in, int 
     }
 }
 
-/* ---- writes -------------------------------------------------------------------------------------------------- */
+/* ---- writes ------------------------------------------------------------------------------------------------------ */
 
 /* A node that saved x before its last write, and now would be led to from x: a cycle that is never freed (src/autograd/
  * stale.c looks no further back than the last write), as in PyTorch. */
@@ -449,7 +449,7 @@ void end_write(program *p, const item *x, nt *m, nt *const *in, int nin, unsigne
     take_write(p, x, m, in, nin);
 }
 
-/* ---- the end ------------------------------------------------------------------------------------------------- */
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
 
 static void compare_sharing(program *p) {
     for (int a = 0; a < p->n; a++) {

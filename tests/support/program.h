@@ -43,7 +43,7 @@ void say(program *p, const char *format, ...) WG_PRINTF(2, 3);
 /* The library and the interpreter disagree: says how, and prints the listing. */
 void differ(program *p, const char *format, ...) WG_PRINTF(2, 3);
 
-/* ---- drawing ------------------------------------------------------------------------------------------------- */
+/* ---- drawing ----------------------------------------------------------------------------------------------------- */
 
 int64_t below(program *p, int64_t n);
 int64_t between(program *p, int64_t least, int64_t most);
@@ -55,7 +55,7 @@ int64_t any_dim(program *p, int ndim); /* mostly one that exists */
 /* A shape that broadcasts with t's. */
 int mate_shape(program *p, const nt *t, int64_t *sizes);
 
-/* ---- tensors ------------------------------------------------------------------------------------------------- */
+/* ---- tensors ----------------------------------------------------------------------------------------------------- */
 
 item *any_item(program *p);
 /* A new tensor of random elements, row-major or strided; a leaf that requires a gradient, perhaps. Not in the pool. */
@@ -67,7 +67,7 @@ item number(program *p, wg_dtype kind); /* bool, int64 or float64 */
 item partner(program *p, const nt *t);  /* to go with t in a binary op */
 void drop(program *p, int at);
 
-/* ---- after a call -------------------------------------------------------------------------------------------- */
+/* ---- after a call ------------------------------------------------------------------------------------------------ */
 
 /* Did the call fail exactly when it must, with the right status? True: it gave a result. */
 bool settle(program *p, unsigned wrong, wg_tensor *r);
@@ -89,7 +89,7 @@ void program_end(program *p);
 /* Small enough to go on with, in a smooth program? */
 bool tame(const program *p, const nt *m);
 
-/* ---- steps that index: program_indexing.c -------------------------------------------------------------------- */
+/* ---- steps that index: program_indexing.c ------------------------------------------------------------------------ */
 
 void step_index_read(program *p);
 void step_index_write(program *p);

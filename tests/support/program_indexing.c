@@ -82,7 +82,8 @@ void step_index_write(program *p) {
     for (int k = 0; k < n && write; k++)
         if (at[k] && at[k]->memory == x.model->memory) return;
     if (write && !plan_write(p, &x, m, &v.model, 1, &wrong, NT_INDEXED)) return;
-    if (write && wrong && nt_numel(x.model) == 0 && p->recording && nt_requires(v.model)) return; /* it may make a history too */
+    if (write && wrong && nt_numel(x.model) == 0 && p->recording && nt_requires(v.model))
+        return; /* it may make a history too */
     say(p, "  index_put%s(%s, those %d, %s, accumulate %d)\n", write ? "_" : "", x.name, n, v.name, accumulate);
     wg_tensor *r =
         write ? wg_index_put_(x.lib, lib, n, v.lib, accumulate) : wg_index_put(x.lib, lib, n, v.lib, accumulate);

@@ -25,7 +25,7 @@ static wg_tensor *mask(int64_t n) {
     return t;
 }
 
-/* ---- pointwise: same shapes, broadcast, a number, 0-d ------------------------------------------------------------------ */
+/* ---- pointwise: same shapes, broadcast, a number, 0-d ------------------------------------------------------------ */
 
 static bool pointwise(const wg_op *op, int k, sample *s) {
     double lo = op->lo, hi = op->hi;
@@ -48,13 +48,15 @@ static bool pointwise(const wg_op *op, int k, sample *s) {
     return true;
 }
 
-/* ---- the others ------------------------------------------------------------------------------------------------------------ */
+/* ---- the others -------------------------------------------------------------------------------------------------- */
 
 #define NONE WG_VAL_NONE
 #define AI(v) WG_VAL_I(v)
 #define AB(v) WG_VAL_B(v)
 #define AD(v) WG_VAL_D(v)
-#define AL(...) WG_VAL_INTS(((int64_t *)keep((const int64_t[]){__VA_ARGS__}, sizeof((int64_t[]){__VA_ARGS__}))), sizeof((int64_t[]){__VA_ARGS__}) / 8)
+#define AL(...)                                                                                                        \
+    WG_VAL_INTS(((int64_t *)keep((const int64_t[]){__VA_ARGS__}, sizeof((int64_t[]){__VA_ARGS__}))),                   \
+                sizeof((int64_t[]){__VA_ARGS__}) / 8)
 
 /* Lists outlive the function that names them: a small ring. */
 static void *keep(const int64_t *v, size_t bytes) {
@@ -65,12 +67,12 @@ static void *keep(const int64_t *v, size_t bytes) {
     return ring[at];
 }
 
-#define CASE(n, k_, nin_, nout_, ...)                                                                                 \
-    if (strcmp(op->name, n) == 0 && k == (k_)) {                                                                      \
-        s->nin = nin_;                                                                                                \
-        s->nout = nout_;                                                                                              \
-        (void)(__VA_ARGS__);                                                                                          \
-        return true;                                                                                                  \
+#define CASE(n, k_, nin_, nout_, ...)                                                                                  \
+    if (strcmp(op->name, n) == 0 && k == (k_)) {                                                                       \
+        s->nin = nin_;                                                                                                 \
+        s->nout = nout_;                                                                                               \
+        (void)(__VA_ARGS__);                                                                                           \
+        return true;                                                                                                   \
     }
 #define IN(i, t) s->in[i] = (t)
 #define ATTR(...) set_attr(s, (wg_value[]){__VA_ARGS__}, sizeof((wg_value[]){__VA_ARGS__}) / sizeof(wg_value))
@@ -117,7 +119,8 @@ static bool copies(const wg_op *op, int k, sample *s) {
     CASE("fill_", 0, 2, 1, IN(0, T(1, -2, 2, 2, 3)), IN(1, S0(2, -2, 2)))
     CASE("where", 0, 3, 1, IN(0, mask(3)), IN(1, T(1, -2, 2, 2, 3)), IN(2, T(2, -2, 2, 3)))
     CASE("masked_fill", 0, 3, 1, IN(0, T(1, -2, 2, 2, 3)), IN(1, mask(3)), IN(2, S0(2, -2, 2)))
-    CASE("as_strided_scatter", 0, 2, 1, IN(0, T(1, -2, 2, 6)), IN(1, T(2, -2, 2, 2, 2)), ATTR(AL(2, 2), AL(3, 1), AI(1), AL(1)))
+    CASE("as_strided_scatter", 0, 2, 1, IN(0, T(1, -2, 2, 6)), IN(1, T(2, -2, 2, 2, 2)),
+         ATTR(AL(2, 2), AL(3, 1), AI(1), AL(1)))
     return false;
 }
 
@@ -164,12 +167,15 @@ static bool products_and_losses(const wg_op *op, int k, sample *s) {
     CASE("mv", 0, 2, 1, IN(0, T(1, -2, 2, 2, 3)), IN(1, T(2, -2, 2, 3)))
     CASE("dot", 0, 2, 1, IN(0, T(1, -2, 2, 3)), IN(1, T(2, -2, 2, 3)))
     CASE("bmm", 0, 2, 1, IN(0, T(1, -2, 2, 2, 2, 3)), IN(1, T(2, -2, 2, 2, 3, 2)))
-    CASE("addmm", 0, 3, 1, IN(0, T(3, -2, 2, 4)), IN(1, T(1, -2, 2, 2, 3)), IN(2, T(2, -2, 2, 3, 4)), ATTR(AI(1), AI(1)))
-    CASE("addmm", 1, 3, 1, IN(0, T(3, -2, 2, 2, 1)), IN(1, T(1, -2, 2, 2, 3)), IN(2, T(2, -2, 2, 3, 4)), ATTR(AD(0.5), AD(-2)))
+    CASE("addmm", 0, 3, 1, IN(0, T(3, -2, 2, 4)), IN(1, T(1, -2, 2, 2, 3)), IN(2, T(2, -2, 2, 3, 4)),
+         ATTR(AI(1), AI(1)))
+    CASE("addmm", 1, 3, 1, IN(0, T(3, -2, 2, 2, 1)), IN(1, T(1, -2, 2, 2, 3)), IN(2, T(2, -2, 2, 3, 4)),
+         ATTR(AD(0.5), AD(-2)))
     CASE("nll_loss_forward", 0, 3, 2, IN(0, T(1, -2, 2, 3, 4)), IN(1, IDX(0, 3, 1)), IN(2, NULL), ATTR(AI(1), AI(-100)))
-    CASE("nll_loss_forward", 1, 3, 2, IN(0, T(1, -2, 2, 3, 4)), IN(1, IDX(0, 3, 1)), IN(2, T(5, 0.5, 2, 4)), ATTR(AI(0), AI(3)))
-    CASE("nll_loss_backward", 0, 4, 1, IN(0, S0(1, -2, 2)), IN(1, IDX(0, 3, 1)), IN(2, NULL), IN(3, wg_to(wg_s(3), WG_FLOAT64)),
-         ATTR(AI(1), AI(-100), AL(3, 4)))
+    CASE("nll_loss_forward", 1, 3, 2, IN(0, T(1, -2, 2, 3, 4)), IN(1, IDX(0, 3, 1)), IN(2, T(5, 0.5, 2, 4)),
+         ATTR(AI(0), AI(3)))
+    CASE("nll_loss_backward", 0, 4, 1, IN(0, S0(1, -2, 2)), IN(1, IDX(0, 3, 1)), IN(2, NULL),
+         IN(3, wg_to(wg_s(3), WG_FLOAT64)), ATTR(AI(1), AI(-100), AL(3, 4)))
     CASE("mse_loss", 0, 2, 1, IN(0, T(1, -2, 2, 2, 3)), IN(1, T(2, -2, 2, 2, 3)), ATTR(AI(1)))
     CASE("mse_loss", 1, 2, 1, IN(0, T(1, -2, 2, 2, 3)), IN(1, T(2, -2, 2, 2, 3)), ATTR(AI(0)))
     return false;
@@ -186,7 +192,8 @@ static bool indexing(const wg_op *op, int k, sample *s) {
     CASE("index_add", 0, 3, 1, IN(0, T(1, -2, 2, 3, 2)), IN(1, IDX(0, 2, 2)), IN(2, T(2, -2, 2, 3, 2)), ATTR(AI(0)))
     CASE("index_fill", 0, 3, 1, IN(0, T(1, -2, 2, 3, 2)), IN(1, IDX(0, 2)), IN(2, S0(2, -2, 2)), ATTR(AI(0)))
     CASE("gather", 0, 2, 1, IN(0, T(1, -2, 2, 3, 2)), IN(1, IDX2(2, 2, 0, 1, 2, 2)), ATTR(AI(0)))
-    CASE("scatter_add", 0, 3, 1, IN(0, T(1, -2, 2, 3, 2)), IN(1, IDX2(2, 2, 0, 1, 0, 2)), IN(2, T(2, -2, 2, 2, 2)), ATTR(AI(0)))
+    CASE("scatter_add", 0, 3, 1, IN(0, T(1, -2, 2, 3, 2)), IN(1, IDX2(2, 2, 0, 1, 0, 2)), IN(2, T(2, -2, 2, 2, 2)),
+         ATTR(AI(0)))
     CASE("nonzero", 0, 1, 1, IN(0, T(1, -2, 2, 2, 3)))
     CASE("embedding", 0, 2, 1, IN(0, T(1, -2, 2, 4, 3)), IN(1, IDX2(2, 2, 0, 3, 3, 1)), ATTR(AI(-1)))
     return false;
@@ -197,7 +204,8 @@ bool sample_make(const wg_op *op, int k, sample *s) {
     s->op = op;
     s->label = op->name;
     if (op->traits & WG_POINTWISE) return pointwise(op, k, s);
-    return views(op, k, s) || copies(op, k, s) || reductions(op, k, s) || products_and_losses(op, k, s) || indexing(op, k, s);
+    return views(op, k, s) || copies(op, k, s) || reductions(op, k, s) || products_and_losses(op, k, s) ||
+           indexing(op, k, s);
 }
 
 wg_status sample_call(const sample *s, wg_tensor *const *in, wg_tensor **out) {

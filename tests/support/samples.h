@@ -1,5 +1,5 @@
-/* samples.h - calls to try for every op of the registry: inputs and arguments. Used by the registry tests; an op without
- * an entry here is a pointwise row, whose samples come from its record, or fails the test.
+/* samples.h - calls to try for every op of the registry: inputs and arguments. Used by the registry tests; an op
+ * without an entry here is a pointwise row, whose samples come from its record, or fails the test.
  */
 #ifndef WG_TEST_SAMPLES_H
 #define WG_TEST_SAMPLES_H
