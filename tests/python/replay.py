@@ -52,4 +52,5 @@ class Calls(Recorded):
             if numpy and with_numpy_1 and numpy.__version__.startswith("1."):
                 want = with_numpy_1[0]
             with self.subTest(source=source):
-                self.assertEqual(script.evaluate(torch, numpy, source), want)
+                ours = script.evaluate(torch, numpy, source)
+                self.assertEqual(ours.replace(" and no __dict__ for setting new attributes", ""), want)  # CPython 3.13 adds it

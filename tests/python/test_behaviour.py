@@ -24,6 +24,9 @@ json.dump({c.key(rule, source): c.transcript(wengert, source) for rule, title, s
 """
 
 
+PYTHON_313 = " and no __dict__ for setting new attributes"  # what CPython 3.13 adds to its own text
+
+
 class Behaviour(unittest.TestCase):
     maxDiff = None
 
@@ -42,7 +45,8 @@ def add(rule, title, source):
         if "numpy" in source and not numpy_is_here():
             self.skipTest("needs numpy")
         key = conformance.key(rule, source)
-        self.assertEqual(self.transcripts[key], RECORD["transcripts"][key], source)
+        ours = [line.replace(PYTHON_313, "") for line in self.transcripts[key]]
+        self.assertEqual(ours, RECORD["transcripts"][key], source)
 
     name = "test_" + "_".join([rule] + [w for w in "".join(c if c.isalnum() else " " for c in title).split()])
     setattr(Behaviour, name if not hasattr(Behaviour, name) else name + "_" + conformance.key(rule, source)[-4:], test)

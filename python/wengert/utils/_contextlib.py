@@ -25,7 +25,7 @@ def _rewind(ctx_factory, func):
                     raise
                 except BaseException:
                     with ctx_factory():
-                        item = generator.throw(*sys.exc_info())
+                        item = generator.throw(sys.exc_info()[1])
                 else:
                     with ctx_factory():
                         item = generator.send(request)
