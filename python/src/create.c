@@ -42,16 +42,13 @@ PyObject *wgpy_device_exit(PyObject *device, PyObject *args) {
 /* ---- keywords
  * ----------------------------------------------------------------------------------------------------------------- */
 
-static const char *const cxx_names[] = {"Bool", "Byte", "Char",     "Short", "Int",
-                                        "Long", "Half", "BFloat16", "Float", "Double"};
-
 static bool check_out(const wgpy_call *c, wgpy_factory *f, PyObject *out) {
     f->out_object = out;
     f->out = wgpy_handle(out);
     wg_dtype d = wg_dtype_of(f->out);
     if (f->options.has_dtype && f->options.dtype != d) {
         PyErr_Format(PyExc_RuntimeError, "dtype %s does not match dtype of out parameter (%s)",
-                     cxx_names[f->options.dtype], cxx_names[d]);
+                     wgpy_scalar_name(f->options.dtype), wgpy_scalar_name(d));
         return false;
     }
     if (wg_requires_grad(f->out) && wg_grad_enabled()) {
@@ -451,8 +448,8 @@ static wg_tensor *sharing(PyObject *o, const wish *w) {
 }
 
 static int refuse_alias(const wg_tensor *t, const wish *w) {
-    PyErr_Format(PyExc_ValueError, "can't alias tensor with dtype '%s' into dtype '%s'.", cxx_names[wg_dtype_of(t)],
-                 cxx_names[w->dtype]);
+    PyErr_Format(PyExc_ValueError, "can't alias tensor with dtype '%s' into dtype '%s'.",
+                 wgpy_scalar_name(wg_dtype_of(t)), wgpy_scalar_name(w->dtype));
     return -1;
 }
 
@@ -502,17 +499,12 @@ static int legacy_sequence(PyObject *data) {
     return -1;
 }
 
-static const char *c_name(wg_dtype d) {
-    static const char *const names[] = {"bool",     "unsigned char", "signed char",   "short int", "int",
-                                        "long int", "c10::Half",     "c10::BFloat16", "float",     "double"};
-    return names[d];
-}
 static wg_tensor *legacy_other(wg_tensor *t, wg_dtype d, bool any) {
     static const char rest[] = "device=cpu, layout=Strided, requires_grad=false (default), pinned_memory=false "
                                "(default), memory_format=(nullopt)";
     if (any || wg_dtype_of(t) == d) return wg_alias(t);
-    PyErr_Format(PyExc_TypeError, "expected TensorOptions(dtype=%s, %s) (got TensorOptions(dtype=%s, %s))", c_name(d),
-                 rest, c_name(wg_dtype_of(t)), rest);
+    PyErr_Format(PyExc_TypeError, "expected TensorOptions(dtype=%s, %s) (got TensorOptions(dtype=%s, %s))",
+                 wgpy_cxx_name(d), rest, wgpy_cxx_name(wg_dtype_of(t)), rest);
     return NULL;
 }
 

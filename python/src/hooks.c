@@ -43,12 +43,7 @@ static bool same_sizes(const wg_tensor *a, const wg_tensor *b) {
     return true;
 }
 
-static const char *type_name(const wg_tensor *t) {
-    static const char *const names[] = {"Bool", "Byte", "Char",     "Short", "Int",
-                                        "Long", "Half", "BFloat16", "Float", "Double"};
-    unsigned d = wg_dtype_of(t);
-    return d < sizeof(names) / sizeof(*names) ? names[d] : "";
-}
+static const char *type_name(const wg_tensor *t) { return wgpy_scalar_name(wg_dtype_of(t)); }
 
 /* May r, a hook's result, stand where the gradient g stood? None may. */
 static int check_result(PyObject *fn, const wg_tensor *g, PyObject *r) {

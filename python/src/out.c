@@ -48,15 +48,8 @@ static bool wants_own_dtype(const wgpy_signature *s) {
         if (s->p[i].type == PT_DTYPE || s->p[i].type == PT_SCALAR || s->p[i].type == PT_TENSORS) return false;
     return true;
 }
-static const char *plain_type(wg_dtype d) {
-    static const char *const names[] = {"bool",     "unsigned char", "signed char",   "short int", "int",
-                                        "long int", "c10::Half",     "c10::BFloat16", "float",     "double"};
-    return d <= WG_FLOAT64 ? names[d] : wg_dtype_name(d);
-}
 
 static int refuse_dtype(const wgpy_call *c, wg_dtype from, wg_dtype to) {
-    static const char *const cxx[] = {"Bool", "Byte", "Char",     "Short", "Int",
-                                      "Long", "Half", "BFloat16", "Float", "Double"};
     bool extreme = strcmp(c->family->name, "amax") == 0 || strcmp(c->family->name, "amin") == 0;
     bool falls = (wg_dtype_is_floating(from) && !wg_dtype_is_floating(to)) || (from != WG_BOOL && to == WG_BOOL);
     if (from != to && from != WG_BOOL && wants_own_dtype(c->sig)) {
@@ -64,14 +57,15 @@ static int refuse_dtype(const wgpy_call *c, wg_dtype from, wg_dtype to) {
             PyErr_Format(
                 PyExc_RuntimeError,
                 "Expected the dtype for input and out to match, but got %s for input's dtype and %s for out's dtype.",
-                cxx[from], cxx[to]);
+                wgpy_scalar_name(from), wgpy_scalar_name(to));
         else
             PyErr_Format(PyExc_RuntimeError, "Expected out tensor to have dtype %s, but got %s instead",
-                         plain_type(from), plain_type(to));
+                         wgpy_cxx_name(from), wgpy_cxx_name(to));
         return -1;
     }
     if (!falls) return 0;
-    PyErr_Format(PyExc_RuntimeError, "result type %s can't be cast to the desired output type %s", cxx[from], cxx[to]);
+    PyErr_Format(PyExc_RuntimeError, "result type %s can't be cast to the desired output type %s",
+                 wgpy_scalar_name(from), wgpy_scalar_name(to));
     return -1;
 }
 

@@ -396,12 +396,11 @@ static PyObject *bernoulli_p(const wgpy_call *c) {
 }
 
 static PyObject *multinomial(const wgpy_call *c) {
-    static const char *const names[] = {"Bool", "Byte", "Char",     "Short", "Int",
-                                        "Long", "Half", "BFloat16", "Float", "Double"};
     wgpy_factory f;
     if (!with_out(c, &f)) return NULL;
     if (f.out && f.options.dtype != WG_INT64) {
-        PyErr_Format(PyExc_RuntimeError, "multinomial expects Long tensor out, got: %s", names[f.options.dtype]);
+        PyErr_Format(PyExc_RuntimeError, "multinomial expects Long tensor out, got: %s",
+                     wgpy_scalar_name(f.options.dtype));
         return NULL;
     }
     unlocked p = begin(wg_numel(c->arg[0].v.t) + wgpy_int(c, 1, 0));

@@ -25,7 +25,7 @@ static wgpy_tensor *new_object(PyTypeObject *type) {
         if (!self) return NULL;
     }
     self->t = NULL;
-    self->dict = self->weakrefs = self->backward_hooks = NULL;
+    self->dict = self->weakrefs = NULL;
     self->kept = false;
     PyObject_GC_Track(self);
     return self;
@@ -383,8 +383,9 @@ static PyObject *unary(int which, PyObject *a) {
     static PyObject *number_##name(PyObject *a) { return unary(which, a); }
 BINARY(add, OP_ADD)
 BINARY(sub, OP_SUB)
-BINARY(mul, OP_MUL) BINARY(div, OP_DIV) BINARY(floordiv, OP_FLOORDIV) BINARY(mod, OP_MOD) BINARY(and, OP_AND)
-    BINARY(or, OP_OR) BINARY(xor, OP_XOR) BINARY(lshift, OP_LSHIFT) BINARY(rshift, OP_RSHIFT) BINARY(matmul, OP_MATMUL)
+BINARY(mul, OP_MUL)
+BINARY(div, OP_DIV) BINARY(floordiv, OP_FLOORDIV) BINARY(mod, OP_MOD) BINARY(and, OP_AND) BINARY(or, OP_OR)
+    BINARY(xor, OP_XOR) BINARY(lshift, OP_LSHIFT) BINARY(rshift, OP_RSHIFT) BINARY(matmul, OP_MATMUL)
         IN_PLACE(add, OP_ADD) IN_PLACE(sub, OP_SUB) IN_PLACE(mul, OP_MUL) IN_PLACE(div, OP_DIV)
             IN_PLACE(floordiv, OP_FLOORDIV) IN_PLACE(mod, OP_MOD) IN_PLACE(and, OP_AND) IN_PLACE(or, OP_OR)
                 IN_PLACE(xor, OP_XOR) IN_PLACE(lshift, OP_LSHIFT) IN_PLACE(rshift, OP_RSHIFT) UNARY(neg, OP_NEG)
@@ -508,7 +509,6 @@ static int traverse(PyObject *object, visitproc visit, void *arg) {
     wgpy_tensor *self = (wgpy_tensor *)object;
     Py_VISIT(Py_TYPE(object));
     Py_VISIT(self->dict);
-    Py_VISIT(self->backward_hooks);
     if (!self->t || wg_is_poison(self->t) || wg_owner_count(self->t) != 1) return 0;
     return wgpy_visit_history(self->t, visit, arg);
 }
@@ -517,7 +517,6 @@ static int clear(PyObject *object) {
     wgpy_tensor *self = (wgpy_tensor *)object;
     wg_tensor *t = self->t;
     Py_CLEAR(self->dict);
-    Py_CLEAR(self->backward_hooks);
     if (t && wg_owner_count(t) == 1) { /* part of a cycle: what it keeps goes now, the handle stays usable as poison */
         wg_set_slot(t, NULL);
         self->t = NULL;
@@ -529,8 +528,8 @@ static int clear(PyObject *object) {
 /* Python let go, the library did not: true when the handle keeps the object from now on. */
 static bool keep_object(wgpy_tensor *self) {
     if (!self->t || self->kept || wg_owner_count(self->t) <= 1) return false;
-    bool worth = self->weakrefs || self->backward_hooks || Py_TYPE((PyObject *)self) != wgpy.tensor ||
-                 (self->dict && PyDict_Size(self->dict) > 0);
+    bool worth =
+        self->weakrefs || Py_TYPE((PyObject *)self) != wgpy.tensor || (self->dict && PyDict_Size(self->dict) > 0);
     if (!worth) return false;
     self->kept = true;
     return true;
@@ -555,7 +554,6 @@ static void dealloc(PyObject *object) {
     PyObject_GC_UnTrack(object);
     if (self->weakrefs) PyObject_ClearWeakRefs(object);
     Py_CLEAR(self->dict);
-    Py_CLEAR(self->backward_hooks);
     wg_tensor *t = self->t;
     self->t = NULL;
     if (t) {

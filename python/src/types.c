@@ -29,6 +29,17 @@ static const struct {
                 {WG_FLOAT8_E4M3, "float8_e4m3fn", 1},
                 {WG_FLOAT8_E5M2, "float8_e5m2", 1}};
 
+const char *wgpy_scalar_name(wg_dtype d) {
+    static const char *const names[] = {"Bool", "Byte", "Char",     "Short", "Int",
+                                        "Long", "Half", "BFloat16", "Float", "Double"};
+    return (unsigned)d < sizeof(names) / sizeof(*names) ? names[d] : wg_dtype_name(d);
+}
+const char *wgpy_cxx_name(wg_dtype d) {
+    static const char *const names[] = {"bool",     "unsigned char", "signed char",   "short int", "int",
+                                        "long int", "c10::Half",     "c10::BFloat16", "float",     "double"};
+    return (unsigned)d < sizeof(names) / sizeof(*names) ? names[d] : wg_dtype_name(d);
+}
+
 static const char *dtype_name(wg_dtype code) {
     for (size_t i = 0; i < sizeof(reserved) / sizeof(*reserved); i++)
         if (reserved[i].code == code) return reserved[i].name;

@@ -46,7 +46,6 @@ PyAPI_FUNC(PyObject *) PyErr_NoMemory(void) WGPY_COLD;
 typedef struct wgpy_tensor {
     PyObject_HEAD wg_tensor *t;
     PyObject *dict, *weakrefs;
-    PyObject *backward_hooks; /* the handles of register_hook live here, for deepcopy and repr of hooks; may be NULL */
     bool kept;
 } wgpy_tensor;
 
@@ -346,6 +345,8 @@ PyObject *wgpy_device_exit(PyObject *device, PyObject *args);
 
 /* types.c: dtype, device, Size, layout, memory_format, finfo, iinfo */
 int wgpy_init_types(PyObject *module);
+const char *wgpy_scalar_name(wg_dtype dtype);     /* "Float": the dtype in PyTorch's error texts */
+const char *wgpy_cxx_name(wg_dtype dtype);        /* "float", "long int": as C++ calls it, in others of them */
 PyObject *wgpy_dtype_object(wg_dtype dtype);      /* new reference */
 PyObject *wgpy_size(int n, const int64_t *sizes); /* torch.Size */
 PyObject *wgpy_device_object(wg_device device);   /* new reference */

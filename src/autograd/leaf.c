@@ -55,12 +55,9 @@ static wg_status check_grad(const wg_tensor *t, const wg_tensor *g) {
     if (!wg__same_sizes(t, g))
         return wg__raise(WG_ERR_RUNTIME, "grad", WG_MSG_GRAD_SIZE, wg__sizes_text(a, sizeof(a), g->ndim, g->dims),
                          wg__sizes_text(b, sizeof(b), t->ndim, t->dims));
-    if (g->dtype != t->dtype) {
-        static const char *const cxx[] = {"bool",     "unsigned char", "signed char",   "short int", "int",
-                                          "long int", "c10::Half",     "c10::BFloat16", "float",     "double"};
-        return wg__raise(WG_ERR_RUNTIME, "grad", WG_MSG_GRAD_DTYPE, g->dtype < WG_KERNEL_DTYPES ? cxx[g->dtype] : "?",
+    if (g->dtype != t->dtype)
+        return wg__raise(WG_ERR_RUNTIME, "grad", WG_MSG_GRAD_DTYPE, wg__dtype_cxx_name((wg_dtype)g->dtype),
                          wg__dtype_scalar_name((wg_dtype)t->dtype));
-    }
     return WG_OK;
 }
 

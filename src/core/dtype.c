@@ -35,6 +35,12 @@ const uint8_t wg__dtype_bytes[32] = {
 
 bool wg__dtype_exists(int d) { return d >= 0 && d < NTYPES && types[d].bytes; }
 const char *wg_dtype_name(wg_dtype d) { return (int)d >= 0 && (int)d < NTYPES ? types[d].name : "unknown"; }
+const char *wg__dtype_cxx_name(wg_dtype d) {
+    static const char *const names[WG_KERNEL_DTYPES] = {"bool",  "unsigned char", "signed char", "short int",
+                                                        "int",   "long int",      "c10::Half",   "c10::BFloat16",
+                                                        "float", "double"};
+    return (unsigned)d < WG_KERNEL_DTYPES ? names[d] : "?";
+}
 const char *wg__dtype_scalar_name(wg_dtype d) {
     return (int)d >= 0 && (int)d < NTYPES ? types[d].scalar_name : "Undefined";
 }

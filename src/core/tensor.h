@@ -336,6 +336,7 @@ void wg__broadcast_strides(const wg_tensor *t, int ndim, const int64_t *sizes, i
 #define WG_KERNEL_DTYPES 10 /* dtypes that have kernels: the first codes */
 bool wg__dtype_exists(int dtype);
 const char *wg__dtype_scalar_name(wg_dtype dtype); /* "Float", "Long": C++ names in error texts */
+const char *wg__dtype_cxx_name(wg_dtype dtype);    /* "float", "long int": what C++ itself calls them, likewise */
 /* torch.result_type over tensors, 0-d tensors and numbers (W2). */
 wg_dtype wg__result_type(wg_tensor *const *in, int n);
 bool wg__can_cast(wg_dtype from, wg_dtype to); /* category does not go down */

@@ -487,15 +487,12 @@ static const wg_op op_where_holds = {.name = "where.condition",
                                      .traits = WG_NONDIFF,
                                      .boxed_list = where_holds};
 
-/* PyTorch's refusal of a mask has C++'s names. */
-static const char *const c_names[] = {"bool",     "unsigned char", "signed char",   "short int", "int",
-                                      "long int", "c10::Half",     "c10::BFloat16", "float",     "double"};
 static wg_status masked_fill_shape(const wg_call *c, wg_geometry *g) {
     wg_status st = WG_OK;
     if (c->in[1]->dtype != WG_BOOL)
-        st =
-            wg__raise(WG_ERR_RUNTIME, "masked_fill_",
-                      "masked_fill_ only supports boolean masks, but got mask with dtype %s", c_names[c->in[1]->dtype]);
+        st = wg__raise(WG_ERR_RUNTIME, "masked_fill_",
+                       "masked_fill_ only supports boolean masks, but got mask with dtype %s",
+                       wg__dtype_cxx_name((wg_dtype)c->in[1]->dtype));
     if (st == WG_OK && c->in[2]->ndim != 0)
         st = wg__raise(WG_ERR_RUNTIME, "masked_fill",
                        "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with %d "

@@ -8,11 +8,7 @@
 
 /* ---- checks ------------------------------------------------------------------------------------------------------ */
 
-static const char *cxx(const wg_tensor *t) {
-    static const char *const names[] = {"bool",     "unsigned char", "signed char",   "short int", "int",
-                                        "long int", "c10::Half",     "c10::BFloat16", "float",     "double"};
-    return t->dtype < WG_KERNEL_DTYPES ? names[t->dtype] : "?";
-}
+static const char *cxx(const wg_tensor *t) { return wg__dtype_cxx_name((wg_dtype)t->dtype); }
 static wg_status same_dtype(const char *who, const wg_tensor *a, const wg_tensor *b) {
     if (a->dtype == b->dtype) return WG_OK;
     if (strcmp(who, "dot") == 0)
